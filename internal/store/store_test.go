@@ -1,0 +1,353 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/zeebo/blake3"
+	"pgregory.net/rapid"
+)
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func newStore(t *testing.T, dir string) *Store {
+	t.Helper()
+	if err := Create(dir, Private); err != nil {
+		t.Fatal(err)
+	}
+	return must(Open(dir, Private, SafetyGap))(t)
+}
+
+func closeStore(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRecords(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, dir)
+	for i := range 3 {
+		if err := s.Records.Append([]Record{{Step: "a", Key: Sum{byte(i)}, Body: []byte{byte(i)}}, {Step: "b", Key: Sum{9}, Body: []byte{byte(i)}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(s *Store) {
+		t.Helper()
+		if r, ok := s.Records.Last("a"); !ok || r.Key != (Sum{2}) {
+			t.Errorf("last of a: %v %v", r, ok)
+		}
+		if r, ok := s.Records.ByKey(Sum{1}); !ok || r.Step != "a" || !bytes.Equal(r.Body, []byte{1}) {
+			t.Errorf("by key: %v %v", r, ok)
+		}
+		if r, ok := s.Records.ByKey(Sum{9}); !ok || !bytes.Equal(r.Body, []byte{2}) {
+			t.Errorf("the newest of a key: %v %v", r, ok)
+		}
+		if _, ok := s.Records.Last("c"); ok {
+			t.Error("a step that never ran has a record")
+		}
+	}
+	check(s)
+	closeStore(t, s)
+	s = must(OpenReader(dir, Private, SafetyGap))(t)
+	check(s)
+	closeStore(t, s)
+}
+
+// TestLogPrefix holds that whatever happens to a log, what is read is a prefix
+// of what was written, and that it can be appended to after that.
+func TestLogPrefix(t *testing.T) {
+	dir := t.TempDir()
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		path := filepath.Join(dir, fmt.Sprint(n))
+		want := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 40), 1, 6).Draw(t, "entries")
+		l, _, err := openLog(path, recordsHeader, 0o600, true)
+		if err == nil {
+			err = errors.Join(l.append(want...), l.close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := rapid.IntRange(0, len(b)-1).Draw(t, "at")
+		damage := rapid.SampledFrom([]string{"cut", "flip", "zeros", "none"}).Draw(t, "damage")
+		switch damage {
+		case "cut":
+			b = b[:at]
+		case "flip":
+			b[at] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+		case "zeros":
+			b = append(b[:at], make([]byte, len(b)-at+20)...)
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reader, read, err := openLog(path, recordsHeader, 0o600, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := reader.close(); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, b) {
+			t.Fatalf("a reader changed the log: %v", err)
+		}
+		l, entries, err := openLog(path, recordsHeader, 0o600, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) != len(read) || len(entries) > len(want) || damage == "none" && len(entries) != len(want) {
+			t.Fatalf("%d of %d entries read, %d by a reader", len(entries), len(want), len(read))
+		}
+		for i := range entries {
+			if !bytes.Equal(entries[i], want[i]) {
+				t.Fatalf("entry %d is %q, was written as %q", i, entries[i], want[i])
+			}
+		}
+		if err := errors.Join(l.append([]byte("more")), l.close()); err != nil {
+			t.Fatal(err)
+		}
+		_, more, err := openLog(path, recordsHeader, 0o600, false)
+		if err != nil || len(more) != len(entries)+1 || string(more[len(entries)]) != "more" {
+			t.Fatalf("after appending: %d entries, %v", len(more), err)
+		}
+	})
+}
+
+func TestOtherVersionIsEmpty(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, dir)
+	if err := s.Records.Append([]Record{{Step: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	path := filepath.Join(dir, "records")
+	b := must(os.ReadFile(path))(t)
+	b[len(recordsHeader)-2]++ // the last digit of the version
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = newStore(t, dir)
+	if got := s.Records.All(); len(got) > 0 {
+		t.Errorf("records of another version were read: %v", got)
+	}
+	if err := s.Records.Append([]Record{{Step: "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	s = newStore(t, dir)
+	if got := s.Records.All(); len(got) != 1 || got[0].Step != "b" {
+		t.Errorf("records after that: %v", got)
+	}
+	closeStore(t, s)
+}
+
+func TestCompaction(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, dir)
+	body := make([]byte, 8<<10)
+	for i := range 100 {
+		if err := s.Records.Append([]Record{{Step: "a", Key: Sum{byte(i)}, Body: body}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeStore(t, s)
+	s = newStore(t, dir)
+	defer closeStore(t, s)
+	if info := must(os.Stat(filepath.Join(dir, "records")))(t); info.Size() > 100<<10 {
+		t.Errorf("the log was not compacted: %d bytes", info.Size())
+	}
+	if err := s.Records.Append([]Record{{Step: "a", Key: Sum{200}}}); err != nil {
+		t.Fatal(err)
+	}
+	again := must(OpenReader(dir, Private, SafetyGap))(t)
+	defer closeStore(t, again)
+	if got := len(again.Records.All()); got != keepPerStep+1 {
+		t.Errorf("%d records are left", got)
+	}
+	if r, ok := again.Records.Last("a"); !ok || r.Key != (Sum{200}) {
+		t.Errorf("the newest is %v", r.Key)
+	}
+}
+
+func TestIndex(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, dir)
+	old := Stat{Dev: 1, Ino: 2, Size: 3, Mtime: 4, Ctime: s.Index.clock - int64(3*time.Second)}
+	young := old
+	young.Ctime = s.Index.clock - int64(time.Second)
+	future := old
+	future.Mtime = s.Index.clock + int64(time.Hour)
+	s.Index.Put("old", old, Sum{1})
+	s.Index.Put("young", young, Sum{1})
+	s.Index.Put("future", future, Sum{1})
+	s.Index.PutMeaning("k", Sum{1}, 3, "meaning")
+	check := func(s *Store) {
+		t.Helper()
+		if sum, ok := s.Index.Get("old", old); !ok || sum != (Sum{1}) {
+			t.Errorf("an old file: %v %v", sum, ok)
+		}
+		for name, st := range map[string]Stat{"young": young, "future": future} {
+			if _, ok := s.Index.Get(name, st); ok {
+				t.Errorf("a %s file is trusted", name)
+			}
+		}
+		for i := range 5 {
+			other := old
+			switch i {
+			case 0:
+				other.Dev++
+			case 1:
+				other.Ino++
+			case 2:
+				other.Size++
+			case 3:
+				other.Mtime++
+			case 4:
+				other.Ctime++
+			}
+			if _, ok := s.Index.Get("old", other); ok {
+				t.Errorf("a file whose stat has changed (%d) is trusted", i)
+			}
+		}
+		if m, ok := s.Index.Meaning("k", Sum{1}, 3); !ok || m != "meaning" {
+			t.Errorf("meaning: %q %v", m, ok)
+		}
+		if _, ok := s.Index.Meaning("other", Sum{1}, 3); ok {
+			t.Error("a meaning of another kind is given")
+		}
+	}
+	check(s)
+	closeStore(t, s)
+	s = must(OpenReader(dir, Private, SafetyGap))(t)
+	check(s)
+	closeStore(t, s)
+}
+
+func TestBlobs(t *testing.T) {
+	dir := t.TempDir()
+	s := newStore(t, dir)
+	defer closeStore(t, s)
+	src := filepath.Join(dir, "src")
+	data := bytes.Repeat([]byte("contents "), 1<<16)
+	if err := os.WriteFile(src, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sum, st, err := Hash(src)
+	if err != nil || sum != blake3.Sum256(data) || st.Size != int64(len(data)) {
+		t.Fatalf("hash: %v %v", sum, err)
+	}
+	if s.Blobs.Verify(sum, st.Size) {
+		t.Error("a blob is there before it was put")
+	}
+	if err := s.Blobs.Put(src, Sum{1}, st.Size); err == nil {
+		t.Error("a blob was put under a digest that is not its own")
+	}
+	if err := s.Blobs.Put(src, sum, st.Size); err != nil {
+		t.Fatal(err)
+	}
+	dst := filepath.Join(dir, "dst")
+	if err := s.Blobs.Restore(sum, dst, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(os.ReadFile(dst))(t); !bytes.Equal(got, data) {
+		t.Error("restored contents differ")
+	}
+	blob := must(os.Stat(s.Blobs.path(sum)))(t)
+	if blob.Mode().Perm() != 0o400 || os.SameFile(blob, must(os.Stat(dst))(t)) || os.SameFile(blob, must(os.Stat(src))(t)) {
+		t.Errorf("the blob is a link or can be written: %v", blob.Mode())
+	}
+	if err := os.Chmod(s.Blobs.path(sum), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.Blobs.path(sum), bytes.Repeat([]byte("x"), len(data)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.Blobs.Verify(sum, st.Size) {
+		t.Error("a damaged blob is good")
+	}
+	if err := s.Blobs.Restore(sum, filepath.Join(dir, "bad"), 0o600); err == nil {
+		t.Error("a damaged blob was restored")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bad")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("and is there: %v", err)
+	}
+	if err := s.Blobs.Put(src, sum, st.Size); err != nil || !s.Blobs.Verify(sum, st.Size) {
+		t.Errorf("a damaged blob was not replaced: %v", err)
+	}
+}
+
+func TestHashRefuses(t *testing.T) {
+	dir := t.TempDir()
+	if _, _, err := Hash(dir); !errors.Is(err, errNotRegular) {
+		t.Errorf("a directory: %v", err)
+	}
+	if _, _, err := Hash(filepath.Join(dir, "no")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing: %v", err)
+	}
+}
+
+// TestHashMoves replaces a file all the time that it is hashed: the answer is
+// an error or the digest of contents that the file had.
+func TestHashMoves(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	contents := [][]byte{bytes.Repeat([]byte("a"), 1<<20), bytes.Repeat([]byte("b"), 1<<20)}
+	sums := map[Sum]bool{blake3.Sum256(contents[0]): true, blake3.Sum256(contents[1]): true}
+	replace := func(i int) error {
+		tmp := filepath.Join(dir, "new")
+		if err := os.WriteFile(tmp, contents[i%2], 0o600); err != nil {
+			return err
+		}
+		return os.Rename(tmp, path)
+	}
+	if err := replace(0); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan bool), make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+				if err := replace(i); err != nil {
+					stopped <- err
+					return
+				}
+			}
+		}
+	}()
+	for range 100 {
+		if sum, _, err := Hash(path); err == nil && !sums[sum] {
+			t.Errorf("a digest of contents that the file never had: %v", sum)
+		} else if err != nil && !errors.Is(err, ErrMoved) {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
