@@ -1,0 +1,17 @@
+//go:build !linux
+
+package build
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// wait waits for the program and kills what it left running.
+func (g *processes) wait(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	g.end()
+	return err
+}

@@ -1,0 +1,219 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/foundation-plr/pipeline/internal/store"
+)
+
+// Verdict is what is to be done about a step.
+type Verdict string
+
+const (
+	Fresh       Verdict = "fresh"        // everything is as it was recorded
+	WillRestore Verdict = "will restore" // outputs are missing or changed; the cache has them
+	WillRun     Verdict = "will run"
+	MayRun      Verdict = "may run"    // depends on what steps that will run make
+	CannotRun   Verdict = "cannot run" // an input is missing or cannot be read
+)
+
+// decision is the one answer that build, dry run and status act on.
+type decision struct {
+	verdict Verdict
+	reasons []string
+	err     error // why it cannot run
+
+	groups   []group
+	manifest *manifest
+	key      store.Sum
+	rec      *record // of the key; for Fresh and WillRestore
+	redo     []int   // for WillRestore: which outputs
+	was      *record // the newest of the step until now, if rec takes its place; for Fresh
+}
+
+// decide looks at a step whose dependencies are settled. It changes nothing.
+func (s *session) decide(ctx context.Context, n *node) decision {
+	var d decision
+	var err error
+	if n.broken != nil {
+		return cannot(n.broken)
+	}
+	d.groups, err = resolver{s: s, v: s.view}.resolve(ctx, n)
+	if errors.Is(err, errNotYet) {
+		d.verdict, d.reasons = MayRun, []string{err.Error()}
+		return d
+	}
+	if err != nil {
+		return cannot(err)
+	}
+	ledgers, err := s.ledgers(s.view, n)
+	if err != nil {
+		return cannot(err)
+	}
+	d.manifest = n.manifest(d.groups, ledgers)
+	encoded := d.manifest.encode()
+	d.key = keyOf(encoded)
+	if n.each != nil { // there is nothing to run, and nothing to remember
+		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: encoded}
+		return d
+	}
+	if s.forced(n) {
+		d.verdict, d.reasons = WillRun, []string{"forced"}
+		return d
+	}
+	d.rec = s.recordOf(n, d.key)
+	if d.rec == nil {
+		d.verdict, d.reasons = WillRun, reasons(s.lastManifest(n), d.manifest)
+		return d
+	}
+	return s.compare(ctx, n, d)
+}
+
+func cannot(err error) decision {
+	return decision{verdict: CannotRun, err: err, reasons: []string{err.Error()}}
+}
+
+// compare holds the outputs on disk against the record.
+func (s *session) compare(ctx context.Context, n *node, d decision) decision {
+	d.verdict = Fresh
+	for i := range n.Outputs {
+		out, want := &n.Outputs[i], &d.rec.outs[i]
+		var wrong string
+		now, err := s.view.output(ctx, *out, n.outs[i])
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			wrong = "is missing"
+		case err != nil:
+			wrong = "is not as it was made: " + plainError(err).Error()
+		case now.sum != want.sum || now.size != want.size:
+			wrong = "is not as it was made"
+			if out.Tree {
+				wrong += ": " + treeDifference(want.files, now.files)
+			}
+		case now.exec != want.exec:
+			wrong = "is not as it was made: it may be executed or not"
+		default:
+			continue
+		}
+		d.reasons = append(d.reasons, fmt.Sprintf("output %s %s", out, wrong))
+		if d.verdict == Fresh {
+			d.verdict = WillRestore
+		}
+		d.redo = append(d.redo, i)
+		if out.Tree || !s.blobs(n.outs[i]).Verify(want.sum, want.size) {
+			d.verdict = WillRun
+		}
+	}
+	if ctx.Err() != nil {
+		return cannot(ctx.Err())
+	}
+	if d.verdict == WillRun {
+		d.rec = nil
+	}
+	return d
+}
+
+func treeDifference(want, now []treeFile) string {
+	old := make(map[string]treeFile, len(want))
+	for _, f := range want {
+		old[f.path] = f
+	}
+	changed, added := 0, 0
+	for _, f := range now {
+		was, ok := old[f.path]
+		switch {
+		case !ok:
+			added++
+		case was != f:
+			changed++
+		}
+		delete(old, f.path)
+	}
+	return fmt.Sprintf("%d files changed, %d added, %d missing", changed, added, len(old))
+}
+
+// ledgers returns the present state of a node's ledgers.
+func (s *session) ledgers(v *view, n *node) ([]entry, error) {
+	var entries []entry
+	for i, ref := range n.Ledgers {
+		f, err := v.digest(ref, n.ledgers[i])
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			entries = append(entries, entry{kind: kindAbsent, ref: ref})
+		case err != nil:
+			return nil, fmt.Errorf("ledger %s: %w", ref, plainError(err))
+		default:
+			entries = append(entries, entry{kind: kindFile, ref: ref, size: f.stat.Size, sum: f.sum})
+		}
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
+	return entries, nil
+}
+
+func (s *session) forced(n *node) bool {
+	return s.force && slices.ContainsFunc(s.opt.Force, func(f string) bool { return matchName(f, n.Name) })
+}
+
+// recordOf returns the record of a key, nil if there is none that can be read
+// and speaks of just the outputs that the step declares.
+func (s *session) recordOf(n *node, key store.Sum) *record {
+	st := s.tier(n.secret)
+	if st == nil {
+		return nil
+	}
+	stored, ok := st.Records.ByKey(key)
+	if !ok || stored.Step != n.Name {
+		return nil
+	}
+	rec, err := decodeRecord(stored)
+	if err != nil {
+		return nil // damaged is as good as not there
+	}
+	return n.order(rec)
+}
+
+// order sorts the outputs of a record as the step declares them, nil if they
+// are not the same ones.
+func (n *node) order(rec *record) *record {
+	if len(rec.outs) != len(n.Outputs) {
+		return nil
+	}
+	outs := make([]made, len(n.Outputs))
+	for i, o := range n.Outputs {
+		j := slices.IndexFunc(rec.outs, func(m made) bool { return m.ref == o.Ref && m.tree == o.Tree && m.kind == o.Kind })
+		if j < 0 {
+			return nil
+		}
+		outs[i] = rec.outs[j]
+	}
+	rec.outs = outs
+	return rec
+}
+
+// last returns the newest readable record of a step, nil if there is none.
+func (s *session) last(n *node) *record {
+	st := s.tier(n.secret)
+	if st == nil {
+		return nil
+	}
+	stored, ok := st.Records.Last(n.Name)
+	if !ok {
+		return nil
+	}
+	rec, err := decodeRecord(stored)
+	if err != nil {
+		return nil
+	}
+	return rec
+}
+
+func (s *session) lastManifest(n *node) []byte {
+	if rec := s.last(n); rec != nil {
+		return rec.manifest
+	}
+	return nil
+}

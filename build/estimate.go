@@ -1,0 +1,188 @@
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Estimate is about how long a build would take, from how long the steps took
+// when they last ran.
+type Estimate struct {
+	Will       time.Duration // the steps that will run
+	AtMost     time.Duration // and all that may run
+	Unrecorded int           // steps among them that have no recorded run; they count as nothing
+}
+
+// String returns "about 12 s", "between 3.0 s and 12 s", and how many steps it
+// knows nothing about.
+func (e Estimate) String() string {
+	text := "about " + seconds(e.AtMost)
+	if low, high := seconds(e.Will), seconds(e.AtMost); low != high {
+		text = "between " + low + " and " + high
+	}
+	if e.Unrecorded > 0 {
+		text += fmt.Sprintf(", without %s that never ran", plural(e.Unrecorded, "step"))
+	}
+	return text
+}
+
+// Estimate returns about how long a build would take: as long as its longest
+// chain of steps, or as all its work shared by the jobs, whichever is more.
+// Restoring outputs and looking at files is not in it.
+func (r *Report) Estimate() Estimate {
+	var e Estimate
+	for i := range r.Steps {
+		if d := &r.Steps[i]; (d.Verdict == WillRun || d.Verdict == MayRun) && d.Seconds == 0 {
+			e.Unrecorded++
+		}
+	}
+	e.Will = r.length(WillRun)
+	e.AtMost = r.length(WillRun, MayRun)
+	return e
+}
+
+func (r *Report) length(verdicts ...Verdict) time.Duration {
+	byName := make(map[string]*Decision, len(r.Steps))
+	for i := range r.Steps {
+		byName[r.Steps[i].Name] = &r.Steps[i]
+	}
+	work, chain := 0.0, 0.0
+	ends := make(map[string]float64, len(r.Steps))
+	var end func(name string) float64
+	end = func(name string) float64 {
+		d := byName[name]
+		if d == nil {
+			return 0
+		}
+		if at, ok := ends[name]; ok {
+			return at
+		}
+		at := 0.0
+		for _, need := range d.needs {
+			at = max(at, end(need))
+		}
+		if slices.Contains(verdicts, d.Verdict) {
+			at += d.Seconds
+			work += d.Seconds
+		}
+		ends[name] = at
+		return at
+	}
+	for name := range byName {
+		chain = max(chain, end(name))
+	}
+	return time.Duration(max(chain, work/float64(max(r.jobs, 1))) * float64(time.Second))
+}
+
+// IfChanged is Status as it would be if the files at the paths had other
+// contents. A path is a ref ("root:path"), absolute, or relative to the
+// workspace or to a root; that of a directory stands for all files in it. A
+// path where nothing is, is an *Unknown error.
+func (g *Graph) IfChanged(ctx context.Context, paths ...string) (*Report, error) {
+	before := new(Report)
+	var dirs []string
+	err := g.survey(ctx, survey{}, func(s *session, q *scheduler) error {
+		before.fill(s, q)
+		for _, what := range paths {
+			found := false
+			for _, abs := range g.opt.places(what) {
+				_, err := os.Lstat(abs)
+				if err != nil && !os.IsNotExist(err) {
+					return err
+				}
+				if err == nil {
+					dirs = append(dirs, abs)
+					found = true
+					break
+				}
+			}
+			if !found {
+				return s.unknown(q, what)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	was := make(map[string]Decision, len(before.Steps))
+	for _, d := range before.Steps {
+		was[d.Name] = d
+	}
+	rep := new(Report)
+	changed := func(abs string) bool {
+		return slices.ContainsFunc(dirs, func(dir string) bool { return inside(abs, dir) })
+	}
+	err = g.survey(ctx, survey{changed: changed}, func(s *session, q *scheduler) error {
+		rep.fill(s, q)
+		for i := range rep.Steps {
+			d := &rep.Steps[i]
+			then, known := was[d.Name]
+			d.Anyway = known && then.Verdict == d.Verdict && slices.Equal(then.Reasons, d.Reasons)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rep, nil
+}
+
+// places returns where a path that a person has written may be.
+func (o *Options) places(what string) []string {
+	if filepath.IsAbs(what) {
+		return []string{filepath.Clean(what)}
+	}
+	names := make([]string, 0, len(o.Roots))
+	for name := range o.Roots {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var all []string
+	for _, name := range names {
+		if n := len(name); len(what) > n && what[:n] == name && what[n] == ':' && fs.ValidPath(what[n+1:]) {
+			all = append(all, filepath.Join(o.Roots[name].Path, filepath.FromSlash(what[n+1:])))
+		}
+	}
+	if clean := filepath.Clean(what); filepath.IsLocal(clean) {
+		all = append(all, filepath.Join(o.Workspace, clean))
+		for _, name := range names {
+			all = append(all, filepath.Join(o.Roots[name].Path, clean))
+		}
+	} else {
+		all = append(all, filepath.Join(o.Workspace, clean))
+	}
+	return slices.Compact(all)
+}
+
+// WriteJSON writes the report as one JSON document.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := r.Estimate()
+	count := map[Verdict]int{}
+	for _, v := range []Verdict{Fresh, WillRestore, WillRun, MayRun, CannotRun} {
+		count[v] = r.Count(v)
+	}
+	return writeJSON(w, struct {
+		Schema     string          `json:"schema"`
+		Fresh      bool            `json:"fresh"`
+		Count      map[Verdict]int `json:"count"`
+		Seconds    [2]float64      `json:"seconds"` // what will run, and with what may run
+		Unrecorded int             `json:"unrecorded"`
+		Steps      []Decision      `json:"steps"`
+		Unknown    []string        `json:"unknown,omitempty"`
+	}{"build.status/1", r.Fresh(), count, [2]float64{e.Will.Seconds(), e.AtMost.Seconds()}, e.Unrecorded, r.Steps, r.Unknown})
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,319 @@
+package build
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"runtime"
+	"slices"
+
+	"github.com/zeebo/blake3"
+
+	"github.com/foundation-plr/pipeline/internal/store"
+)
+
+// manifestFormat changes whenever the same step with the same inputs shall get
+// another key, such as when the engine itself computed something wrongly.
+const manifestFormat = "step manifest 1"
+
+// manifest is everything that the outcome of a step depends on. Its encoding
+// is what the key is the digest of; records hold the encoding, so that the
+// reason why a step is stale is the difference of two manifests. Every string
+// and list is preceded by its length: different manifests never have one
+// encoding, which the tests hold by decoding it again.
+type manifest struct {
+	format    string
+	step      string
+	code      string
+	toolchain string
+	params    []param
+	env       []variable
+	tools     []param // name, version
+	inputs    []group
+	outputs   []string
+	ledgers   []entry
+}
+
+// variable is an environment variable. The value itself may be a secret and
+// stands in no record; its digest does.
+type variable struct {
+	name  string
+	set   bool
+	value store.Sum
+}
+
+// group is one declared input with what it stands for, sorted by ref.
+type group struct {
+	input   Input
+	entries []entry
+}
+
+// entry is one file of a group. Where a kind of meaning counts, meaning is its
+// digest, and sum and size are zero.
+type entry struct {
+	kind    entryKind
+	ref     Ref
+	size    int64
+	sum     store.Sum
+	meaning string
+}
+
+type entryKind byte
+
+const (
+	kindFile entryKind = iota + 1
+	kindTree
+	kindMeaning
+	kindAbsent // also a ledger that does not exist yet
+	kindNamedFile
+	kindNamedDir
+	kindNamedOther
+	kindLast = kindNamedOther
+)
+
+func (e entry) text() string {
+	switch e.kind {
+	case kindFile, kindTree:
+		return e.sum.String()
+	case kindMeaning:
+		return e.meaning
+	}
+	return ""
+}
+
+// toolchain is what turns sources into results: floating point differs
+// between architectures and their levels.
+func toolchain() string { return runtime.Version() + " " + Platform() }
+
+// manifest returns the manifest of a node over resolved inputs and the present
+// state of its ledgers.
+func (n *node) manifest(groups []group, ledgers []entry) *manifest {
+	m := &manifest{
+		format:    manifestFormat,
+		step:      n.Name,
+		code:      n.code,
+		toolchain: toolchain(),
+		params:    n.params,
+		inputs:    groups,
+		ledgers:   ledgers,
+	}
+	for name, version := range n.Tools {
+		m.tools = append(m.tools, param{name, version})
+	}
+	if n.command != nil && n.command.digest != "" {
+		m.tools = append(m.tools, param{n.Command[0], n.command.digest})
+	}
+	slices.SortFunc(m.tools, func(a, b param) int { return compare(a.name, b.name) })
+	for _, name := range n.Env {
+		v, set := os.LookupEnv(name)
+		m.env = append(m.env, variable{name, set, blake3.Sum256([]byte(v))})
+	}
+	slices.SortFunc(m.env, func(a, b variable) int { return compare(a.name, b.name) })
+	m.env = slices.Compact(m.env)
+	for _, o := range n.Outputs {
+		m.outputs = append(m.outputs, o.String()+"\x00"+o.Kind)
+	}
+	slices.Sort(m.outputs)
+	return m
+}
+
+func (m *manifest) encode() []byte {
+	size := 256
+	for _, g := range m.inputs {
+		for _, e := range g.entries {
+			size += 48 + len(e.ref.Root) + len(e.ref.Path) + len(e.meaning)
+		}
+	}
+	w := writer{b: make([]byte, 0, size)}
+	w.str(m.format)
+	w.str(m.step)
+	w.str(m.code)
+	w.str(m.toolchain)
+	w.pairs(m.params)
+	w.num(len(m.env))
+	for _, v := range m.env {
+		w.str(v.name)
+		w.bool(v.set)
+		w.sum(v.value)
+	}
+	w.pairs(m.tools)
+	w.num(len(m.inputs))
+	for _, g := range m.inputs {
+		w.byte(byte(g.input.kind))
+		w.str(g.input.root)
+		w.str(g.input.pattern)
+		w.str(g.input.as)
+		w.entries(g.entries)
+	}
+	w.num(len(m.outputs))
+	for _, o := range m.outputs {
+		w.str(o)
+	}
+	w.entries(m.ledgers)
+	return w.b
+}
+
+func decodeManifest(b []byte) (*manifest, error) {
+	r := reader{b: b}
+	m := new(manifest)
+	m.format = r.str()
+	m.step = r.str()
+	m.code = r.str()
+	m.toolchain = r.str()
+	m.params = r.pairs()
+	for range r.num() {
+		m.env = append(m.env, variable{r.str(), r.bool(), r.sum()})
+	}
+	m.tools = r.pairs()
+	for range r.num() {
+		var g group
+		g.input = Input{kind: inputKind(r.byte()), root: r.str(), pattern: r.str(), as: r.str()}
+		if g.input.kind < inFile || g.input.kind > inOutputsOf {
+			r.bad = true
+		}
+		g.entries = r.entries()
+		m.inputs = append(m.inputs, g)
+	}
+	for range r.num() {
+		m.outputs = append(m.outputs, r.str())
+	}
+	m.ledgers = r.entries()
+	return m, r.end()
+}
+
+func keyOf(encoded []byte) store.Sum { return blake3.Sum256(encoded) }
+
+// writer and reader are the one binary form of manifests and records: numbers
+// as unsigned varints, strings with their length in front.
+type writer struct{ b []byte }
+
+func (w *writer) byte(c byte)     { w.b = append(w.b, c) }
+func (w *writer) num(n int)       { w.b = binary.AppendUvarint(w.b, uint64(n)) }
+func (w *writer) int64(n int64)   { w.b = binary.AppendUvarint(w.b, uint64(n)) }
+func (w *writer) str(s string)    { w.num(len(s)); w.b = append(w.b, s...) }
+func (w *writer) sum(s store.Sum) { w.b = append(w.b, s[:]...) }
+func (w *writer) bool(v bool) {
+	if v {
+		w.byte(1)
+	} else {
+		w.byte(0)
+	}
+}
+
+func (w *writer) pairs(ps []param) {
+	w.num(len(ps))
+	for _, p := range ps {
+		w.str(p.name)
+		w.str(p.value)
+	}
+}
+
+func (w *writer) entries(es []entry) {
+	w.num(len(es))
+	for i := range es {
+		e := &es[i]
+		w.byte(byte(e.kind))
+		w.str(e.ref.Root)
+		w.str(e.ref.Path)
+		switch e.kind {
+		case kindFile, kindTree:
+			w.int64(e.size)
+			w.sum(e.sum)
+		case kindMeaning:
+			w.str(e.meaning)
+		}
+	}
+}
+
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+var errDamaged = errors.New("the record is damaged")
+
+func (r *reader) take(n int) []byte {
+	if r.bad || n < 0 || n > len(r.b) {
+		r.bad = true
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) int64() int64 {
+	v, n := binary.Uvarint(r.b)
+	if r.bad || n <= 0 || n != len(binary.AppendUvarint(nil, v)) {
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return int64(v)
+}
+
+// num reads a length; nothing is longer than what is left to read.
+func (r *reader) num() int {
+	n := r.int64()
+	if n < 0 || n > int64(len(r.b)) {
+		r.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) str() string { return string(r.take(r.num())) }
+func (r *reader) sum() (s store.Sum) {
+	copy(s[:], r.take(len(s)))
+	return s
+}
+
+func (r *reader) bool() bool {
+	c := r.byte()
+	r.bad = r.bad || c > 1
+	return c == 1
+}
+
+func (r *reader) pairs() []param {
+	var ps []param
+	for range r.num() {
+		ps = append(ps, param{r.str(), r.str()})
+	}
+	return ps
+}
+
+func (r *reader) entries() []entry {
+	var es []entry
+	for range r.num() {
+		e := entry{kind: entryKind(r.byte()), ref: Ref{r.str(), r.str()}}
+		switch e.kind {
+		case kindFile, kindTree:
+			e.size = r.int64()
+			e.sum = r.sum()
+		case kindMeaning:
+			e.meaning = r.str()
+		}
+		if e.kind < kindFile || e.kind > kindLast {
+			r.bad = true
+		}
+		if r.bad {
+			return nil
+		}
+		es = append(es, e)
+	}
+	return es
+}
+
+func (r *reader) end() error {
+	if r.bad || len(r.b) > 0 {
+		return errDamaged
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package build
+
+import (
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestKeyIsStable holds the encoding of manifests: a change of it makes every
+// cache worthless, which has to be meant and then goes with a new
+// manifestFormat.
+func TestKeyIsStable(t *testing.T) {
+	m := &manifest{
+		format: "step manifest 1", step: "figure:a", code: "c", toolchain: "go1.26 linux/amd64 GOAMD64=v1",
+		params: []param{{"n", "1"}, {"x", `{"a":[1.5,2]}`}},
+		env:    []variable{{"A", true, [32]byte{1}}, {"B", false, [32]byte{2}}},
+		tools:  []param{{"R", "4.4"}},
+		inputs: []group{
+			{File("work", "in"), []entry{{kind: kindFile, ref: Ref{"work", "in"}, size: 300, sum: [32]byte{3}}}},
+			{Glob("work", "*.db").As("duckdb"), []entry{{kind: kindMeaning, ref: Ref{"work", "x.db"}, meaning: "duckdb 1"}}},
+			{Names("work", "*"), nil},
+			{Absent("work", "no"), []entry{{kind: kindAbsent, ref: Ref{"work", "no"}}}},
+			{OutputsOf("run:*"), []entry{{kind: kindTree, ref: Ref{"work", "t"}, size: 5, sum: [32]byte{4}}}},
+		},
+		outputs: []string{"work:out\x00"},
+		ledgers: []entry{{kind: kindFile, ref: Ref{"private", "l"}, size: 1, sum: [32]byte{5}}},
+	}
+	const want = "04b121dc6203ad6dcddfbc75b357aab89114d89adf93aac2c73dcab3a1790c03"
+	if got := keyOf(m.encode()).String(); got != want {
+		t.Errorf("the key is %s, want %s", got, want)
+	}
+}
+
+// notInKey are the fields of Step that may change without making it stale.
+var notInKey = map[string]string{
+	"Doc":          "for people",
+	"Pool":         "how it is scheduled",
+	"Weight":       "how it is scheduled",
+	"Timeout":      "how it is scheduled",
+	"Retries":      "how it is scheduled",
+	"Declassifies": "what is allowed, not what is done",
+	"Grow":         "grown steps have keys of their own",
+	"Grows":        "grown steps have keys of their own",
+	"Run":          "a function has no digest; Code stands for it",
+	"each":         "steps of Map have keys of their own",
+}
+
+// TestEveryFieldIsInTheKey sets one field of a step after the other and
+// expects another manifest, unless the field is listed.
+func TestEveryFieldIsInTheKey(t *testing.T) {
+	changes := map[string]func(*Step){
+		"Name":    func(s *Step) { s.Name = "b" },
+		"Inputs":  func(s *Step) { s.Inputs = append(s.Inputs, Glob("work", "*.none")) },
+		"Outputs": func(s *Step) { s.Outputs = append(s.Outputs, Out("work", "more")) },
+		"Ledgers": func(s *Step) { s.Ledgers = append(s.Ledgers, Ref{"work", "l"}) },
+		"Params":  func(s *Step) { s.Params = map[string]any{"p": 2} },
+		"Env":     func(s *Step) { s.Env = []string{"BUILD_TEST_NO_SUCH_VARIABLE"} },
+		"Code":    func(s *Step) { s.Code = []string{"q"} },
+		"Tools":   func(s *Step) { s.Tools = map[string]string{"R": "4"} },
+		"Command": func(s *Step) { s.Run, s.Command = nil, []string{"true", "{out}"} },
+		"Stdout":  func(s *Step) { s.Run, s.Command, s.Stdout = nil, []string{"true", "{out}"}, "{out}" },
+	}
+	sp := newSpace(t)
+	sp.write("in", "1")
+	key := func(change func(*Step)) string {
+		step := Step{Name: "a", Inputs: []Input{File("work", "in")}, Outputs: []Output{Out("work", "a")}, Params: map[string]any{"p": 1}, Code: []string{"p"}, Run: nothing}
+		change(&step)
+		g, err := New(sp.opt, []Step{step})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := g.open(t.Context(), nil, false, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := s.decide(t.Context(), s.plan.nodes[0])
+		if d.verdict != WillRun {
+			t.Fatalf("verdict %s %v", d.verdict, d.reasons)
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		return d.key.String()
+	}
+	seen := []string{key(func(*Step) {})}
+	fields := reflect.TypeFor[Step]()
+	for i := range fields.NumField() {
+		name := fields.Field(i).Name
+		if why, ok := notInKey[name]; ok {
+			if why == "" || changes[name] != nil {
+				t.Errorf("the field %s is listed without a reason, or twice", name)
+			}
+			continue
+		}
+		change := changes[name]
+		if change == nil {
+			t.Errorf("the field %s of Step is neither in the key nor listed as not in it", name)
+			continue
+		}
+		k := key(change)
+		if slices.Contains(seen, k) {
+			t.Errorf("a change of %s does not change the key", name)
+		}
+		seen = append(seen, k)
+	}
+	t.Setenv("BUILD_TEST_NO_SUCH_VARIABLE", "1")
+	if k := key(changes["Env"]); slices.Contains(seen, k) {
+		t.Error("the value of an environment variable is not in the key")
+	}
+	if want := runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH + " "; !strings.HasPrefix(toolchain(), want) {
+		t.Errorf("the toolchain is %q, want %q and the level of the architecture", toolchain(), want)
+	}
+}
+
+func TestKeyHoldsNoPlace(t *testing.T) {
+	keys := map[string]bool{}
+	for range 2 {
+		sp := newSpace(t)
+		sp.write("in", "1")
+		sp.steps = []Step{{Name: "a", Inputs: []Input{Glob("work", "i*")}, Outputs: []Output{Out("work", "a")}, Run: concat}}
+		sp.expect("ran a")
+		s, err := sp.graph().open(t.Context(), nil, false, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := s.decide(t.Context(), s.plan.nodes[0])
+		if strings.Contains(string(d.manifest.encode()), sp.dir) {
+			t.Error("the manifest holds an absolute path")
+		}
+		keys[d.key.String()] = true
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(keys) != 1 {
+		t.Errorf("the same step in two directories has %d keys", len(keys))
+	}
+}

@@ -1,0 +1,196 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"path"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// pattern is a compiled glob over slash-separated paths. It is walked element
+// by element with a set of positions, so that a directory tree need only be
+// read where a match is still possible.
+type pattern struct {
+	parts []part
+	base  string // the literal elements in front, "" if none
+}
+
+type part struct {
+	text    string
+	literal bool
+	any     bool // "*"
+	deep    bool // "**"
+}
+
+// positions is the set of parts that may match next; the bit len(parts) says
+// that all are matched.
+type positions uint64
+
+// maxParts keeps positions in one word.
+const maxParts = 62
+
+func compilePattern(s string) (*pattern, error) {
+	if !doublestar.ValidatePattern(s) {
+		return nil, fmt.Errorf("the pattern %q is not a valid glob", s)
+	}
+	if err := checkPath(strings.ReplaceAll(s, `\`, "")); err != nil {
+		return nil, errors.New(strings.Replace(err.Error(), "the path", "the pattern", 1))
+	}
+	p := new(pattern)
+	depth := 0
+	for _, text := range strings.Split(s, "/") {
+		depth += strings.Count(text, "{") - strings.Count(text, "}")
+		if depth != 0 {
+			return nil, fmt.Errorf("the pattern %q has a slash inside braces: write two patterns", s)
+		}
+		p.parts = append(p.parts, part{
+			text:    text,
+			literal: !strings.ContainsAny(text, `*?[{\`),
+			any:     text == "*",
+			deep:    text == "**",
+		})
+	}
+	if len(p.parts) > maxParts {
+		return nil, fmt.Errorf("the pattern %q has more than %d elements", s, maxParts)
+	}
+	n := 0
+	for n < len(p.parts) && p.parts[n].literal {
+		n++
+	}
+	if n == len(p.parts) {
+		n-- // the base is a directory
+	}
+	base := make([]string, n)
+	for i := range base {
+		base[i] = p.parts[i].text
+	}
+	p.base = path.Join(base...)
+	return p, nil
+}
+
+func (p *pattern) close(at positions) positions {
+	for i, part := range p.parts {
+		if part.deep && at&(1<<i) != 0 {
+			at |= 1 << (i + 1)
+		}
+	}
+	return at
+}
+
+func (p *pattern) start() positions { return p.close(1) }
+
+// step returns where the pattern stands after one more path element.
+func (p *pattern) step(at positions, name string) positions {
+	var next positions
+	for rest := uint64(at) &^ (1 << len(p.parts)); rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros64(rest)
+		if part := &p.parts[i]; part.deep {
+			next |= 1 << i
+		} else if part.matches(name) {
+			next |= 1 << (i + 1)
+		}
+	}
+	return p.close(next)
+}
+
+func (p part) matches(name string) bool {
+	switch {
+	case p.literal:
+		return p.text == name
+	case p.any:
+		return true
+	}
+	ok, err := doublestar.Match(p.text, name)
+	return err == nil && ok // err: excluded by compilePattern
+}
+
+func (p *pattern) done(at positions) bool { return at&(1<<len(p.parts)) != 0 }
+
+// deeper says whether anything below can still match.
+func (p *pattern) deeper(at positions) bool { return at&^(1<<len(p.parts)) != 0 }
+
+// literals returns the only names that can come next, or false if the
+// directory has to be read.
+func (p *pattern) literals(at positions) ([]string, bool) {
+	var names []string
+	for i := range p.parts {
+		if at&(1<<i) == 0 {
+			continue
+		}
+		if !p.parts[i].literal {
+			return nil, false
+		}
+		names = append(names, p.parts[i].text)
+	}
+	return names, true
+}
+
+// walk returns where the pattern stands after a whole path; "." is no element.
+func (p *pattern) walk(rel string) positions {
+	at := p.start()
+	if rel == "." {
+		return at
+	}
+	for at != 0 {
+		name, rest, more := strings.Cut(rel, "/")
+		at = p.step(at, name)
+		if !more {
+			break
+		}
+		rel = rest
+	}
+	return at
+}
+
+func (p *pattern) match(rel string) bool { return p.done(p.walk(rel)) }
+
+// dirMatch matches sorted paths: those of one directory share the way there.
+type dirMatch struct {
+	dir string // with a slash; of the last path
+	at  positions
+}
+
+func (d *dirMatch) match(p *pattern, rel string) bool {
+	cut := strings.LastIndexByte(rel, '/') + 1
+	if dir := rel[:cut]; d.at == 0 && d.dir == "" || dir != d.dir {
+		d.dir, d.at = dir, p.start()
+		if cut > 0 {
+			d.at = p.walk(dir[:cut-1])
+		}
+	}
+	return d.at != 0 && p.done(p.step(d.at, rel[cut:]))
+}
+
+// matchName matches step names, which hold no slashes.
+func matchName(pattern, name string) bool {
+	ok, err := doublestar.Match(pattern, name)
+	return err == nil && ok
+}
+
+func checkNamePattern(s string) error {
+	if s == "" || !doublestar.ValidatePattern(s) {
+		return fmt.Errorf("the pattern %q is not a valid glob", s)
+	}
+	return nil
+}
+
+// literalPrefix is what every name that matches begins with.
+func literalPrefix(pattern string) string {
+	if i := strings.IndexAny(pattern, `*?[{\`); i >= 0 {
+		return pattern[:i]
+	}
+	return pattern
+}
+
+// mayGrow says whether names that begin with prefix can match the pattern. It
+// may say yes where the answer is no.
+func mayGrow(prefix, pattern string) bool {
+	lit := literalPrefix(pattern)
+	if lit == pattern {
+		return strings.HasPrefix(pattern, prefix)
+	}
+	return strings.HasPrefix(lit, prefix) || strings.HasPrefix(prefix, lit)
+}

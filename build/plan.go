@@ -1,0 +1,489 @@
+package build
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// plan is the graph of one build: the declared steps, and those that have
+// grown so far, with the edges between them.
+type plan struct {
+	g      *Graph
+	nodes  []*node
+	byName map[string]*node
+	mu     sync.RWMutex // held for writing while the plan grows
+
+	owners map[string]owner // absolute path → who makes it
+	paths  []string         // keys of owners, sorted
+
+	programs map[string]program // by the name that commands use
+}
+
+// owner says which step makes a path, and as what.
+type owner struct {
+	n      *node
+	out    int  // index in Outputs, or in Ledgers
+	ledger bool // not an output
+}
+
+func (o owner) tree() bool { return !o.ledger && o.n.Outputs[o.out].Tree }
+
+// node is a step with what the engine knows about its declaration.
+type node struct {
+	*Step
+	ins     []input // sorted, without duplicates
+	outs    []string
+	ledgers []string // absolute paths
+	code    string
+	params  []param
+	grownBy *node
+	command *command // of a step with a Command
+	broken  error    // why it can only fail, though its declaration is sound
+
+	deps    []*node // sorted by name
+	private bool    // reads something private
+	secret  bool    // reads or writes something private: so are its record and log
+}
+
+// input is a declared input, resolved as far as that can be done once.
+type input struct {
+	Input
+	abs  string   // of the path, or of the root of a pattern
+	glob *pattern // of Glob and Names
+}
+
+func newPlan(g *Graph) *plan {
+	return &plan{g: g, byName: map[string]*node{}, owners: map[string]owner{}, programs: map[string]program{}}
+}
+
+// add checks steps and links them in. After an error the plan is not usable.
+func (p *plan) add(steps []Step, by *node) error {
+	for i := range steps {
+		s := steps[i]
+		n, err := p.node(&s)
+		if err != nil {
+			return err
+		}
+		if by != nil && !strings.HasPrefix(s.Name, by.Grows) {
+			return fmt.Errorf("step %s grew %s, whose name does not begin with %q as declared", by.Name, s.Name, by.Grows)
+		}
+		if p.byName[s.Name] != nil {
+			return fmt.Errorf("two steps are called %s", s.Name)
+		}
+		n.grownBy = by
+		p.byName[s.Name] = n
+		p.nodes = append(p.nodes, n)
+	}
+	slices.SortFunc(p.nodes, func(a, b *node) int { return compare(a.Name, b.Name) })
+	p.paths = p.paths[:0]
+	for path := range p.owners {
+		p.paths = append(p.paths, path)
+	}
+	slices.Sort(p.paths)
+	if err := p.checkNesting(); err != nil {
+		return err
+	}
+	for _, n := range p.nodes {
+		if err := p.link(n); err != nil {
+			return err
+		}
+	}
+	if path := p.cycle(); path != nil {
+		return fmt.Errorf("the steps depend on each other in a circle: %s", strings.Join(path, " -> "))
+	}
+	for _, n := range p.nodes {
+		if err := p.checkPrivacy(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// node checks one step by itself and takes possession of its outputs.
+func (p *plan) node(s *Step) (*node, error) {
+	if err := checkName(s.Name); err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*node, error) { return nil, fmt.Errorf("step %s: %w", s.Name, err) }
+	o := &p.g.opt
+	switch {
+	case s.Run == nil && s.Command == nil && s.each == nil:
+		return fail(fmt.Errorf("it has nothing to run"))
+	case s.Run != nil && s.Command != nil:
+		return fail(fmt.Errorf("it has both Run and Command"))
+	case s.Stdout != "" && s.Command == nil:
+		return fail(fmt.Errorf("it has Stdout without Command"))
+	}
+	if s.Retries < 0 || s.Timeout < 0 {
+		return fail(fmt.Errorf("retries and timeout may not be negative"))
+	}
+	if _, ok := o.Pools[s.Pool]; s.Pool != "" && !ok {
+		return fail(fmt.Errorf("the pool %q is not among the options", s.Pool))
+	}
+	n := &node{Step: s}
+	var err error
+	if n.params, err = encodeParams(s.Params); err != nil {
+		return fail(err)
+	}
+	if n.code, err = p.g.code(s); err != nil {
+		return nil, err
+	}
+	for _, in := range s.Inputs {
+		r, err := p.input(in)
+		if err != nil {
+			return fail(fmt.Errorf("input %s: %w", in, err))
+		}
+		n.ins = append(n.ins, r)
+	}
+	slices.SortFunc(n.ins, func(a, b input) int { return compare(a.id(), b.id()) })
+	n.ins = slices.CompactFunc(n.ins, func(a, b input) bool { return a.Input == b.Input })
+	for i, out := range s.Outputs {
+		abs, err := p.claim(out.Ref, owner{n: n, out: i})
+		if err != nil {
+			return fail(fmt.Errorf("output %s: %w", out, err))
+		}
+		if out.Tree && out.Ref.Path == "." {
+			return fail(fmt.Errorf("output %s: a tree needs a path below its root", out))
+		}
+		if err := p.checkKind(out.Kind); err != nil {
+			return fail(fmt.Errorf("output %s: %w", out, err))
+		}
+		if out.Tree && out.Kind != "" {
+			return fail(fmt.Errorf("output %s: a tree has no kind", out))
+		}
+		n.outs = append(n.outs, abs)
+	}
+	for i, ref := range s.Ledgers {
+		abs, err := p.claim(ref, owner{n: n, out: i, ledger: true})
+		if err != nil {
+			return fail(fmt.Errorf("ledger %s: %w", ref, err))
+		}
+		n.ledgers = append(n.ledgers, abs)
+	}
+	if s.Command != nil {
+		if err := p.useCommand(n); err != nil {
+			return fail(err)
+		}
+	}
+	return n, nil
+}
+
+func (p *plan) checkKind(kind string) error {
+	if kind != "" && p.g.opt.Digests[kind] == nil {
+		return fmt.Errorf("the kind %q is not among the digests of the options", kind)
+	}
+	return nil
+}
+
+// locate checks a ref and returns its absolute path.
+func (p *plan) locate(ref Ref) (string, error) {
+	root, ok := p.g.opt.Roots[ref.Root]
+	if !ok {
+		return "", fmt.Errorf("the root %q is not among the options", ref.Root)
+	}
+	if err := checkPath(ref.Path); err != nil {
+		return "", err
+	}
+	// A pattern begins at the root itself, and matches none but its files.
+	if len(root.Only) > 0 && ref.Path != "." && !slices.Contains(root.Only, ref.Path) {
+		return "", fmt.Errorf("%q is not one of the files of the root %q", ref.Path, ref.Root)
+	}
+	return p.g.opt.abs(ref), nil
+}
+
+func (p *plan) claim(ref Ref, who owner) (string, error) {
+	abs, err := p.locate(ref)
+	if err != nil {
+		return "", err
+	}
+	if ref.Path == "." && !who.tree() {
+		return "", fmt.Errorf("it is the root itself")
+	}
+	o := &p.g.opt
+	if len(o.Roots[ref.Root].Only) > 0 {
+		return "", fmt.Errorf("the root %q has no place for what steps make", ref.Root)
+	}
+	if inside(abs, o.PublicCache) || o.PrivateCache != "" && inside(abs, o.PrivateCache) || strings.Contains(abs+"/", "/"+stagingDir) {
+		return "", fmt.Errorf("it lies in a directory of the engine")
+	}
+	if other, ok := p.owners[abs]; ok {
+		if other.n == who.n {
+			return "", fmt.Errorf("it is declared twice")
+		}
+		return "", fmt.Errorf("step %s makes it, too", other.n.Name)
+	}
+	p.owners[abs] = who
+	return abs, nil
+}
+
+func (p *plan) input(in Input) (input, error) {
+	r := input{Input: in}
+	if err := p.checkKind(in.as); err != nil {
+		return r, err
+	}
+	if in.as != "" && (in.kind == inNames || in.kind == inAbsent) {
+		return r, fmt.Errorf("names have no kind")
+	}
+	var err error
+	switch in.kind {
+	case inFile, inAbsent:
+		r.abs, err = p.locate(Ref{in.root, in.pattern})
+	case inGlob, inNames:
+		if r.glob, err = compilePattern(in.pattern); err == nil {
+			r.abs, err = p.locate(Ref{in.root, "."})
+		}
+	case inOutputsOf:
+		err = checkNamePattern(in.pattern)
+	default:
+		err = fmt.Errorf("it is none: use File, Glob, Names, Absent or OutputsOf")
+	}
+	return r, err
+}
+
+// checkNesting refuses outputs below other outputs.
+func (p *plan) checkNesting() error {
+	for _, path := range p.paths {
+		if up, ok := p.above(filepath.Dir(path)); ok {
+			return fmt.Errorf("step %s makes %s, which lies inside what step %s makes", p.owners[path].n.Name, p.name(path), up.n.Name)
+		}
+	}
+	return nil
+}
+
+// name prints an owned path by the ref that declared it.
+func (p *plan) name(abs string) string {
+	o := p.owners[abs]
+	if o.ledger {
+		return o.n.Ledgers[o.out].String()
+	}
+	return o.n.Outputs[o.out].String()
+}
+
+// above returns the owner of a path or of the nearest directory above it.
+func (p *plan) above(abs string) (owner, bool) {
+	for {
+		if o, ok := p.owners[abs]; ok {
+			return o, true
+		}
+		up := filepath.Dir(abs)
+		if up == abs {
+			return owner{}, false
+		}
+		abs = up
+	}
+}
+
+// below returns the owned paths inside a directory.
+func (p *plan) below(dir string) []string {
+	prefix := dir + string(filepath.Separator)
+	i := sort.SearchStrings(p.paths, prefix)
+	j := i + sort.Search(len(p.paths)-i, func(k int) bool { return !strings.HasPrefix(p.paths[i+k], prefix) })
+	return p.paths[i:j]
+}
+
+// makers returns the owners of paths that an input may read, without those of
+// OutputsOf.
+func (p *plan) makers(in *input) []owner {
+	switch in.kind {
+	case inFile, inAbsent:
+		if o, ok := p.above(in.abs); ok {
+			return []owner{o}
+		}
+	case inGlob, inNames:
+		base := filepath.Join(in.abs, filepath.FromSlash(in.glob.base))
+		if o, ok := p.above(base); ok {
+			return []owner{o}
+		}
+		var all []owner
+		for _, path := range p.below(base) {
+			o := p.owners[path]
+			at := in.glob.walk(relative(in.abs, path))
+			if in.glob.done(at) || o.tree() && in.glob.deeper(at) {
+				all = append(all, o)
+			}
+		}
+		return all
+	}
+	return nil
+}
+
+// relative returns the slash-separated path below a directory that holds it.
+func relative(dir, abs string) string {
+	if abs == dir {
+		return "."
+	}
+	return filepath.ToSlash(strings.TrimPrefix(abs[len(dir):], string(filepath.Separator)))
+}
+
+// link finds the steps that n waits for, and whether it reads anything
+// private.
+func (p *plan) link(n *node) error {
+	deps, private := []*node(nil), false
+	o := &p.g.opt
+	for i := range n.ins {
+		in := &n.ins[i]
+		if in.kind == inOutputsOf {
+			if n.Grow != nil && mayGrow(n.Grows, in.pattern) {
+				return fmt.Errorf("step %s: input %s: steps that grow from it may match: say in Grows what their names begin with, or narrow the pattern", n.Name, in)
+			}
+			for _, m := range p.nodes {
+				if m == n {
+					continue
+				}
+				if matchName(in.pattern, m.Name) {
+					deps = append(deps, m)
+					for _, out := range m.outs {
+						private = private || o.private(out)
+					}
+				} else if m.Grow != nil && m != n.grownBy && mayGrow(m.Grows, in.pattern) {
+					deps = append(deps, m)
+				}
+			}
+			continue
+		}
+		private = private || o.private(in.abs)
+		if in.glob != nil {
+			private = private || o.private(filepath.Join(in.abs, filepath.FromSlash(in.glob.base)))
+		}
+		for _, who := range p.makers(in) {
+			if in.kind == inAbsent {
+				return fmt.Errorf("step %s: input %s: step %s makes it", n.Name, in, who.n.Name)
+			}
+			if who.n == n {
+				return fmt.Errorf("step %s: input %s: the step makes it itself (a ledger is no input of its own step)", n.Name, in)
+			}
+			deps = append(deps, who.n)
+		}
+	}
+	for _, abs := range n.ledgers {
+		private = private || o.private(abs)
+	}
+	if by := n.grownBy; by != nil {
+		deps = append(deps, by)
+		// Of a Map, the declaration is made from what its input matches.
+		private = private || by.each != nil && by.private
+		// Its declaration was made from those outputs.
+		for _, out := range by.outs {
+			private = private || o.private(out)
+		}
+	}
+	slices.SortFunc(deps, func(a, b *node) int { return compare(a.Name, b.Name) })
+	n.deps = slices.Compact(deps)
+	secret := private
+	for _, out := range n.outs {
+		secret = secret || o.private(out)
+	}
+	if n.private != private || n.secret != secret { // others may be reading it
+		n.private, n.secret = private, secret
+	}
+	return nil
+}
+
+// checkPrivacy refuses public outputs, and public growth, of private steps.
+func (p *plan) checkPrivacy(n *node) error {
+	o := &p.g.opt
+	if n.secret && o.PrivateCache == "" {
+		return fmt.Errorf("step %s handles private files, but the options have no private cache", n.Name)
+	}
+	if !n.private || n.Declassifies {
+		return nil
+	}
+	for i, out := range n.outs {
+		if !o.private(out) {
+			return fmt.Errorf("step %s reads private files and would write the public %s: only a step that is declared to declassify may do so", n.Name, n.Outputs[i])
+		}
+	}
+	return nil
+}
+
+// cycle returns the names along a circle of dependencies, or nil.
+func (p *plan) cycle() []string {
+	const (
+		open = 1
+		done = 2
+	)
+	state := make(map[*node]int, len(p.nodes))
+	var stack, found []*node
+	var visit func(n *node) bool
+	visit = func(n *node) bool {
+		switch state[n] {
+		case done:
+			return false
+		case open:
+			found = append(slices.Clone(stack[slices.Index(stack, n):]), n)
+			return true
+		}
+		state[n] = open
+		stack = append(stack, n)
+		for _, d := range n.deps {
+			if visit(d) {
+				return true
+			}
+		}
+		stack = stack[:len(stack)-1]
+		state[n] = done
+		return false
+	}
+	for _, n := range p.nodes {
+		if visit(n) {
+			names := make([]string, len(found))
+			for i, n := range found {
+				names[i] = n.Name
+			}
+			return names
+		}
+	}
+	return nil
+}
+
+// closure returns the nodes that the goals need. A goal that matches no step
+// is an error unless a step that may still grow it is part of the answer.
+func (p *plan) closure(goals []string) (map[*node]bool, error) {
+	want := make(map[*node]bool, len(p.nodes))
+	var visit func(n *node)
+	visit = func(n *node) {
+		if want[n] {
+			return
+		}
+		want[n] = true
+		for _, d := range n.deps {
+			visit(d)
+		}
+	}
+	if len(goals) == 0 {
+		for _, n := range p.nodes {
+			want[n] = true
+		}
+		return want, nil
+	}
+	for _, goal := range goals {
+		if err := checkNamePattern(goal); err != nil {
+			return nil, err
+		}
+		known := false
+		exact := literalPrefix(goal) == goal
+		for _, n := range p.nodes {
+			if matchName(goal, n.Name) {
+				known = true
+				visit(n)
+			}
+		}
+		if exact && known {
+			continue
+		}
+		for _, n := range p.nodes {
+			if n.Grow != nil && mayGrow(n.Grows, goal) {
+				known = true
+				visit(n)
+			}
+		}
+		if !known {
+			return nil, fmt.Errorf("no step is called %q", goal)
+		}
+	}
+	return want, nil
+}

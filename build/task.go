@@ -1,0 +1,149 @@
+package build
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Task is what a running step sees of the build. It gives access to what the
+// step declared and to nothing else: asking for anything else returns a zero
+// value and fails the step when it returns.
+type Task struct {
+	// Log is the step's own log file. That of a private step is private.
+	Log *slog.Logger
+
+	n         *node
+	opt       *Options
+	files     map[Input][]entry
+	refs      func() map[Ref]entry // of all inputs; made when first asked for
+	staging   []string             // of each output
+	ranBefore bool                 // see RanBefore
+
+	mu     sync.Mutex
+	misuse []string
+}
+
+// RanBefore says whether a successful run of the step is on record, on whatever
+// inputs: a step with ledgers can tell a first run by it from one whose ledgers
+// were lost.
+func (t *Task) RanBefore() bool { return t.ranBefore }
+
+// Step returns the name of the step.
+func (t *Task) Step() string { return t.n.Name }
+
+func (t *Task) undeclared(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.misuse = append(t.misuse, fmt.Sprintf(format, args...))
+}
+
+// err reports what the step asked for without having declared it.
+func (t *Task) err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.misuse) == 0 {
+		return nil
+	}
+	slices.Sort(t.misuse)
+	return fmt.Errorf("the step asked for what it does not declare: %s", strings.Join(slices.Compact(t.misuse), ", "))
+}
+
+// Path returns where an input or a ledger is: a file that the inputs name or
+// match, a directory that holds such files or could, such as the root of a
+// pattern. What the step may read there is what it declared. An undeclared
+// ref gives "" and fails the step.
+func (t *Task) Path(ref Ref) string {
+	if _, ok := t.refs()[ref]; ok || slices.Contains(t.n.Ledgers, ref) {
+		return t.opt.abs(ref)
+	}
+	if root, ok := t.opt.Roots[ref.Root]; ok && checkPath(ref.Path) == nil {
+		abs := t.opt.abs(ref)
+		for i := range t.n.ins {
+			in := &t.n.ins[i]
+			switch in.kind {
+			case inFile:
+				if inside(in.abs, abs) {
+					return abs
+				}
+			case inGlob, inNames:
+				base := filepath.Join(in.abs, filepath.FromSlash(in.glob.base))
+				if inside(base, abs) && inside(abs, root.Path) || inside(abs, in.abs) && in.glob.deeper(in.glob.walk(relative(in.abs, abs))) {
+					return abs
+				}
+			}
+		}
+		for r := range t.refs() {
+			if r.Root == ref.Root && strings.HasPrefix(r.Path, ref.Path+"/") {
+				return abs
+			}
+		}
+	}
+	t.undeclared("path %s", ref)
+	return ""
+}
+
+// Files returns the files that stand behind a declared input, sorted: one for
+// File, all that match for Glob and Names, the outputs for OutputsOf.
+func (t *Task) Files(in Input) []Ref {
+	entries, ok := t.files[in]
+	if !ok {
+		t.undeclared("files of %s", in)
+		return nil
+	}
+	refs := make([]Ref, 0, len(entries))
+	for _, e := range entries {
+		if e.kind != kindAbsent {
+			refs = append(refs, e.ref)
+		}
+	}
+	return refs
+}
+
+// Out returns where to write an output. A file does not exist yet, its
+// directory does; the directory of a tree exists and is empty. What is there
+// when Run returns is put in place; nothing else that the step leaves is kept.
+// In Grow it is the place of the finished output.
+func (t *Task) Out(ref Ref) string {
+	for i := range t.n.Outputs {
+		if t.n.Outputs[i].Ref == ref {
+			return t.staging[i]
+		}
+	}
+	t.undeclared("output %s", ref)
+	return ""
+}
+
+// Digest returns the digest of an input that is in the step's key: hex of
+// BLAKE3 over the bytes, or what Options.Digests gave for an input with a
+// kind. If several inputs hold the file, the one with a kind counts.
+func (t *Task) Digest(ref Ref) string {
+	e, ok := t.refs()[ref]
+	if !ok {
+		t.undeclared("digest of %s", ref)
+		return ""
+	}
+	return e.text()
+}
+
+// Param returns a declared parameter.
+func (t *Task) Param(name string) any {
+	v, ok := t.n.Params[name]
+	if !ok {
+		t.undeclared("parameter %s", name)
+	}
+	return v
+}
+
+// Env returns a declared environment variable, "" if it is not set.
+func (t *Task) Env(name string) string {
+	if !slices.Contains(t.n.Env, name) {
+		t.undeclared("environment variable %s", name)
+		return ""
+	}
+	return os.Getenv(name)
+}
