@@ -1,0 +1,260 @@
+package metrics
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// Estimands: what a measure of a refitted model is a measure of.
+const (
+	OverModels = "over_models" // the measure of each refit, summarised over refits
+	MeanRisk   = "mean_risk"   // the measure of the mean risk over refits
+)
+
+// Refits is one set of subjects with the risks that each refit of a model
+// gives them.
+type Refits struct {
+	outcomes []int
+	risks    [][]float64
+	events   int
+}
+
+// NewRefits checks outcomes (0 or 1) and risks (in [0,1], first index the
+// refit, second the subject as in outcomes). It keeps both slices: they must
+// not be changed afterwards. The error is an [*InputError].
+func NewRefits(outcomes []int, risks [][]float64) (*Refits, error) {
+	if len(risks) == 0 {
+		return nil, &InputError{Refit: -1, Row: -1, Problem: "no refits"}
+	}
+	events, err := checkOutcomes(outcomes)
+	if err != nil {
+		return nil, err
+	}
+	for m := range risks {
+		if err := checkRisks(risks[m], len(outcomes), m); err != nil {
+			return nil, err
+		}
+	}
+	return &Refits{outcomes: outcomes, risks: risks, events: events}, nil
+}
+
+// Len returns the number of refits.
+func (r *Refits) Len() int { return len(r.risks) }
+
+// sample returns the subjects with the risks of refit m, sharing memory.
+func (r *Refits) sample(m int) *Sample {
+	return &Sample{outcomes: r.outcomes, risks: r.risks[m], events: r.events}
+}
+
+// Mean returns the mean risk of each subject over refits. It is rounded once,
+// so that it does not depend on the order of refits: subjects with the same
+// risks in another order stay tied, and a risk that no refit changes stays
+// what it is.
+func (r *Refits) Mean() []float64 {
+	n := float64(r.Len())
+	means := make([]float64, len(r.outcomes))
+	for i := range means {
+		var sum, rest float64 // their exact sum is that of the risks (Knuth's TwoSum)
+		for _, risks := range r.risks {
+			p := risks[i]
+			t := sum + p
+			u := t - sum
+			rest += (sum - (t - u)) + (p - u)
+			sum = t
+		}
+		mean := sum / n
+		means[i] = mean + (math.FMA(-mean, n, sum)+rest)/n
+	}
+	return means
+}
+
+// Spread describes how a measure varies over refits: the 2.5 and 97.5 %
+// quantiles (type 7) and the standard deviation (divisor n) of the refits in
+// which it is defined. It shows the variation of training, not the sampling of
+// subjects, and is never a confidence interval. The numbers are finite unless
+// Undefined is set; fewer than two refits with a value are [TooFew].
+type Spread struct {
+	Lower, Upper, SD float64
+	NUndefined       int // refits in which the measure is undefined
+	Undefined        Reason
+}
+
+// overRefits holds one measure in every refit.
+type overRefits struct {
+	defined   []float64
+	undefined map[Reason]int
+}
+
+func (o *overRefits) add(v value) {
+	if v.undefined == "" {
+		o.defined = append(o.defined, v.v)
+		return
+	}
+	if o.undefined == nil {
+		o.undefined = make(map[Reason]int)
+	}
+	o.undefined[v.undefined]++
+}
+
+func (o *overRefits) nUndefined() int {
+	var n int
+	for _, k := range o.undefined {
+		n += k
+	}
+	return n
+}
+
+// summary returns the mean or median of the refits with a value, and their
+// spread. Without any, the reason is the first of [reasons] that occurs.
+func (o *overRefits) summary(median bool) (value, *Spread) {
+	spread := &Spread{NUndefined: o.nUndefined()}
+	if len(o.defined) == 0 {
+		for _, why := range reasons {
+			if o.undefined[why] > 0 {
+				spread.Undefined = why
+				return undefined(why), spread
+			}
+		}
+	}
+	slices.Sort(o.defined)
+	if len(o.defined) < 2 {
+		spread.Undefined = TooFew // one refit does not vary; a deviation of 0 would say that it cannot
+	} else if math.IsInf(o.defined[0], 0) || math.IsInf(o.defined[len(o.defined)-1], 0) {
+		spread.Undefined = ZeroDenominator // only a ratio is infinite
+	} else {
+		spread.Lower, spread.Upper = Quantile(o.defined, 0.025), Quantile(o.defined, 0.975)
+		spread.SD = deviation(o.defined)
+	}
+	if median {
+		return defined(Quantile(o.defined, 0.5)), spread
+	}
+	return defined(stat.Mean(o.defined, nil)), spread
+}
+
+// deviation returns the standard deviation (divisor n) of sorted finite
+// values. Squares of a ratio of tiny risks overflow, so huge values are scaled
+// by a power of two.
+func deviation(sorted []float64) float64 {
+	_, exponent := math.Frexp(max(math.Abs(sorted[0]), math.Abs(sorted[len(sorted)-1])))
+	if exponent < 500 {
+		return stat.PopStdDev(sorted, nil)
+	}
+	scaled := make([]float64, len(sorted))
+	for i, v := range sorted {
+		scaled[i] = math.Ldexp(v, -exponent)
+	}
+	return math.Ldexp(stat.PopStdDev(scaled, nil), exponent)
+}
+
+// Row is one measure under one estimand. Domain is discrimination, calibration,
+// overall or utility. Tier is recommended or not_essential, after Van Calster et
+// al., Lancet Digital Health 2025, as the source of riccc-rush-lab/faircareai
+// cites their table 2. Spread is nil under [MeanRisk].
+type Row struct {
+	Estimand, Measure, Domain, Tier string
+	Result
+	Spread *Spread
+}
+
+// measure is one row of the table of measures: how one refit is measured, how
+// refits are summarised, and how the mean risk is measured.
+type measure struct {
+	name, domain, tier string
+	median             bool // over refits: heavy-tailed measures have no useful mean
+	ofRefit            func(w *workspace, s *Sample) value
+	ofMean             func(s *Sample) Result
+}
+
+const auroc = "auroc"
+
+func measures(thresholds []float64) []measure {
+	const recommended, notEssential = "recommended", "not_essential"
+	list := []measure{
+		{name: auroc, domain: "discrimination", tier: recommended,
+			ofRefit: (*workspace).auroc, ofMean: AUROC},
+		{name: "brier", domain: "overall", tier: notEssential,
+			ofRefit: func(_ *workspace, s *Sample) value { return brier(s) }, ofMean: Brier},
+		{name: "scaled_brier", domain: "overall", tier: notEssential,
+			ofRefit: func(_ *workspace, s *Sample) value { return scaledBrier(s, brier(s)) }, ofMean: ScaledBrier},
+		{name: "cal_intercept_offset", domain: "calibration", tier: notEssential, median: true,
+			ofRefit: func(w *workspace, s *Sample) value { v, _ := w.intercept(s); return v }, ofMean: CalibrationIntercept},
+		{name: "cal_slope", domain: "calibration", tier: notEssential, median: true,
+			ofRefit: (*workspace).slope, ofMean: CalibrationSlope},
+		{name: "oe_ratio", domain: "calibration", tier: notEssential, median: true,
+			ofRefit: func(_ *workspace, s *Sample) value { return oe(s) }, ofMean: OE},
+	}
+	for _, t := range thresholds {
+		list = append(list, measure{
+			name: "nb@" + strconv.FormatFloat(t, 'f', -1, 64), domain: "utility", tier: recommended,
+			ofRefit: func(_ *workspace, s *Sample) value { return netBenefit(s, t) },
+			ofMean:  func(s *Sample) Result { return NetBenefit(s, t) },
+		})
+	}
+	return list
+}
+
+// STRATOS returns the core measures of a refitted model under both estimands,
+// in fixed order: [OverModels] first, and within each auroc, brier,
+// scaled_brier, cal_intercept_offset, cal_slope, oe_ratio and nb@t for each
+// threshold.
+//
+// Over models, a measure is the mean over refits, and the median for slope,
+// intercept and O:E, of the refits in which it is defined; only the mean AUROC
+// has an interval there, DeLong's with the kernel of pairs averaged over
+// refits.
+func STRATOS(r *Refits, thresholds []float64) []Row {
+	list := measures(thresholds)
+	rows := make([]Row, 0, 2*len(list))
+
+	over := make([]overRefits, len(list))
+	placements := make([]float64, len(r.outcomes)) // summed over refits
+	var w workspace
+	for m := range r.Len() {
+		s := r.sample(m)
+		for k := range list {
+			v := list[k].ofRefit(&w, s)
+			over[k].add(v)
+			if list[k].name == auroc && v.undefined == "" {
+				for i, c := range w.placements {
+					placements[i] += c
+				}
+			}
+		}
+	}
+	first := r.sample(0)
+	for k, m := range list {
+		v, spread := over[k].summary(m.median)
+		row := Row{Estimand: OverModels, Measure: m.name, Domain: m.domain, Tier: m.tier,
+			Result: newResult(first, v), Spread: spread}
+		row.Note = note(m.median, r.Len(), spread.NUndefined)
+		if m.name == auroc && row.Defined() {
+			row.Interval = deLongLogit(first, v.v, placements, r.Len())
+		}
+		rows = append(rows, row)
+	}
+
+	mean := &Sample{outcomes: r.outcomes, risks: r.Mean(), events: r.events}
+	for _, m := range list {
+		rows = append(rows, Row{Estimand: MeanRisk, Measure: m.name, Domain: m.domain, Tier: m.tier, Result: m.ofMean(mean)})
+	}
+	return rows
+}
+
+func note(median bool, refits, undefined int) string {
+	how := "mean"
+	if median {
+		how = "median"
+	}
+	text := fmt.Sprintf("%s over %d refits", how, refits)
+	if refits == 1 {
+		text = how + " over 1 refit"
+	}
+	if undefined > 0 {
+		text += fmt.Sprintf(", undefined in %d", undefined)
+	}
+	return text
+}

@@ -1,0 +1,140 @@
+// Package metrics computes performance measures of predicted risks: the
+// STRATOS core set with its sampling intervals, for one set of risks and over
+// the refits of a model.
+//
+// It is made of pure functions of outcomes and risks. It knows nothing of
+// files, configurations, databases or figures, holds no state, and imports
+// nothing of the module.
+//
+// # Results
+//
+// A [Result] is a finite number, ±Inf where that is the true limit, or
+// undefined with a [Reason]. Nothing is clipped and nothing undefined is
+// reported as zero: a net benefit and a scaled Brier score may be negative.
+//
+// # Conventions
+//
+// Outcomes are 0 (control) or 1 (event); risks lie in [0, 1]; a subject is
+// positive at threshold t when risk >= t. Higher risks mean events: the
+// direction of the AUROC is never chosen from the data. Intervals are 95 %
+// and describe the sampling of subjects; a [Spread] describes refits and is
+// never a confidence interval.
+package metrics
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Level is the coverage of every interval of this package.
+const Level = 0.95
+
+// z is the standard normal quantile of a two-sided interval at Level.
+var z = normalQuantile(Level)
+
+// normalQuantile returns the half width, in standard errors, of a two-sided
+// normal interval at level.
+func normalQuantile(level float64) float64 {
+	return distuv.UnitNormal.Quantile(0.5 + level/2)
+}
+
+// Reason says why a value or an interval is undefined. The empty Reason means
+// that it is defined.
+type Reason string
+
+// Reasons, in the order of precedence used when refits are undefined for
+// different ones.
+const (
+	Empty                      Reason = "empty"                         // no rows
+	InvalidInput               Reason = "invalid_input"                 // NaN, label not 0/1, risk outside [0,1], threshold outside its range
+	OneClass                   Reason = "one_class"                     // the number of events or of controls is a divisor and is 0
+	TooFew                     Reason = "too_few"                       // fewer than two of a class where a variance is needed
+	ExtremeRisk                Reason = "extreme_risk"                  // a risk of exactly 0 or 1 where logits are needed
+	ConstantRisk               Reason = "constant_risk"                 // all risks equal: no slope
+	Separated                  Reason = "separated"                     // complete or quasi separation: no finite slope
+	ZeroVariance               Reason = "zero_variance"                 // no variation, so no interval
+	ZeroDenominator            Reason = "zero_denominator"              // 0/0
+	TooManyUndefinedReplicates Reason = "too_many_undefined_replicates" // more than 1 % of resamples
+	NotAvailable               Reason = "not_available"                 // not computed for this measure and estimand
+)
+
+var reasons = []Reason{
+	Empty, InvalidInput, OneClass, TooFew, ExtremeRisk, ConstantRisk, Separated,
+	ZeroVariance, ZeroDenominator, TooManyUndefinedReplicates, NotAvailable,
+}
+
+// Methods of intervals, as they are reported.
+const (
+	DeLongLogit       = "delong_logit"       // DeLong's variance, normal on the logit scale
+	LogScale          = "log"                // normal on the log scale
+	ProfileLikelihood = "profile_likelihood" // roots of the profile likelihood ratio
+	WilsonScore       = "wilson"             // Wilson's score interval of a proportion
+)
+
+// Interval is a sampling interval. It has limits only where [Interval.Defined]
+// says so; Method then names how they were made.
+type Interval struct {
+	Lower, Upper float64
+	Level        float64
+	Method       string
+	Undefined    Reason
+}
+
+// Defined reports whether i has limits.
+func (i Interval) Defined() bool { return i.Method != "" && i.Undefined == "" }
+
+// Result is one measure of one sample. Value has a meaning only where
+// Undefined is empty; it may be ±Inf, never NaN.
+type Result struct {
+	Value     float64
+	Undefined Reason
+	Interval  Interval
+	N, Events int
+	Note      string
+}
+
+// Defined reports whether r has a value.
+func (r Result) Defined() bool { return r.Undefined == "" }
+
+// newResult begins a result of s. Its interval is not available until a
+// measure sets one.
+func newResult(s *Sample, v value) Result {
+	r := Result{N: s.N(), Events: s.Events(), Undefined: v.undefined}
+	r.Interval.Undefined = NotAvailable
+	if r.Defined() {
+		r.Value = v.v
+	} else {
+		r.Interval.Undefined = v.undefined
+	}
+	return r
+}
+
+// value is a measure without its interval, as the refits need it.
+type value struct {
+	v         float64
+	undefined Reason
+}
+
+func defined(v float64) value    { return value{v: v} }
+func undefined(why Reason) value { return value{undefined: why} }
+
+// ratio is a/b with 0/0 undefined and x/0 infinite.
+func ratio(a, b float64) value {
+	if a == 0 && b == 0 {
+		return undefined(ZeroDenominator)
+	}
+	return defined(a / b)
+}
+
+// expit is the inverse of [logit], accurate in both tails.
+func expit(x float64) float64 {
+	if x >= 0 {
+		return 1 / (1 + math.Exp(-x))
+	}
+	e := math.Exp(x)
+	return e / (1 + e)
+}
+
+// logit needs no other form near 1: there 1-p is exact.
+func logit(p float64) float64 { return math.Log(p / (1 - p)) }
