@@ -1,0 +1,134 @@
+package mlflow
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+var (
+	// ErrNoArtifacts is wrapped when a run has no artifact directory at any of
+	// the places where it may be.
+	ErrNoArtifacts = errors.New("no artifact directory")
+	// ErrOutside is wrapped when a run has none there either and its
+	// artifact_uri names a place outside the store. Nobody looks at that place:
+	// what is there would be an input that no build knows of.
+	ErrOutside = errors.New("artifact_uri names a place outside the store")
+)
+
+// ArtifactDirs returns the artifact directories of a run that exist, best
+// first, as slash paths below the root:
+//
+//  1. artifacts/ beside the run's meta.yaml,
+//  2. the place that artifact_uri names,
+//  3. where artifact_uri ends in <experiment>/<run>/artifacts, that place below
+//     the root.
+//
+// So a store that was moved is read where it is now; MLflow itself lists
+// nothing for it and says nothing. The second place counts only inside the
+// store. When none exists the error wraps ErrOutside or ErrNoArtifacts and
+// names the places, each once.
+func (s *Store) ArtifactDirs(r Run) ([]string, error) {
+	beside := path.Join(r.Dir, "artifacts")
+	tried := []string{beside}
+	try := func(dir string) {
+		if !slices.Contains(tried, dir) {
+			tried = append(tried, dir)
+		}
+	}
+	inside, outside := false, false
+	if named, err := ParseURI(r.ArtifactURI); err == nil && filepath.IsAbs(named) {
+		var below string
+		if below, inside = s.below(named); inside {
+			try(below)
+		}
+		outside = !inside
+	}
+	parts := strings.Split(strings.TrimRight(r.ArtifactURI, "/"), "/")
+	if n := len(parts); n >= 3 && parts[n-1] == "artifacts" && parts[n-2] == r.ID && isNumber(parts[n-3]) {
+		try(path.Join(parts[n-3:]...))
+		outside = false // where the store was before it was moved
+	}
+	var dirs []string
+	for _, dir := range tried {
+		info, err := s.root.Stat(filepath.FromSlash(dir))
+		switch {
+		case absent(err):
+		case err != nil:
+			return nil, fmt.Errorf("run %s: artifacts: %w", r.ID, leaving(err))
+		case info.IsDir():
+			dirs = append(dirs, dir)
+		}
+	}
+	places := strings.Join(tried, ", ")
+	switch {
+	case len(dirs) > 0:
+		return dirs, nil
+	case outside:
+		return nil, fmt.Errorf("run %s: nothing at %s, and %w (%s), which is not looked at: copy the artifacts beside the run's meta.yaml",
+			r.ID, places, ErrOutside, withoutUser(r.ArtifactURI))
+	case inside || r.ArtifactURI == "":
+		return nil, fmt.Errorf("run %s: %w: nothing at %s", r.ID, ErrNoArtifacts, places)
+	}
+	return nil, fmt.Errorf("run %s: %w: nothing at %s (artifact_uri: %s)",
+		r.ID, ErrNoArtifacts, places, withoutUser(r.ArtifactURI))
+}
+
+// below returns a path of this machine as a slash path below the root.
+func (s *Store) below(name string) (string, bool) {
+	for _, root := range []string{s.path, s.real} {
+		rel, err := filepath.Rel(root, filepath.Clean(name))
+		if err == nil && filepath.IsLocal(rel) {
+			return filepath.ToSlash(rel), true
+		}
+	}
+	return "", false
+}
+
+// Artifacts lists the files in one directory of a run's artifacts (not below
+// it), sorted, as slash paths below the root: of the first artifact directory
+// that holds any there. Directories, pipes, devices and links to nothing are
+// no files; a link that leaves the store is an error that wraps ErrLeaves.
+func (s *Store) Artifacts(r Run, dir string) ([]string, error) {
+	places, err := s.ArtifactDirs(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, place := range places {
+		files, err := s.files(path.Join(place, dir))
+		if err != nil {
+			return nil, fmt.Errorf("run %s: artifacts: %w", r.ID, err)
+		}
+		if len(files) > 0 {
+			return files, nil
+		}
+	}
+	return nil, nil
+}
+
+func (s *Store) files(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(s.trees, dir)
+	if absent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, leaving(err)
+	}
+	var files []string
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		info, err := s.root.Stat(filepath.FromSlash(name))
+		switch {
+		case absent(err):
+		case err != nil:
+			return nil, leaving(err)
+		case info.Mode().IsRegular():
+			files = append(files, name)
+		}
+	}
+	return files, nil
+}

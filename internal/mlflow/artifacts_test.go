@@ -1,0 +1,134 @@
+package mlflow
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestArtifactPlaces(t *testing.T) {
+	dir := experiment + "/" + runID
+	elsewhere := t.TempDir()
+	write(t, elsewhere, map[string]string{"artifacts/metrics/metrics_x.pickle": "x"})
+	for _, c := range []struct {
+		name  string
+		uri   string // STORE stands for the store's directory
+		files []string
+		want  []string
+		err   error
+	}{
+		{name: "beside meta.yaml, store moved", uri: "file:///home/writer/mlruns/" + dir + "/artifacts",
+			files: []string{dir + "/artifacts/metrics/a.pickle"}, want: []string{dir + "/artifacts/metrics/a.pickle"}},
+		{name: "beside meta.yaml first", uri: "STORE/1/" + runID + "/artifacts",
+			files: []string{dir + "/artifacts/metrics/a.pickle", "1/" + runID + "/artifacts/metrics/b.pickle"},
+			want:  []string{dir + "/artifacts/metrics/a.pickle"}},
+		{name: "artifact_uri inside the store", uri: "file://STORE/other/artifacts",
+			files: []string{"other/artifacts/metrics/b.pickle"}, want: []string{"other/artifacts/metrics/b.pickle"}},
+		{name: "empty directory beside meta.yaml", uri: "STORE/other/artifacts",
+			files: []string{dir + "/artifacts/metrics/", "other/artifacts/metrics/b.pickle"}, want: []string{"other/artifacts/metrics/b.pickle"}},
+		{name: "end of artifact_uri below the root", uri: "s3://bucket/mlruns/1/" + runID + "/artifacts",
+			files: []string{"1/" + runID + "/artifacts/metrics/c.pickle"}, want: []string{"1/" + runID + "/artifacts/metrics/c.pickle"}},
+		{name: "end of artifact_uri of another run", uri: "s3://bucket/mlruns/1/0000/artifacts",
+			files: []string{"1/0000/artifacts/metrics/c.pickle"}, err: ErrNoArtifacts},
+		{name: "outside the store", uri: elsewhere + "/artifacts", err: ErrOutside},
+		{name: "outside, with one beside meta.yaml", uri: elsewhere + "/artifacts", files: []string{dir + "/artifacts/metrics/a.pickle"},
+			want: []string{dir + "/artifacts/metrics/a.pickle"}},
+		{name: "dots in artifact_uri", uri: "STORE/../" + filepath.Base(elsewhere) + "/none/artifacts", err: ErrNoArtifacts},
+		{name: "outside the store, where nothing is", uri: elsewhere + "/none/artifacts", err: ErrOutside},
+		{name: "inside the store, where nothing is", uri: "STORE/" + dir + "/artifacts", err: ErrNoArtifacts},
+		{name: "a scheme without places", uri: "s3://bucket/mlruns/" + dir + "/artifacts", err: ErrNoArtifacts},
+		{name: "nowhere", uri: "", err: ErrNoArtifacts},
+		{name: "no such directory of artifacts", uri: "", files: []string{dir + "/artifacts/model/m.pickle"}},
+		{name: "sorted, not below, no directories", uri: "",
+			files: []string{dir + "/artifacts/metrics/b.pickle", dir + "/artifacts/metrics/a.pickle", dir + "/artifacts/metrics/deep/c.pickle"},
+			want:  []string{dir + "/artifacts/metrics/a.pickle", dir + "/artifacts/metrics/b.pickle"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, root := open(t, nil)
+			uri := strings.Replace(c.uri, "STORE", root, 1)
+			write(t, root, map[string]string{dir + "/meta.yaml": "artifact_uri: '" + uri + "'\n"})
+			for _, name := range c.files {
+				if strings.HasSuffix(name, "/") {
+					if err := os.MkdirAll(filepath.Join(root, name), 0o700); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				write(t, root, map[string]string{name: "x"})
+			}
+			got, err := s.Artifacts(onlyRun(t, s), "metrics")
+			if !errors.Is(err, c.err) {
+				t.Fatalf("error %v, want %v", err, c.err)
+			}
+			if err != nil && !strings.Contains(err.Error(), dir+"/artifacts") {
+				t.Errorf("error %q does not name the place beside meta.yaml", err)
+			}
+			if err != nil && strings.Count(err.Error(), " "+dir+"/artifacts") != 1 {
+				t.Errorf("error %q names a place twice", err)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("artifacts (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestArtifactLinks(t *testing.T) {
+	dir := experiment + "/" + runID
+	metrics := dir + "/artifacts/metrics"
+	link := func(t *testing.T, root, target, name string) {
+		t.Helper()
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newStore := func(t *testing.T) (*Store, string) {
+		return open(t, map[string]string{dir + "/meta.yaml": runMeta(runID), metrics + "/a.pickle": "x"})
+	}
+	t.Run("inside the store", func(t *testing.T) {
+		s, root := newStore(t)
+		link(t, root, "a.pickle", metrics+"/b.pickle")
+		link(t, root, "gone.pickle", metrics+"/c.pickle")
+		if err := syscall.Mkfifo(filepath.Join(root, metrics, "d.pickle"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Artifacts(onlyRun(t, s), "metrics")
+		if diff := cmp.Diff([]string{metrics + "/a.pickle", metrics + "/b.pickle"}, got); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	})
+	t.Run("file outside", func(t *testing.T) {
+		s, root := newStore(t)
+		link(t, root, "/etc/hostname", metrics+"/b.pickle")
+		if got, err := s.Artifacts(onlyRun(t, s), "metrics"); !errors.Is(err, ErrLeaves) {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+	t.Run("directory outside", func(t *testing.T) {
+		s, root := open(t, map[string]string{dir + "/meta.yaml": runMeta(runID)})
+		link(t, root, "../../../..", dir+"/artifacts")
+		if got, err := s.Artifacts(onlyRun(t, s), "metrics"); !errors.Is(err, ErrLeaves) {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+	t.Run("the store itself", func(t *testing.T) {
+		_, root := newStore(t)
+		alias := filepath.Join(t.TempDir(), "alias")
+		if err := os.Symlink(root, alias); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(alias)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if got, err := s.Artifacts(onlyRun(t, s), "metrics"); len(got) != 1 || err != nil {
+			t.Errorf("%v, %v", got, err)
+		}
+	})
+}
