@@ -1,0 +1,412 @@
+package extract
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/mlflow"
+)
+
+// Reasons that ReadIndex gives. They are published beside the verdicts, so the
+// list is closed: no text of a store can get into it.
+const (
+	ReasonMeta          = "meta.yaml cannot be used"
+	ReasonRunID         = "directory is not named by a run id"
+	ReasonParams        = "params cannot be read"
+	ReasonDisagree      = "run name and params disagree"
+	ReasonName          = "name is not that of a classification run"
+	ReasonExcluded      = "excluded by the settings"
+	ReasonDeleted       = "deleted in MLflow"
+	ReasonFailed        = "status FAILED"
+	ReasonKilled        = "status KILLED"
+	ReasonUnfinished    = "a finished run of the same configuration exists"
+	ReasonOlder         = "a later run of the same configuration exists"
+	ReasonSameTime      = "a run of the same configuration ended at the same time"
+	ReasonNoPickle      = "no metrics pickle"
+	ReasonManyPickles   = "several metrics pickles, none named after the run"
+	ReasonArtifactLeave = "a link among the artifacts leaves the store"
+	ReasonArtifacts     = "artifacts cannot be listed"
+)
+
+const (
+	syntheticTag  = "plr.synthetic" // marks an experiment whose subjects are invented
+	metricsDir    = "metrics"       // the artifact directory of the metrics pickle
+	pickleSuffix  = ".pickle"
+	runIDDigits   = 32 // MLflow's run ids are UUIDs in hexadecimal, without hyphens
+	paramModel    = "model_name"
+	paramOutlier  = "anomaly_source"
+	paramImputed  = "imputation_source"
+	paramFeatures = "feature_param"
+)
+
+// artifactPattern matches the metrics artifacts that ReadIndex may choose: of a
+// run directory of an experiment. It is also what IndexInputs declares.
+const artifactPattern = "[0-9]*/*/artifacts/" + metricsDir + "/*"
+
+// IndexOptions say what of a store is wanted.
+type IndexOptions struct {
+	// Experiment is the id or the name of the classification experiment; ""
+	// takes the only one that holds classification runs.
+	Experiment string
+	// Exclude lists runs by id or by name. An entry that matches no run is an
+	// error: a misspelt one would let the run in.
+	Exclude []config.ExcludedRun
+}
+
+// IndexInputs returns what ReadIndex depends on, as doublestar patterns below
+// the store's root: files whose contents it reads, and files whose names alone
+// it looks at.
+func IndexInputs() (contents, names []string) {
+	contents = []string{
+		"[0-9]*/meta.yaml",
+		"[0-9]*/tags/" + syntheticTag,
+		"[0-9]*/*/meta.yaml",
+		"[0-9]*/*/tags/mlflow.runName",
+	}
+	for _, param := range []string{paramModel, paramOutlier, paramImputed, paramFeatures} {
+		contents = append(contents, "[0-9]*/*/params/"+param)
+	}
+	return contents, []string{artifactPattern}
+}
+
+// Artifacts returns the patterns, below the store's root, of what a run step may
+// read: the metrics pickle and the file that names its subjects where it does
+// not (see [CodesArtifact]).
+func Artifacts() []string {
+	return []string{artifactPattern, "[0-9]*/*/artifacts/" + codesDir + "/*"}
+}
+
+// ReadIndex lists the runs of the classification experiment and gives each a
+// verdict with its reason, in the order of the data model: bad_meta,
+// not_classification, excluded, deleted, failed, then within a configuration
+// superseded, then no_artifact and ambiguous_artifact. Pickles are not opened.
+//
+// A run whose meta.yaml is damaged is excluded when its id is listed: that is
+// one of the two remedies that Err offers. A run whose name and params disagree
+// is bad_meta unless it is out for another reason anyway.
+func ReadIndex(store *mlflow.Store, reg *config.Registry, o IndexOptions) (*Index, error) {
+	experiment, runs, err := chooseExperiment(store, o.Experiment)
+	if err != nil {
+		return nil, err
+	}
+	synthetic, _, err := store.ExperimentTag(experiment, syntheticTag)
+	if err != nil {
+		return nil, err
+	}
+	x := &Index{
+		Format:     IndexFormat,
+		Experiment: experiment.ID,
+		Synthetic:  strings.EqualFold(strings.TrimSpace(synthetic), "true"),
+		Runs:       []IndexedRun{},
+	}
+	for _, e := range o.Exclude {
+		if !slices.ContainsFunc(runs, func(r mlflow.Run) bool { return e.Run == r.ID || e.Run == r.Name }) {
+			return nil, fmt.Errorf("EXTRACTION.exclude_runs lists %q, but experiment %s has no run of that id or name: correct or remove the entry", e.Run, experiment.ID)
+		}
+	}
+	var rivals []rival
+	for i, run := range runs {
+		r := IndexedRun{RunID: run.ID, Name: run.Name}
+		if judge(store, reg, run, o.Exclude, &r) {
+			rivals = append(rivals, rival{i, run})
+		}
+		x.Runs = append(x.Runs, r)
+	}
+	supersede(x.Runs, rivals)
+	for _, v := range rivals {
+		if r := &x.Runs[v.at]; r.Verdict == "" {
+			chooseArtifact(store, v.run, r)
+		}
+	}
+	return x, nil
+}
+
+// maxNamed bounds how many runs Err names: a store that was copied badly has
+// hundreds, for one reason.
+const maxNamed = 10
+
+// Err returns nil, or an error that stops a checkpoint: it names the runs (the
+// first ten) that can neither be used nor be left out without a decision, the
+// file, the reason and the two remedies. It holds no text of the store.
+func (x *Index) Err() error {
+	var bad []string
+	for _, r := range x.Runs {
+		if r.Verdict != BadMeta && r.Verdict != Unreadable {
+			continue
+		}
+		if !isRunID(r.RunID) {
+			bad = append(bad, fmt.Sprintf("a directory of experiment %s: %s", x.Experiment, r.Reason))
+			continue
+		}
+		file := path.Join(x.Experiment, r.RunID)
+		if r.Reason == ReasonMeta {
+			file += "/meta.yaml"
+		}
+		bad = append(bad, fmt.Sprintf("run %s (%s): %s", r.RunID, file, r.Reason))
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	count := len(bad)
+	if count > maxNamed {
+		bad = append(bad[:maxNamed], fmt.Sprintf("and %d more", count-maxNamed))
+	}
+	return fmt.Errorf("%d of %d runs cannot be judged: %s; repair them, or list them under EXTRACTION.exclude_runs with a reason",
+		count, len(x.Runs), strings.Join(bad, "; "))
+}
+
+// chooseExperiment returns an experiment with its runs.
+func chooseExperiment(store *mlflow.Store, wanted string) (mlflow.Experiment, []mlflow.Run, error) {
+	fail := func(format string, args ...any) (mlflow.Experiment, []mlflow.Run, error) {
+		return mlflow.Experiment{}, nil, fmt.Errorf("tracking store %s: %w", store.Path(), fmt.Errorf(format, args...))
+	}
+	all, err := store.Experiments()
+	if err != nil {
+		return fail("%w", err)
+	}
+	var active, deleted []mlflow.Experiment
+	for _, e := range all {
+		if e.Lifecycle == mlflow.Deleted {
+			deleted = append(deleted, e)
+		} else {
+			active = append(active, e)
+		}
+	}
+	var chosen []mlflow.Experiment
+	if wanted != "" {
+		chosen = named(active, wanted)
+		switch {
+		case len(chosen) == 0 && len(named(deleted, wanted)) > 0:
+			return fail("the experiment %q is deleted: restore it in MLflow or choose another", wanted)
+		case len(chosen) == 0:
+			return fail("no experiment has the id or name %q; there are %s", wanted, ids(active))
+		case len(chosen) > 1:
+			return fail("several experiments are called %q: %s; give the id in MLFLOW.EXPERIMENT", wanted, ids(chosen))
+		}
+	} else {
+		for _, e := range active {
+			runs, err := store.Runs(e)
+			if err != nil {
+				return fail("%w", err)
+			}
+			if slices.ContainsFunc(runs, isClassification) {
+				chosen = append(chosen, e)
+			}
+		}
+		switch {
+		case len(chosen) == 0:
+			return fail("no experiment holds classification runs; there are %s; name one in MLFLOW.EXPERIMENT", ids(active))
+		case len(chosen) > 1:
+			return fail("several experiments hold classification runs: %s; name one in MLFLOW.EXPERIMENT", ids(chosen))
+		}
+	}
+	experiment := chosen[0]
+	if experiment.Err != nil {
+		return fail("%w", experiment.Err)
+	}
+	runs, err := store.Runs(experiment)
+	if err != nil {
+		return fail("%w", err)
+	}
+	return experiment, runs, nil
+}
+
+// named returns the experiment with an id, else all with a name.
+func named(all []mlflow.Experiment, wanted string) []mlflow.Experiment {
+	var found []mlflow.Experiment
+	for _, e := range all {
+		if e.ID == wanted {
+			return []mlflow.Experiment{e}
+		}
+		if e.Err == nil && e.Name == wanted {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// ids lists experiments by id: their names are text of the store.
+func ids(all []mlflow.Experiment) string {
+	if len(all) == 0 {
+		return "no active experiments"
+	}
+	var list []string
+	for _, e := range all {
+		list = append(list, e.ID)
+	}
+	return strings.Join(list, ", ")
+}
+
+func isClassification(r mlflow.Run) bool {
+	_, ok := parseName(r.Name)
+	return r.Err == nil && ok
+}
+
+// judge gives a verdict that needs no other run, or returns true.
+func judge(store *mlflow.Store, reg *config.Registry, run mlflow.Run, exclude []config.ExcludedRun, r *IndexedRun) bool {
+	decide := func(v Verdict, reason, detail string) bool {
+		r.Verdict, r.Reason, r.Detail = v, reason, detail
+		return false
+	}
+	name, classification := parseName(run.Name)
+	if classification {
+		r.Configuration = name.configuration(reg)
+		r.Registered = name.registered(reg)
+	}
+	at := slices.IndexFunc(exclude, func(e config.ExcludedRun) bool { return e.Run == run.ID || e.Run == run.Name })
+	excluded := func(cause string) bool {
+		return decide(Excluded, ReasonExcluded, exclude[at].Reason+cause)
+	}
+	switch {
+	case !isRunID(run.ID):
+		if at >= 0 {
+			return excluded("")
+		}
+		return decide(BadMeta, ReasonRunID, fmt.Sprintf("%q is not a run id of %d hexadecimal digits", run.ID, runIDDigits))
+	case run.Err != nil:
+		if at >= 0 {
+			return excluded("; " + run.Err.Error())
+		}
+		return decide(BadMeta, ReasonMeta, run.Err.Error())
+	case !classification:
+		return decide(NotClassification, ReasonName, fmt.Sprintf("the run is called %q", run.Name))
+	case at >= 0:
+		return excluded("")
+	case run.Lifecycle == mlflow.Deleted:
+		return decide(Deleted, ReasonDeleted, "")
+	case run.Status == mlflow.Failed:
+		return decide(Failed, ReasonFailed, "")
+	case run.Status == mlflow.Killed:
+		return decide(Failed, ReasonKilled, "")
+	}
+	r.Open = run.Status == mlflow.Running || run.Status == mlflow.Scheduled
+	params, err := store.Params(run, paramModel, paramOutlier, paramImputed, paramFeatures)
+	if err != nil {
+		return decide(BadMeta, ReasonParams, err.Error())
+	}
+	if differ := disagreements(reg, r.Configuration, params); len(differ) > 0 {
+		return decide(BadMeta, ReasonDisagree, strings.Join(differ, "; "))
+	}
+	return true
+}
+
+// disagreements compares the parts of a run's name with the params that repeat
+// them. A param that is absent, empty or None says nothing.
+func disagreements(reg *config.Registry, c Configuration, params map[string]string) []string {
+	var differ []string
+	for _, part := range []struct{ factor, name, param string }{
+		{config.Classifier, c.Classifier, paramModel},
+		{config.Featurization, c.Featurization, paramFeatures},
+		{config.Imputation, c.Imputation, paramImputed},
+		{config.Outlier, c.Outlier, paramOutlier},
+	} {
+		value := params[part.param]
+		if value == "" || value == "None" {
+			continue
+		}
+		if part.factor == config.Classifier {
+			value = classifierName(reg, value)
+		}
+		if value != part.name {
+			differ = append(differ, fmt.Sprintf("the run name says %s %q, the param %s %q", part.factor, part.name, part.param, value))
+		}
+	}
+	return differ
+}
+
+// rival is a run that may stand for its configuration.
+type rival struct {
+	at  int // in Index.Runs
+	run mlflow.Run
+}
+
+// supersede leaves one run of each configuration without a verdict: finished
+// before unfinished, then the later end, then the smaller run id.
+func supersede(runs []IndexedRun, rivals []rival) {
+	better := func(a, b rival) int {
+		return cmp.Or(
+			cmp.Compare(openness(runs[a.at]), openness(runs[b.at])),
+			cmp.Compare(b.run.End, a.run.End),
+			cmp.Compare(a.run.ID, b.run.ID),
+		)
+	}
+	best := map[Configuration]rival{}
+	for _, v := range rivals {
+		c := runs[v.at].Configuration
+		if b, ok := best[c]; !ok || better(v, b) < 0 {
+			best[c] = v
+		}
+	}
+	for _, v := range rivals {
+		r := &runs[v.at]
+		b := best[r.Configuration]
+		if b.at == v.at {
+			continue
+		}
+		r.Verdict, r.Detail = Superseded, "by run "+b.run.ID
+		switch {
+		case r.Open && !runs[b.at].Open:
+			r.Reason = ReasonUnfinished
+		case b.run.End > v.run.End:
+			r.Reason = ReasonOlder
+		default:
+			r.Reason = ReasonSameTime
+		}
+	}
+}
+
+func openness(r IndexedRun) int {
+	if r.Open {
+		return 1
+	}
+	return 0
+}
+
+// chooseArtifact finds the metrics pickle of a run and gives the verdict.
+func chooseArtifact(store *mlflow.Store, run mlflow.Run, r *IndexedRun) {
+	files, err := store.Artifacts(run, metricsDir)
+	switch {
+	case errors.Is(err, mlflow.ErrNoArtifacts), errors.Is(err, mlflow.ErrOutside):
+		// Which of the two depends on this machine's disk outside the store, so
+		// only the private detail says it.
+		r.Verdict, r.Reason, r.Detail = NoArtifact, ReasonNoPickle, err.Error()
+		return
+	case errors.Is(err, mlflow.ErrLeaves):
+		r.Verdict, r.Reason, r.Detail = Unreadable, ReasonArtifactLeave, err.Error()
+		return
+	case err != nil:
+		r.Verdict, r.Reason, r.Detail = Unreadable, ReasonArtifacts, err.Error()
+		return
+	}
+	pickles := slices.DeleteFunc(files, func(f string) bool { return !strings.HasSuffix(f, pickleSuffix) })
+	choice := slices.IndexFunc(pickles, func(f string) bool { return path.Base(f) == "metrics_"+run.Name+pickleSuffix })
+	switch {
+	case len(pickles) == 0:
+		r.Verdict, r.Reason = NoArtifact, ReasonNoPickle
+		return
+	case len(pickles) == 1:
+		choice = 0
+	case choice < 0:
+		r.Verdict, r.Reason, r.Detail = AmbiguousArtifact, ReasonManyPickles, strings.Join(pickles, ", ")
+		return
+	}
+	// A pickle elsewhere in the store would be no input of the step that reads
+	// the index, and a change of it would go unnoticed.
+	if ok, err := doublestar.Match(artifactPattern, pickles[choice]); err != nil || !ok {
+		r.Verdict, r.Reason, r.Detail = NoArtifact, ReasonNoPickle, "not in a run directory: "+pickles[choice]
+		return
+	}
+	r.Verdict, r.Artifact = Used, pickles[choice]
+	r.Registered = r.Registered && path.Base(r.Artifact) == "metrics_"+run.Name+pickleSuffix
+}
+
+func isRunID(id string) bool {
+	return len(id) == runIDDigits && strings.Trim(id, "0123456789abcdef") == ""
+}

@@ -1,0 +1,173 @@
+package extract
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/foundation-plr/pipeline/metrics"
+)
+
+// DefaultThresholds are the risks at which net benefit is a measure of its own.
+var DefaultThresholds = []float64{0.05, 0.10, 0.15, 0.20}
+
+// calibrationBins groups the mean risk as the study's calibration curves do.
+const calibrationBins = 10
+
+// notAvailable stands for the method of an interval that does not exist.
+const notAvailable = "not_available"
+
+// decisionGrid is 0.01 … 0.50 by 0.01, every threshold the float64 nearest its
+// decimal number.
+func decisionGrid() []float64 {
+	const n = 50
+	grid := make([]float64, n)
+	for i := range grid {
+		grid[i] = float64(i+1) / 100
+	}
+	return grid
+}
+
+// measure fills what is computed from outcomes and risks ([refit][subject]).
+func (r *Record) measure(risks [][]float64, thresholds []float64) error {
+	refits, err := metrics.NewRefits(r.Outcomes, risks)
+	if err != nil {
+		return fmt.Errorf("predictions: %w", err)
+	}
+	r.Refits, r.Risks = refits.Len(), refits.Mean()
+	sample, err := metrics.NewSample(r.Outcomes, r.Risks)
+	if err != nil {
+		return fmt.Errorf("mean risks: %w", err)
+	}
+	for _, row := range metrics.STRATOS(refits, thresholds) {
+		r.Measures = append(r.Measures, newMeasure(row))
+	}
+	for _, p := range metrics.ROC(sample) {
+		r.ROC = append(r.ROC, ROCPoint{Threshold: finite(p.Threshold), FPR: p.FPR, TPR: p.TPR})
+	}
+	for _, b := range metrics.CalibrationBins(sample, calibrationBins) {
+		r.Bins = append(r.Bins, Bin{
+			Lower: b.Lower, Upper: b.Upper, Predicted: finite(b.Predicted), Observed: finite(b.Observed),
+			N: b.N, Events: b.Events,
+		})
+	}
+	for _, p := range metrics.DecisionCurve(sample, decisionGrid()) {
+		r.Decision = append(r.Decision, NetBenefit{
+			Threshold: p.Threshold, Model: p.Model, All: p.All,
+			Sensitivity: finite(p.Sensitivity), Specificity: finite(p.Specificity),
+		})
+	}
+	slope, intercept := metrics.JointCalibration(sample)
+	if slope.Defined() && intercept.Defined() {
+		r.Joint = Joint{Slope: finite(slope.Value), Intercept: finite(intercept.Value)}
+	} else {
+		r.Joint.Undefined = string(slope.Undefined)
+	}
+	return nil
+}
+
+func newMeasure(row metrics.Row) Measure {
+	m := Measure{
+		Estimand: row.Estimand, Measure: row.Measure, Undefined: string(row.Undefined),
+		Method: notAvailable, Domain: row.Domain, Tier: row.Tier, N: row.N, Events: row.Events, Note: row.Note,
+	}
+	if row.Defined() {
+		m.Estimate = finite(row.Value)
+		switch {
+		case math.IsInf(row.Value, 1):
+			m.Infinite = 1
+		case math.IsInf(row.Value, -1):
+			m.Infinite = -1
+		}
+	}
+	if row.Interval.Defined() {
+		m.Lower, m.Upper = finite(row.Interval.Lower), finite(row.Interval.Upper)
+		m.Method, m.Level = row.Interval.Method, row.Interval.Level
+	} else if why := row.Interval.Undefined; row.Defined() && why != metrics.NotAvailable {
+		m.Note = joinNotes(m.Note, "interval undefined: "+string(why))
+	}
+	if s := row.Spread; s != nil {
+		m.NUndefined = s.NUndefined
+		if s.Undefined == "" {
+			m.SpreadLower, m.SpreadUpper, m.SpreadSD = finite(s.Lower), finite(s.Upper), finite(s.SD)
+		} else if row.Defined() { // else the reason is the value's own
+			m.Note = joinNotes(m.Note, "spread undefined: "+string(s.Undefined))
+		}
+	}
+	return m
+}
+
+func joinNotes(notes ...string) string {
+	notes = slices.DeleteFunc(notes, func(note string) bool { return note == "" })
+	return strings.Join(notes, "; ")
+}
+
+// finite is nil for NaN and infinities, which JSON lacks.
+func finite(x float64) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return &x
+}
+
+// Tolerances of the checks, absolute. A classifier that predicts in float32
+// left summaries that were partly computed in float32.
+const (
+	toleranceFloat64 = 1e-9
+	toleranceFloat32 = 1e-6
+)
+
+func (r *Record) tolerance() float64 {
+	if r.RiskType == float32Name {
+		return toleranceFloat32
+	}
+	return toleranceFloat64
+}
+
+// checkScalars compares the pickle's summaries of AUROC and Brier with ours.
+func (r *Record) checkScalars() {
+	for _, pair := range []struct{ pickled, measure string }{{"AUROC", "auroc"}, {"Brier", "brier"}} {
+		scalar, ok := r.Scalars[pair.pickled]
+		if !ok {
+			continue
+		}
+		for _, m := range r.Measures {
+			if m.Estimand != metrics.OverModels || m.Measure != pair.measure {
+				continue
+			}
+			r.check(pair.measure+"_mean", scalar.Mean, m.Estimate)
+			// Of one refit the reference gives a deviation of 0, which says nothing.
+			if r.Refits < 2 && scalar.SD != nil && *scalar.SD == 0 {
+				continue
+			}
+			r.check(pair.measure+"_sd", scalar.SD, m.SpreadSD)
+			// The reference gives equal values no range at all.
+			if scalar.Lower == nil && scalar.Upper == nil && scalar.SD != nil && *scalar.SD == 0 {
+				continue
+			}
+			r.check(pair.measure+"_lower", scalar.Lower, m.SpreadLower)
+			r.check(pair.measure+"_upper", scalar.Upper, m.SpreadUpper)
+		}
+	}
+}
+
+// checkMeanRisks compares the pickle's mean risk of every subject with ours.
+func (r *Record) checkMeanRisks(pickled []float64) {
+	var largest float64
+	for i, p := range pickled {
+		largest = math.Max(largest, math.Abs(p-r.Risks[i])) // NaN if one is
+	}
+	r.check("mean_risk_difference", finite(0), finite(largest))
+}
+
+// check records a comparison; two undefined numbers agree.
+func (r *Record) check(name string, expected, found *float64) {
+	c := Check{Name: name, Expected: expected, Found: found, Tolerance: r.tolerance()}
+	if expected == nil || found == nil {
+		c.OK = expected == found
+	} else {
+		c.OK = math.Abs(*expected-*found) <= c.Tolerance
+	}
+	r.Checks = append(r.Checks, c)
+}

@@ -1,0 +1,42 @@
+package extract
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/foundation-plr/pipeline/internal/config"
+)
+
+// Of is the configuration's name of a factor, see [config.Factors].
+func (c Configuration) Of(factor string) string {
+	switch factor {
+	case config.Classifier:
+		return c.Classifier
+	case config.Featurization:
+		return c.Featurization
+	case config.Outlier:
+		return c.Outlier
+	default:
+		return c.Imputation
+	}
+}
+
+// UnregisteredNames are the names of methods, by factor and in byte order, that
+// the registry lacks and the configurations of usable runs have. They are free
+// text of the store, and private.
+func UnregisteredNames(records []*Record, reg *config.Registry) map[string][]string {
+	names := map[string][]string{}
+	for _, factor := range config.Factors() {
+		seen := map[string]struct{}{}
+		for _, r := range records {
+			name := r.Configuration.Of(factor)
+			if _, ok := reg.Method(factor, name); !ok && r.Verdict == Used {
+				seen[name] = struct{}{}
+			}
+		}
+		if len(seen) > 0 {
+			names[factor] = slices.Sorted(maps.Keys(seen))
+		}
+	}
+	return names
+}

@@ -1,0 +1,174 @@
+// Package extract turns a tracking store and a source database into private
+// data: an index of runs, one record for each metrics pickle, the list of
+// subjects, and the demo traces. It decides which runs count and checks what it
+// reads; what it gives still carries original subject codes. It knows neither
+// the public codes, beyond a function that gives them, nor the public database.
+package extract
+
+// IndexFormat and RecordFormat version the private JSON files of a build.
+const (
+	IndexFormat  = "plr.index/1"
+	RecordFormat = "plr.run/1"
+)
+
+// Verdict says what becomes of a run of the tracking store.
+type Verdict string
+
+// Verdicts, in the order in which they are tested (data model, input 1).
+// Unfinished and Unreadable can only be found by reading the pickle.
+const (
+	Used              Verdict = "used"
+	BadMeta           Verdict = "bad_meta"
+	NotClassification Verdict = "not_classification"
+	Excluded          Verdict = "excluded"
+	Deleted           Verdict = "deleted"
+	Failed            Verdict = "failed"
+	Superseded        Verdict = "superseded"
+	NoArtifact        Verdict = "no_artifact"
+	AmbiguousArtifact Verdict = "ambiguous_artifact"
+	Unfinished        Verdict = "unfinished"
+	Unreadable        Verdict = "unreadable"
+)
+
+// Configuration is the factor tuple of a run, in the registry's spelling.
+type Configuration struct {
+	Classifier    string `json:"classifier"`
+	Featurization string `json:"featurization"`
+	Outlier       string `json:"outlier"`
+	Imputation    string `json:"imputation"`
+}
+
+// Index is what a tracking store holds, decided from metadata and listings.
+// It is private: names and reasons are free text of the store.
+type Index struct {
+	Format     string       `json:"format"`
+	Experiment string       `json:"experiment"` // id
+	Synthetic  bool         `json:"synthetic"`  // the experiment carries plr.synthetic = true
+	Runs       []IndexedRun `json:"runs"`       // every run directory of the experiment, by run id
+}
+
+// IndexedRun is one run directory. Only runs with the verdict Used have an
+// Artifact and get a step of their own.
+type IndexedRun struct {
+	RunID         string        `json:"run_id"`
+	Name          string        `json:"name"`
+	Verdict       Verdict       `json:"verdict"`
+	Reason        string        `json:"reason"` // from a closed list; holds no free text of the store
+	Detail        string        `json:"detail"` // free text for the private log; may name files and values
+	Configuration Configuration `json:"configuration"`
+	Artifact      string        `json:"artifact,omitempty"` // slash path of the pickle below the store's root
+	Registered    bool          `json:"registered"`         // its name, and so that of its pickle, is made of names of the registry
+	Open          bool          `json:"open,omitempty"`     // RUNNING or SCHEDULED: usable if the pickle is complete
+}
+
+// Record is what one pickle gave. It is private: it holds original subject codes.
+type Record struct {
+	Format        string        `json:"format"`
+	RunID         string        `json:"run_id"`
+	Configuration Configuration `json:"configuration"`
+	Verdict       Verdict       `json:"verdict"` // Used, or Unfinished for an open run without a readable pickle
+	Reason        string        `json:"reason"`
+
+	Subjects      []string  `json:"subjects"` // original codes of the test set, in the pickle's order
+	Outcomes      []int     `json:"outcomes"` // 0 control, 1 event, like Subjects
+	Risks         []float64 `json:"risks"`    // mean risk over refits, like Subjects
+	Train         []string  `json:"train"`    // original codes of the training set
+	TrainOutcomes []int     `json:"train_outcomes"`
+	RiskType      string    `json:"risk_type"` // float64 or float32, as the classifier predicts
+	Refits        int       `json:"refits"`
+
+	Scalars     map[string]Scalar  `json:"scalars"`     // the pickle's own summaries over refits, by its names (AUROC, Brier, …)
+	Calibration PickledCalibration `json:"calibration"` // the pickle's own curve
+
+	Measures []Measure    `json:"measures"`
+	ROC      []ROCPoint   `json:"roc"`
+	Bins     []Bin        `json:"bins"`
+	Decision []NetBenefit `json:"decision"`
+	Joint    Joint        `json:"joint"`
+	Checks   []Check      `json:"checks"`
+}
+
+// Scalar is a pickle's summary of one measure over refits: NaN replicates
+// skipped, standard deviation with ddof 0, 2.5 and 97.5 % quantiles. A nil
+// number was NaN.
+type Scalar struct {
+	N     int      `json:"n"`
+	Mean  *float64 `json:"mean"`
+	SD    *float64 `json:"sd"`
+	Lower *float64 `json:"lower"`
+	Upper *float64 `json:"upper"`
+}
+
+// PickledCalibration is the mean curve over refits that the reference
+// tabulated; a nil number was NaN.
+type PickledCalibration struct {
+	Grid     []*float64 `json:"grid"`     // prob_pred: the fixed grid
+	Observed []*float64 `json:"observed"` // prob_true
+}
+
+// Measure is one row of the public table stratos_metrics, without its configuration.
+type Measure struct {
+	Estimand    string   `json:"estimand"` // over_models or mean_risk
+	Measure     string   `json:"measure"`  // auroc, brier, nb@0.05, …
+	Estimate    *float64 `json:"estimate"`
+	Infinite    int      `json:"infinite,omitempty"` // +1 or -1 where the estimate is a true infinity (Estimate is nil then: JSON has none)
+	Undefined   string   `json:"undefined,omitempty"`
+	Lower       *float64 `json:"ci_lower"`
+	Upper       *float64 `json:"ci_upper"`
+	Method      string   `json:"ci_method"` // or not_available
+	Level       float64  `json:"ci_level"`
+	SpreadLower *float64 `json:"spread_lower"`
+	SpreadUpper *float64 `json:"spread_upper"`
+	SpreadSD    *float64 `json:"spread_sd"`
+	NUndefined  int      `json:"n_undefined"`
+	Domain      string   `json:"domain"`
+	Tier        string   `json:"tier"`
+	N           int      `json:"n"`
+	Events      int      `json:"n_events"`
+	Note        string   `json:"note"`
+}
+
+// ROCPoint is one vertex of the ROC curve of the mean risk, thresholds
+// descending; the first has no threshold (+Inf).
+type ROCPoint struct {
+	Threshold *float64 `json:"threshold"`
+	FPR       float64  `json:"fpr"`
+	TPR       float64  `json:"tpr"`
+}
+
+// Bin is one group of the calibration curve of the mean risk.
+type Bin struct {
+	Lower     float64  `json:"lower"`
+	Upper     float64  `json:"upper"`
+	Predicted *float64 `json:"predicted"` // mean risk; nil when the bin is empty
+	Observed  *float64 `json:"observed"`
+	N         int      `json:"n"`
+	Events    int      `json:"events"`
+}
+
+// NetBenefit is one threshold of the decision curve of the mean risk.
+type NetBenefit struct {
+	Threshold   float64  `json:"threshold"`
+	Model       float64  `json:"model"`
+	All         float64  `json:"all"` // treat all, not capped at 0
+	Sensitivity *float64 `json:"sensitivity"`
+	Specificity *float64 `json:"specificity"`
+}
+
+// Joint is the logistic recalibration of the mean risk with both coefficients
+// free: what the reference publishes as calibration slope and intercept.
+type Joint struct {
+	Slope     *float64 `json:"slope"`
+	Intercept *float64 `json:"intercept"`
+	Undefined string   `json:"undefined,omitempty"`
+}
+
+// Check compares a number of the pickle with the same number recomputed from
+// its predictions.
+type Check struct {
+	Name      string   `json:"name"`
+	Expected  *float64 `json:"expected"` // what the pickle says
+	Found     *float64 `json:"found"`
+	Tolerance float64  `json:"tolerance"`
+	OK        bool     `json:"ok"`
+}

@@ -1,0 +1,87 @@
+package extract
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSubjects(t *testing.T) {
+	records := []*Record{
+		{Subjects: []string{madeCode(5), madeCode(1)}, Outcomes: []int{1, 0}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
+		{Subjects: []string{madeCode(1)}, Outcomes: []int{0}, Train: []string{madeCode(2), madeCode(6)}, TrainOutcomes: []int{0, 1}},
+		{Verdict: Unfinished},
+	}
+	source := &Source{Subjects: []SourceSubject{
+		{Original: madeCode(1)}, // the pickles know its label
+		{Original: madeCode(2)},
+		{Original: madeCode(3)},
+		{Original: madeCode(4), Outcome: ptr(1)},
+		{Original: madeCode(5), Outcome: ptr(1)},
+		{Original: madeCode(6)},
+	}}
+	got, err := Subjects(records, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Subject{
+		{madeCode(1), ptr(0)}, {madeCode(2), ptr(0)}, {madeCode(3), nil},
+		{madeCode(4), ptr(1)}, {madeCode(5), ptr(1)}, {madeCode(6), ptr(1)},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("subjects (-want +got):\n%s", diff)
+	}
+	if n := Unlabelled(got); n != 1 {
+		t.Errorf("unlabelled: %d, want 1", n)
+	}
+	without, err := Subjects(records, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(without) != 4 {
+		t.Errorf("without a source database: %d subjects, want 4", len(without))
+	}
+}
+
+func TestSubjectsUnknownToTheSource(t *testing.T) {
+	records := []*Record{
+		{RunID: "b", Subjects: []string{madeCode(1), madeCode(2)}, Outcomes: []int{1, 0}},
+		{RunID: "a", Subjects: []string{madeCode(1)}, Outcomes: []int{1}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
+		{RunID: "c", Subjects: []string{madeCode(1)}, Outcomes: []int{1}},
+	}
+	_, err := Subjects(records, &Source{Subjects: []SourceSubject{{Original: madeCode(1)}}})
+	var unknown *UnknownSubjects
+	if !errors.As(err, &unknown) {
+		t.Fatalf("got %v", err)
+	}
+	want := &UnknownSubjects{Originals: []string{madeCode(2)}, Runs: []string{"a", "b"}}
+	if diff := cmp.Diff(want, unknown); diff != "" {
+		t.Errorf("unknown (-want +got):\n%s", diff)
+	}
+	if text := err.Error(); strings.Contains(text, madeCode(2)) || !strings.Contains(text, "1 in the pickles") || !strings.Contains(text, "run a, b") {
+		t.Errorf("the error says %q", text)
+	}
+}
+
+func TestSubjectsContradicting(t *testing.T) {
+	records := []*Record{
+		{Subjects: []string{madeCode(1), madeCode(2)}, Outcomes: []int{0, 1}},
+		{Train: []string{madeCode(2), madeCode(3)}, TrainOutcomes: []int{0, 0}},
+	}
+	source := &Source{Subjects: []SourceSubject{
+		{Original: madeCode(1)}, {Original: madeCode(2)}, {Original: madeCode(3), Outcome: ptr(1)}, {Original: madeCode(4)},
+	}}
+	_, err := Subjects(records, source)
+	var conflict *LabelConflict
+	if !errors.As(err, &conflict) {
+		t.Fatalf("got %v, want a *LabelConflict", err)
+	}
+	if diff := cmp.Diff([]string{madeCode(2), madeCode(3)}, conflict.Originals); diff != "" {
+		t.Errorf("conflicts (-want +got):\n%s", diff)
+	}
+	if text := err.Error(); !strings.Contains(text, "2 of 3 labelled subjects") || strings.Contains(text, "PLR7") {
+		t.Errorf("error %q does not count, or names a subject", text)
+	}
+}
