@@ -1,0 +1,363 @@
+package checkpoint
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foundation-plr/pipeline/metrics"
+)
+
+// Tolerances of what is computed again, relative to 1 plus the size of the
+// number. The subjects stand in the file in another order than in the pickle,
+// so sums differ in their last bits; fits end where a step is small.
+const (
+	summedTolerance = 1e-9
+	fittedTolerance = 1e-6
+)
+
+// calibrationBins and decisionThresholds are how finely the study's curves are
+// tabulated: ten groups of equal width, and thresholds 0.01 to 0.50 by 0.01.
+const (
+	calibrationBins    = 10
+	decisionThresholds = 50
+)
+
+// row is one row of a table.
+type row struct {
+	columns map[string]int
+	cells   []any
+}
+
+// number is a cell of numbers, nil where it is NULL.
+func (r row) number(column string) *float64 {
+	switch v := r.cells[r.columns[column]].(type) {
+	case float64:
+		return &v
+	case int32:
+		x := float64(v)
+		return &x
+	}
+	return nil
+}
+
+// text is a cell of text, empty where it is NULL.
+func (r row) text(column string) string {
+	text, _ := r.cells[r.columns[column]].(string)
+	return text
+}
+
+// configuration is what the tables say of one.
+type configuration struct {
+	id     int
+	tables map[string][]row
+	// What is computed again, of the predictions.
+	sample   *metrics.Sample
+	joint    [2]metrics.Result // slope, intercept
+	mean     map[string]metrics.Row
+	refitted int // how many refits the notes speak of
+	found    func(table, column, message string, warning bool)
+}
+
+// again computes from the predictions what can be computed from them, and
+// compares every number that stands in more than one place.
+func (v *validator) again() error {
+	all, err := v.configurations()
+	if err != nil {
+		return err
+	}
+	thresholds := map[float64]struct{}{}
+	for _, c := range all {
+		for _, m := range c.tables[stratosTable] {
+			if t, ok := thresholdOf(m.text("measure")); ok {
+				thresholds[t] = struct{}{}
+			}
+		}
+	}
+	grid := make([]float64, 0, len(thresholds))
+	for t := range thresholds {
+		grid = append(grid, t)
+	}
+	slices.Sort(grid)
+
+	var order []rule
+	broken := map[rule][]breach{}
+	for _, c := range all {
+		c.found = func(table, column, message string, warning bool) {
+			r := rule{table: table, column: column, message: message, warning: warning}
+			if broken[r] == nil {
+				order = append(order, r)
+			}
+			if n := len(broken[r]); n > 0 && broken[r][n-1].config == c.id {
+				broken[r][n-1].rows++
+				return
+			}
+			broken[r] = append(broken[r], breach{c.id, 1})
+		}
+		if c.compute(grid) {
+			c.roc()
+			c.calibration()
+			c.decision()
+			c.meanRisk()
+		}
+		c.overModels()
+		c.essential()
+		c.checks()
+	}
+	slices.SortStableFunc(order, func(x, y rule) int {
+		place := func(r rule) int { return slices.IndexFunc(tables, func(t table) bool { return t.name == r.table }) }
+		return cmp.Compare(place(x), place(y))
+	})
+	for _, r := range order {
+		v.report(r, broken[r])
+	}
+	return nil
+}
+
+func thresholdOf(measure string) (float64, bool) {
+	text, ok := strings.CutPrefix(measure, "nb@")
+	t, err := strconv.ParseFloat(text, 64)
+	return t, ok && err == nil && t > 0 && t < 1
+}
+
+// configurations reads the tables that have rows of configurations.
+func (v *validator) configurations() ([]*configuration, error) {
+	byID := map[int32]*configuration{}
+	var all []*configuration
+	for _, t := range tables {
+		if t.name == runsTable || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
+			continue
+		}
+		rows, err := readRows(v.ctx, v.db, t)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			id, ok := r.cells[r.columns["config_id"]].(int32)
+			c := byID[id]
+			if c == nil && ok && t.name == essentialTable { // the first of them
+				c = &configuration{id: int(id), tables: map[string][]row{}}
+				byID[id] = c
+				all = append(all, c)
+			}
+			if c != nil { // else a finding of its own
+				c.tables[t.name] = append(c.tables[t.name], r)
+			}
+		}
+	}
+	return all, nil
+}
+
+func readRows(ctx context.Context, db *sql.DB, t table) (all []row, err error) {
+	columns, key := map[string]int{}, make([]string, len(t.key))
+	for i, c := range t.columns {
+		columns[c.name] = i
+	}
+	for i, k := range t.key {
+		key[i] = quote(k)
+	}
+	rows, err := db.QueryContext(ctx, "SELECT * FROM "+t.name+" ORDER BY "+strings.Join(key, ", "))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		r := row{columns, make([]any, len(t.columns))}
+		into := make([]any, len(t.columns))
+		for i := range into {
+			into[i] = &r.cells[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+// compute measures the predictions. It is false where there are none that can
+// be measured, which is a finding of its own.
+func (c *configuration) compute(thresholds []float64) bool {
+	var outcomes []int
+	var risks []float64
+	for _, p := range c.tables[predictionsTable] {
+		outcome, risk := p.number("y_true"), p.number("y_prob")
+		if outcome == nil || risk == nil {
+			return false
+		}
+		outcomes, risks = append(outcomes, int(*outcome)), append(risks, *risk)
+	}
+	var err error
+	if c.sample, err = metrics.NewSample(outcomes, risks); err != nil || c.sample.N() == 0 {
+		return false
+	}
+	refits, err := metrics.NewRefits(outcomes, [][]float64{risks})
+	if err != nil {
+		return false
+	}
+	c.joint[0], c.joint[1] = metrics.JointCalibration(c.sample)
+	c.mean = map[string]metrics.Row{}
+	for _, m := range metrics.STRATOS(refits, thresholds) {
+		if m.Estimand == metrics.MeanRisk {
+			c.mean[m.Measure] = m
+		}
+	}
+	return true
+}
+
+// agree compares two numbers, of which NULL, NaN for one that was computed,
+// agrees with itself alone.
+func agree(found *float64, want, tolerance float64) bool {
+	switch {
+	case found == nil || math.IsNaN(want):
+		return found == nil && math.IsNaN(want)
+	case math.IsInf(*found, 0) || math.IsInf(want, 0):
+		return *found == want
+	}
+	return math.Abs(*found-want) <= tolerance*(1+math.Abs(want))
+}
+
+func agreeCells(a, b *float64, tolerance float64) bool {
+	if b == nil {
+		return a == nil
+	}
+	return agree(a, *b, tolerance)
+}
+
+func (c *configuration) roc() {
+	rows, want := c.tables[rocTable], metrics.ROC(c.sample)
+	switch {
+	case len(want) == 0 && len(rows) > 0:
+		c.found(rocTable, "", "a test set of one class has no curve", false)
+		return
+	case len(want) > 0 && len(rows) == 0:
+		c.found(rocTable, "config_id", "the configuration has no row", false)
+		return
+	case len(rows) != len(want):
+		c.found(rocTable, "fpr, tpr", "the curve is not that of the predictions", false)
+		return
+	}
+	for i, p := range want {
+		threshold := p.Threshold
+		if math.IsInf(threshold, 1) {
+			threshold = math.NaN()
+		}
+		r := rows[i]
+		if !agree(r.number("threshold"), threshold, 0) || !agree(r.number("fpr"), p.FPR, summedTolerance) || !agree(r.number("tpr"), p.TPR, summedTolerance) {
+			c.found(rocTable, "fpr, tpr", "the curve is not that of the predictions", false)
+			return
+		}
+	}
+}
+
+func (c *configuration) calibration() {
+	rows, want := c.tables[calibrationTable], metrics.CalibrationBins(c.sample, calibrationBins)
+	if len(rows) != len(want) {
+		c.found(calibrationTable, "bin_index", "there are not ten bins", false)
+		return
+	}
+	for i, b := range want {
+		for _, k := range []struct {
+			column string
+			want   float64
+		}{
+			{"bin_index", float64(i)}, {"bin_midpoint", (b.Lower + b.Upper) / 2}, {"observed_proportion", b.Observed},
+			{"predicted_mean", b.Predicted}, {"n_samples", float64(b.N)},
+		} {
+			if !agree(rows[i].number(k.column), k.want, summedTolerance) {
+				c.found(calibrationTable, k.column, "is not that of the predictions", false)
+			}
+		}
+	}
+}
+
+func (c *configuration) decision() {
+	grid := make([]float64, decisionThresholds)
+	for i := range grid {
+		grid[i] = float64(i+1) / 100
+	}
+	rows := c.tables[decisionTable]
+	sameGrid := len(rows) == len(grid)
+	for i := 0; sameGrid && i < len(grid); i++ {
+		sameGrid = agree(rows[i].number("threshold"), grid[i], 0)
+	}
+	if !sameGrid {
+		c.found(decisionTable, "threshold", "the thresholds are not 0.01 to 0.50 by 0.01", false)
+		return
+	}
+	for i, p := range metrics.DecisionCurve(c.sample, grid) {
+		for _, k := range []struct {
+			column string
+			want   float64
+		}{
+			{"net_benefit_model", p.Model}, {"net_benefit_all", p.All}, {"sensitivity", p.Sensitivity}, {"specificity", p.Specificity},
+		} {
+			if !agree(rows[i].number(k.column), k.want, summedTolerance) {
+				c.found(decisionTable, k.column, "is not that of the predictions", false)
+			}
+		}
+	}
+}
+
+// value is the number of a result, NaN where it has none.
+func value(r metrics.Result) float64 {
+	if !r.Defined() {
+		return math.NaN()
+	}
+	return r.Value
+}
+
+// meanRisk compares the rows of the mean risk with the same measures of the
+// predictions.
+func (c *configuration) meanRisk() {
+	for _, m := range c.tables[stratosTable] {
+		want, ok := c.mean[m.text("measure")]
+		if !ok {
+			c.found(stratosTable, "measure", "is none that this version knows", false)
+			continue
+		}
+		if m.text("domain") != want.Domain {
+			c.found(stratosTable, "domain", "is not that of the measure", false)
+		}
+		if m.text("tier") != want.Tier {
+			c.found(stratosTable, "tier", "is not that of the measure", false)
+		}
+		if m.text("estimand") != metrics.MeanRisk {
+			continue
+		}
+		// Whether a fit of almost equal risks converges depends on the last bits.
+		if want.Undefined == metrics.NotAvailable || m.text("undefined") == string(metrics.NotAvailable) {
+			continue
+		}
+		tolerance := summedTolerance
+		if want.Domain == "calibration" {
+			tolerance = fittedTolerance
+		}
+		if m.text("undefined") != string(want.Undefined) || !agree(m.number("estimate"), value(want.Result), tolerance) {
+			c.found(stratosTable, "estimate", want.Measure+" of the mean risk is not that of the predictions", false)
+		}
+		lower, upper, method, note := math.NaN(), math.NaN(), string(metrics.NotAvailable), want.Note
+		if i := want.Interval; i.Defined() {
+			lower, upper, method = i.Lower, i.Upper, i.Method
+		} else if want.Defined() && i.Undefined != metrics.NotAvailable {
+			note = strings.TrimPrefix(note+"; "+intervalUndefined+string(i.Undefined), "; ")
+		}
+		if !agree(m.number("ci_lower"), lower, tolerance) || !agree(m.number("ci_upper"), upper, tolerance) {
+			c.found(stratosTable, "ci_lower, ci_upper", want.Measure+" of the mean risk has another interval than the predictions give", false)
+		}
+		if m.text("ci_method") != method {
+			c.found(stratosTable, "ci_method", "is not that of the measure", false)
+		}
+		if m.text("note") != note {
+			c.found(stratosTable, "note", "is not of the published form, and so may be private", false)
+		}
+		if n := m.number("n_undefined"); n != nil && *n != 0 {
+			c.found(stratosTable, "n_undefined", "counts refits, which the mean risk has none of", false)
+		}
+	}
+}

@@ -1,0 +1,539 @@
+package checkpoint
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/metrics"
+)
+
+// AssembleOptions is what a checkpoint says beyond the runs themselves.
+type AssembleOptions struct {
+	// Published gives what stands for a name of a factor that the registry lacks:
+	// unregistered-1, …, for ever the same. It is needed where there are such names.
+	Published  func(factor, name string) (string, bool)
+	Estimand   string            // that of figures and tables: over_models or mean_risk
+	Unlabelled int               // subjects without a label, who have no code
+	Settings   map[string]string // published under settings.<key>; must hold nothing private
+}
+
+// Verdicts that a run can have, as the table meta counts them.
+var verdicts = []extract.Verdict{
+	extract.Used, extract.BadMeta, extract.NotClassification, extract.Excluded, extract.Deleted, extract.Failed,
+	extract.Superseded, extract.NoArtifact, extract.AmbiguousArtifact, extract.Unfinished, extract.Unreadable,
+}
+
+// reasonOpen flags a used run that the store still calls running.
+const reasonOpen = "open run with a complete metrics pickle"
+
+// reasons is the closed list of what stands beside a verdict: no text of a store
+// gets into the table runs.
+var reasons = []string{
+	extract.ReasonMeta, extract.ReasonRunID, extract.ReasonParams, extract.ReasonDisagree, extract.ReasonName,
+	extract.ReasonExcluded, extract.ReasonDeleted, extract.ReasonFailed, extract.ReasonKilled, extract.ReasonUnfinished,
+	extract.ReasonOlder, extract.ReasonSameTime, extract.ReasonNoPickle, extract.ReasonManyPickles,
+	extract.ReasonArtifactLeave, extract.ReasonArtifacts, extract.ReasonIncomplete, reasonOpen,
+}
+
+const (
+	codePattern    = `^[HG][0-9]{3,}$`
+	runIDPattern   = `^[0-9a-f]{32}$`
+	settingPattern = `^[a-z][a-z0-9_.]*$`
+	valuePattern   = `^[a-z0-9_.]+( [a-z0-9_.]+)*$`
+	// unregistered and otherRun begin what stands for free text of the store.
+	unregistered = "unregistered-"
+	otherRun     = "other-"
+)
+
+var (
+	codeForm    = regexp.MustCompile(codePattern)
+	runIDForm   = regexp.MustCompile(runIDPattern)
+	settingForm = regexp.MustCompile(settingPattern)
+	valueForm   = regexp.MustCompile(valuePattern)
+)
+
+// publishedSetting reports whether a setting has the form of one that may be
+// published: words and numbers, no sentence, path or address.
+func publishedSetting(key, value string) bool {
+	return settingForm.MatchString(key) && valueForm.MatchString(value)
+}
+
+// Assemble makes the contents of a checkpoint from what the pickles gave. code
+// maps original subject codes to published ones. The order of the records and
+// that of the subjects within a record do not matter. An error may name runs
+// and counts, never a subject.
+//
+// A name of a method that the registry does not list is free text of the store:
+// what is published in its place is the options' to say.
+func Assemble(records []*extract.Record, index *extract.Index, code func(original string) (string, bool), reg *config.Registry, o AssembleOptions) (*Content, error) {
+	if o.Estimand != metrics.OverModels && o.Estimand != metrics.MeanRisk {
+		return nil, fmt.Errorf("estimand %q is neither %s nor %s", o.Estimand, metrics.OverModels, metrics.MeanRisk)
+	}
+	a := &assembler{
+		content: &Content{rows: map[string][][]any{}}, reg: reg, options: o, code: code,
+		subjects: map[string]struct{}{},
+	}
+	if err := a.match(records, index); err != nil {
+		return nil, err
+	}
+	if err := a.publishNames(); err != nil {
+		return nil, err
+	}
+	if err := a.codeSubjects(); err != nil {
+		return nil, err
+	}
+	for i, c := range a.configs {
+		a.addConfig(i+1, c)
+	}
+	a.addRuns(index)
+	a.addMethods()
+	if err := a.addMeta(index); err != nil {
+		return nil, err
+	}
+	if err := a.content.check(); err != nil {
+		return nil, err
+	}
+	return a.content, nil
+}
+
+// assembler holds what the steps of Assemble pass on.
+type assembler struct {
+	content *Content
+	reg     *config.Registry
+	options AssembleOptions
+	code    func(string) (string, bool)
+
+	unfinished map[string]*extract.Record // by run id
+	configs    []*configured              // in the order of config_id
+	hidden     map[[2]string]string       // factor, name → published name of what the registry lacks
+	subjects   map[string]struct{}        // codes of all subjects, training and test
+}
+
+// configured is a record with its published names.
+type configured struct {
+	*extract.Record
+	classifier, featurization, outlier, imputation string
+	registered                                     bool
+	predictions                                    []prediction // by code
+}
+
+type prediction struct {
+	code    string
+	outcome int
+	risk    float64
+}
+
+// match sees that there is one good record for every run that the index wants
+// to use, and none for any other.
+func (a *assembler) match(records []*extract.Record, index *extract.Index) error {
+	wanted := map[string]extract.IndexedRun{}
+	for _, run := range index.Runs {
+		if _, ok := wanted[run.RunID]; ok {
+			return fmt.Errorf("run %s occurs twice in the index", run.RunID)
+		}
+		if run.Reason != "" && !slices.Contains(reasons, run.Reason) {
+			return fmt.Errorf("run %s has a reason for its verdict that is not of the published list", run.RunID)
+		}
+		wanted[run.RunID] = run
+	}
+	if err := index.Err(); err != nil { // nobody can tell what would be missing
+		return err
+	}
+	byRun := map[string]*extract.Record{}
+	byConfiguration := map[extract.Configuration]string{}
+	a.unfinished = map[string]*extract.Record{}
+	for _, r := range records {
+		run, ok := wanted[r.RunID]
+		if !ok || run.Verdict != extract.Used {
+			return fmt.Errorf("run %s has a record and is not among the runs that the index uses", r.RunID)
+		}
+		if _, ok := byRun[r.RunID]; ok {
+			return fmt.Errorf("run %s has two records", r.RunID)
+		}
+		byRun[r.RunID] = r
+		switch {
+		case r.Verdict == extract.Unfinished && run.Open && slices.Contains(reasons, r.Reason):
+			a.unfinished[r.RunID] = r
+			continue
+		case r.Verdict != extract.Used:
+			return fmt.Errorf("run %s has a record with the verdict %s", r.RunID, r.Verdict)
+		case r.Configuration != run.Configuration:
+			return fmt.Errorf("run %s has another configuration in its record than in the index", r.RunID)
+		}
+		if other, ok := byConfiguration[r.Configuration]; ok {
+			return fmt.Errorf("runs %s and %s have the same configuration and are both used", min(other, r.RunID), max(other, r.RunID))
+		}
+		byConfiguration[r.Configuration] = r.RunID
+		if err := checkRecord(r); err != nil {
+			return fmt.Errorf("run %s: %w", r.RunID, err)
+		}
+		a.configs = append(a.configs, &configured{Record: r})
+	}
+	for _, run := range index.Runs {
+		if _, ok := byRun[run.RunID]; run.Verdict == extract.Used && !ok {
+			return fmt.Errorf("run %s is to be used and has no record", run.RunID)
+		}
+	}
+	if len(a.configs) == 0 {
+		return fmt.Errorf("none of the %d runs of the experiment can be used: the index says why for each", len(index.Runs))
+	}
+	return nil
+}
+
+func checkRecord(r *extract.Record) error {
+	if r.Format != extract.RecordFormat {
+		return fmt.Errorf("the record has format %q, not %q", r.Format, extract.RecordFormat)
+	}
+	if len(r.Subjects) == 0 || len(r.Outcomes) != len(r.Subjects) || len(r.Risks) != len(r.Subjects) {
+		return fmt.Errorf("%d subjects, %d outcomes and %d risks in the test set", len(r.Subjects), len(r.Outcomes), len(r.Risks))
+	}
+	if len(r.TrainOutcomes) != len(r.Train) {
+		return fmt.Errorf("%d subjects and %d outcomes in the training set", len(r.Train), len(r.TrainOutcomes))
+	}
+	for i, y := range slices.Concat(r.Outcomes, r.TrainOutcomes) {
+		if y != 0 && y != 1 {
+			return fmt.Errorf("outcome %d of subject %d is neither 0 nor 1", y, i+1)
+		}
+	}
+	for i, p := range r.Risks {
+		if !(p >= 0 && p <= 1) {
+			return fmt.Errorf("risk %v of subject %d is not in [0, 1]", p, i+1)
+		}
+	}
+	return nil
+}
+
+// publishNames puts registered names, and what stands for others, into the
+// configurations and brings these into their order.
+func (a *assembler) publishNames() error {
+	a.hidden = map[[2]string]string{}
+	records := make([]*extract.Record, len(a.configs))
+	for i, c := range a.configs {
+		records[i] = c.Record
+	}
+	missing := 0
+	for factor, names := range extract.UnregisteredNames(records, a.reg) {
+		taken := map[string]struct{}{}
+		for _, name := range names {
+			published, ok := "", false
+			if a.options.Published != nil {
+				published, ok = a.options.Published(factor, name)
+			}
+			if !ok {
+				missing++
+				continue
+			}
+			if _, ok := taken[published]; ok || !isUnregistered(published) {
+				return fmt.Errorf("a name of factor %s would be published in another form than %s and a number of its own", factor, unregistered)
+			}
+			taken[published] = struct{}{}
+			a.hidden[[2]string{factor, name}] = published
+		}
+	}
+	if missing > 0 {
+		return fmt.Errorf("%d names of methods are neither in the registry nor have a number in the lookup: run the step subjects again", missing)
+	}
+	for _, c := range a.configs {
+		c.registered = true
+		for factor, into := range map[string]*string{
+			config.Classifier: &c.classifier, config.Featurization: &c.featurization,
+			config.Outlier: &c.outlier, config.Imputation: &c.imputation,
+		} {
+			name := c.Configuration.Of(factor)
+			method, ok := a.reg.Method(factor, name)
+			*into = method.Name
+			if !ok {
+				*into = a.hidden[[2]string{factor, name}]
+			}
+			c.registered = c.registered && ok && method.Registered
+		}
+	}
+	slices.SortFunc(a.configs, func(x, y *configured) int {
+		return cmp.Or(
+			cmp.Compare(x.classifier, y.classifier), cmp.Compare(x.featurization, y.featurization),
+			cmp.Compare(x.outlier, y.outlier), cmp.Compare(x.imputation, y.imputation),
+		)
+	})
+	return nil
+}
+
+// codeSubjects puts codes in the place of originals. All that is wrong is
+// counted before it is reported: one subject would be a hint of who it is.
+func (a *assembler) codeSubjects() error {
+	missing, contradicting := map[string]struct{}{}, map[string]struct{}{}
+	translate := func(original string, outcome int) string {
+		code, ok := a.code(original)
+		if !ok || !codeForm.MatchString(code) {
+			missing[original] = struct{}{}
+			return ""
+		}
+		if (code[0] == 'G') != (outcome == 1) {
+			contradicting[original] = struct{}{}
+		}
+		a.subjects[code] = struct{}{}
+		return code
+	}
+	for _, c := range a.configs {
+		seen := map[string]struct{}{}
+		for i, original := range c.Subjects {
+			code := translate(original, c.Outcomes[i])
+			if _, ok := seen[original]; ok {
+				return fmt.Errorf("run %s: a subject occurs twice in the test set", c.RunID)
+			}
+			seen[original] = struct{}{}
+			c.predictions = append(c.predictions, prediction{code, c.Outcomes[i], c.Risks[i]})
+		}
+		for i, original := range c.Train {
+			translate(original, c.TrainOutcomes[i])
+		}
+		slices.SortFunc(c.predictions, func(x, y prediction) int { return compareCodes(x.code, y.code) })
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%d subjects of the runs have no code in the lookup: run the step subjects again", len(missing))
+	}
+	if len(contradicting) > 0 {
+		return fmt.Errorf("%d subjects have a label in a run that contradicts their code in the lookup: correct the label, or list the runs under EXTRACTION.exclude_runs with a reason; "+
+			"if the published label was wrong, begin a new release with a new private directory and a new database", len(contradicting))
+	}
+	return nil
+}
+
+// compareCodes orders controls before events, each by number.
+func compareCodes(a, b string) int {
+	return cmp.Or(-cmp.Compare(a[:min(1, len(a))], b[:min(1, len(b))]), cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+}
+
+func (a *assembler) addConfig(id int, c *configured) {
+	n, events := len(c.Outcomes), 0
+	for _, y := range c.Outcomes {
+		events += y
+	}
+	auroc, brier := c.Scalars["AUROC"], c.Scalars["Brier"]
+	nb := func(threshold string) any { return measured(c.Record, metrics.MeanRisk, "nb@"+threshold) }
+	run := a.publishedRun(c.RunID)
+	a.content.add(essentialTable,
+		id, c.outlier, c.imputation, c.classifier, c.featurization, sourceName(c.classifier, c.featurization, c.outlier, c.imputation), run, run,
+		auroc.Mean, auroc.Lower, auroc.Upper, c.Joint.Slope, c.Joint.Intercept,
+		measured(c.Record, metrics.MeanRisk, "oe_ratio"), brier.Mean,
+		nb("0.05"), nb("0.1"), nb("0.15"), nb("0.2"),
+		n, events, float64(events)/float64(n),
+		measured(c.Record, metrics.OverModels, "scaled_brier"), c.registered)
+
+	mean := func(name string) *float64 { return c.Scalars[name].Mean }
+	a.content.add(supplementaryTable, id, mean("F1"), mean("accuracy"), mean("AUPR"),
+		mean("sensitivity"), mean("specificity"), mean("PPV"), mean("NPV"))
+
+	for i, b := range c.Bins {
+		a.content.add(calibrationTable, a.next(calibrationTable), id, i, (b.Lower+b.Upper)/2, b.Observed, b.Predicted, b.N)
+	}
+	for _, d := range c.Decision {
+		a.content.add(decisionTable, a.next(decisionTable), id, d.Threshold, d.Model, d.All, 0.0, d.Sensitivity, d.Specificity)
+	}
+	for i, p := range c.ROC {
+		a.content.add(rocTable, id, i, p.Threshold, p.FPR, p.TPR)
+	}
+	for _, p := range c.predictions {
+		a.content.add(predictionsTable, a.next(predictionsTable), id, p.code, p.outcome, p.risk)
+	}
+	for _, m := range c.Measures {
+		var level any
+		if m.Lower != nil {
+			level = m.Level
+		}
+		a.content.add(stratosTable, id, m.Estimand, m.Measure, estimate(m), optional(m.Undefined),
+			m.Lower, m.Upper, m.Method, level, m.SpreadLower, m.SpreadUpper, m.SpreadSD, m.NUndefined,
+			m.Domain, m.Tier, m.N, m.Events, optional(m.Note))
+	}
+	for _, k := range c.Checks {
+		a.content.add(checksTable, id, k.Name, k.Expected, k.Found, k.Tolerance, k.OK)
+	}
+}
+
+// next is the number of the row about to be added, from 1.
+func (a *assembler) next(table string) int { return len(a.content.rows[table]) + 1 }
+
+func measured(r *extract.Record, estimand, measure string) any {
+	for _, m := range r.Measures {
+		if m.Estimand == estimand && m.Measure == measure {
+			return estimate(m)
+		}
+	}
+	return nil
+}
+
+func estimate(m extract.Measure) any {
+	switch {
+	case m.Infinite != 0:
+		return math.Inf(m.Infinite)
+	case m.Estimate != nil:
+		return *m.Estimate
+	}
+	return nil
+}
+
+func optional(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+// sourceName is the run's name as the study's training code spells it, made of
+// published names: the store's own is free text.
+func sourceName(classifier, featurization, outlier, imputation string) string {
+	head := classifier
+	if !strings.HasPrefix(head, config.EnsemblePrefix) {
+		metric := "auc"
+		switch head {
+		case "CatBoost", "XGBoost":
+			head = strings.ToUpper(head)
+		case "LogisticRegression":
+			metric = "roc_auc"
+		}
+		head += "_eval-" + metric
+	}
+	return strings.Join([]string{head, featurization, imputation, outlier}, "__")
+}
+
+// publishedRun is the run's id, which MLflow draws at random. Anything else is a
+// name that somebody gave to a folder.
+func (a *assembler) publishedRun(id string) string {
+	if runIDForm.MatchString(id) {
+		return id
+	}
+	for i, c := range a.configs {
+		if c.RunID == id {
+			return otherRun + strconv.Itoa(i+1)
+		}
+	}
+	return ""
+}
+
+func (a *assembler) addRuns(index *extract.Index) {
+	ids := map[string]int{}
+	for i, c := range a.configs {
+		ids[c.RunID] = i + 1
+	}
+	type row struct {
+		run, verdict, reason string
+		config               any
+	}
+	var rows []row
+	for _, run := range index.Runs {
+		r := row{a.publishedRun(run.RunID), string(run.Verdict), run.Reason, nil}
+		if u, ok := a.unfinished[run.RunID]; ok {
+			r.verdict, r.reason = string(u.Verdict), u.Reason
+		}
+		if id, ok := ids[run.RunID]; ok {
+			r.config = id
+			if run.Open {
+				r.reason = reasonOpen
+			}
+		}
+		rows = append(rows, r)
+	}
+	slices.SortFunc(rows, func(x, y row) int {
+		return cmp.Or(cmp.Compare(x.run, y.run), cmp.Compare(x.verdict, y.verdict), cmp.Compare(x.reason, y.reason))
+	})
+	nameless := len(a.configs) // numbers above those of configurations
+	for _, r := range rows {
+		if r.run == "" {
+			nameless++
+			r.run = otherRun + strconv.Itoa(nameless)
+		}
+		a.content.add(runsTable, r.run, r.config, r.verdict, optional(r.reason))
+	}
+	slices.SortFunc(a.content.rows[runsTable], func(x, y []any) int { return cmp.Compare(x[0].(string), y[0].(string)) })
+}
+
+// addMethods lists what the registry lists and what was used besides, by factor
+// and name.
+func (a *assembler) addMethods() {
+	for _, factor := range config.Factors() {
+		methods := a.reg.Methods(factor)
+		for _, c := range a.configs {
+			name := c.Configuration.Of(factor)
+			method, ok := a.reg.Method(factor, name)
+			if !ok {
+				hidden := a.hidden[[2]string{factor, name}]
+				method = unregisteredMethod(factor, hidden)
+			}
+			if !slices.ContainsFunc(methods, func(m config.Method) bool { return m.Name == method.Name }) {
+				methods = append(methods, method)
+			}
+		}
+		slices.SortFunc(methods, func(x, y config.Method) int { return cmp.Compare(x.Name, y.Name) })
+		for _, m := range methods {
+			a.content.add(methodsTable, m.Name, factor, m.Category, m.Label, m.Registered)
+		}
+	}
+}
+
+// unregisteredMethod describes what the registry lacks by its published name.
+func unregisteredMethod(factor, published string) config.Method {
+	return config.Method{Name: published, Factor: factor, Category: "unregistered", Label: published}
+}
+
+func (a *assembler) addMeta(index *extract.Index) error {
+	meta := map[string]string{
+		"schema_version": SchemaVersion,
+		"synthetic":      strconv.FormatBool(index.Synthetic),
+		"estimand":       a.options.Estimand,
+		"n_configs":      strconv.Itoa(len(a.configs)),
+		"n_runs":         strconv.Itoa(len(index.Runs)),
+		"n_subjects":     strconv.Itoa(len(a.subjects)),
+		"n_unlabelled":   strconv.Itoa(a.options.Unlabelled),
+		"n_unregistered": strconv.Itoa(len(a.hidden)),
+	}
+	controls := 0
+	for code := range a.subjects {
+		if code[0] == 'H' {
+			controls++
+		}
+	}
+	meta["n_control"], meta["n_event"] = strconv.Itoa(controls), strconv.Itoa(len(a.subjects)-controls)
+
+	counts := map[string]int{}
+	for _, row := range a.content.rows[runsTable] {
+		counts[row[2].(string)]++
+	}
+	for _, v := range verdicts {
+		meta["runs."+string(v)] = strconv.Itoa(counts[string(v)])
+		delete(counts, string(v))
+	}
+	if len(counts) > 0 {
+		return errors.New("the index has a verdict that this version does not know")
+	}
+
+	// What holds for all configurations or is not said.
+	sizes, refits := map[int]struct{}{}, map[int]struct{}{}
+	for _, c := range a.configs {
+		sizes[len(c.Subjects)] = struct{}{}
+		refits[c.Refits] = struct{}{}
+	}
+	if len(sizes) == 1 {
+		meta["n_test"] = strconv.Itoa(len(a.configs[0].Subjects))
+	}
+	if len(refits) == 1 {
+		meta["n_refits"] = strconv.Itoa(a.configs[0].Refits)
+	}
+	for key, value := range a.options.Settings {
+		if !publishedSetting(key, value) {
+			return errors.New("a setting to be published has a key or value that does not consist of lower-case letters, digits, underscores and points, words of a value apart by a space")
+		}
+		meta["settings."+key] = value
+	}
+	for _, key := range slices.Sorted(maps.Keys(meta)) {
+		a.content.add(metaTable, key, meta[key])
+	}
+	return nil
+}

@@ -1,0 +1,697 @@
+package checkpoint
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/metrics"
+)
+
+// Write starts this test binary again.
+func TestMain(m *testing.M) {
+	if os.Getenv(ChildEnv) == ChildName {
+		os.Exit(RunChild(os.Stdin, os.Stderr))
+	}
+	if path := os.Getenv(holdEnv); path != "" {
+		if err := hold(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// original makes an original code of the study's form. The sources hold none.
+func original(i int) string { return fmt.Sprintf("%s%04d", "PLR", 1000+13*i) }
+
+// study is a made-up study: what the pickles gave, and the codes.
+type study struct {
+	records []*extract.Record
+	index   *extract.Index
+	codes   map[string]string
+}
+
+func (s *study) code(original string) (string, bool) {
+	code, ok := s.codes[original]
+	return code, ok
+}
+
+const (
+	testSubjects  = 30 // a third of them events
+	trainSubjects = 12
+	refits        = 5
+)
+
+var configurations = []extract.Configuration{
+	{Classifier: "CatBoost", Featurization: "simple1.0", Outlier: "pupil-gt", Imputation: "pupil-gt"},
+	{Classifier: "CatBoost", Featurization: "simple1.0", Outlier: "LOF", Imputation: "SAITS"},
+	{Classifier: "XGBoost", Featurization: "simple1.0", Outlier: "private outlier B", Imputation: "SAITS"},
+	{Classifier: "XGBoost", Featurization: "simple1.0", Outlier: "private outlier A", Imputation: "SAITS"},
+	{Classifier: "LogisticRegression", Featurization: "simple1.0", Outlier: "anomaly", Imputation: "pupil-gt"},
+	{Classifier: "ensemble-CatBoost-XGBoost", Featurization: "simple1.0", Outlier: "LOF", Imputation: "SAITS"},
+}
+
+// newStudy makes a study whose subjects have the originals that name gives them
+// and whose codes follow the subjects' own order.
+func newStudy(t testing.TB, name func(i int) string) *study {
+	t.Helper()
+	s := &study{codes: map[string]string{}, index: &extract.Index{Format: extract.IndexFormat, Experiment: "1", Synthetic: true}}
+	next := map[int]int{}
+	for i := range testSubjects + trainSubjects {
+		y := outcomeOf(i)
+		next[y]++
+		s.codes[name(i)] = fmt.Sprintf("%c%03d", "HG"[y], next[y])
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for k, c := range configurations {
+		r := &extract.Record{
+			Format: extract.RecordFormat, RunID: fmt.Sprintf("%032x", 0xabc000-k), Configuration: c, Verdict: extract.Used,
+			RiskType: "float64", Refits: refits, Scalars: map[string]extract.Scalar{},
+		}
+		risks := make([][]float64, refits)
+		for i := range testSubjects {
+			r.Subjects = append(r.Subjects, name(i))
+			r.Outcomes = append(r.Outcomes, outcomeOf(i))
+			for m := range refits {
+				x := random.NormFloat64() + 1.2*float64(outcomeOf(i)) - 1
+				risks[m] = append(risks[m], 1/(1+math.Exp(-x)))
+			}
+		}
+		for i := range trainSubjects {
+			r.Train = append(r.Train, name(testSubjects+i))
+			r.TrainOutcomes = append(r.TrainOutcomes, outcomeOf(testSubjects+i))
+		}
+		measure(t, r, risks)
+		s.records = append(s.records, r)
+		s.index.Runs = append(s.index.Runs, extract.IndexedRun{RunID: r.RunID, Name: "some name", Verdict: extract.Used, Configuration: c})
+	}
+	for i, v := range []extract.Verdict{extract.Failed, extract.Superseded, extract.Superseded, extract.NoArtifact} {
+		s.index.Runs = append(s.index.Runs, extract.IndexedRun{RunID: fmt.Sprintf("%032x", 0x123+i), Verdict: v, Reason: extract.ReasonOlder})
+	}
+	s.index.Runs = append(s.index.Runs,
+		extract.IndexedRun{RunID: "somebody's folder", Verdict: extract.Excluded, Reason: extract.ReasonExcluded},
+		extract.IndexedRun{RunID: fmt.Sprintf("%032x", 0xfff), Verdict: extract.Used, Open: true})
+	s.records = append(s.records, &extract.Record{Format: extract.RecordFormat, RunID: fmt.Sprintf("%032x", 0xfff), Verdict: extract.Unfinished, Reason: extract.ReasonIncomplete})
+	return s
+}
+
+func outcomeOf(i int) int { return b2i(i%3 == 0) }
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// measure fills a record as reading a pickle would.
+func measure(t testing.TB, r *extract.Record, risks [][]float64) {
+	t.Helper()
+	all, err := metrics.NewRefits(r.Outcomes, risks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Risks = all.Mean()
+	sample, err := metrics.NewSample(r.Outcomes, r.Risks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range metrics.STRATOS(all, []float64{0.05, 0.1, 0.15, 0.2}) {
+		m := extract.Measure{
+			Estimand: row.Estimand, Measure: row.Measure, Undefined: string(row.Undefined), Method: "not_available",
+			Domain: row.Domain, Tier: row.Tier, N: row.N, Events: row.Events, Note: row.Note,
+		}
+		if row.Defined() {
+			m.Estimate = &row.Value
+		}
+		if row.Interval.Defined() {
+			m.Lower, m.Upper, m.Method, m.Level = &row.Interval.Lower, &row.Interval.Upper, row.Interval.Method, row.Interval.Level
+		} else if why := row.Interval.Undefined; row.Defined() && why != metrics.NotAvailable {
+			m.Note = strings.TrimPrefix(m.Note+"; interval undefined: "+string(why), "; ")
+		}
+		if row.Spread != nil {
+			m.NUndefined = row.Spread.NUndefined
+			if why := row.Spread.Undefined; row.Defined() && why != "" {
+				m.Note += "; spread undefined: " + string(why)
+			}
+		}
+		if row.Spread != nil && row.Spread.Undefined == "" {
+			m.SpreadLower, m.SpreadUpper, m.SpreadSD = &row.Spread.Lower, &row.Spread.Upper, &row.Spread.SD
+		}
+		r.Measures = append(r.Measures, m)
+		name := map[string]string{"auroc": "AUROC", "brier": "Brier"}[row.Measure]
+		if name != "" && row.Estimand == metrics.OverModels {
+			r.Scalars[name] = extract.Scalar{N: refits, Mean: m.Estimate, SD: m.SpreadSD, Lower: m.SpreadLower, Upper: m.SpreadUpper}
+			for i, x := range []*float64{m.Estimate, m.SpreadSD, m.SpreadLower, m.SpreadUpper} {
+				what := []string{"_mean", "_sd", "_lower", "_upper"}[i]
+				r.Checks = append(r.Checks, extract.Check{Name: row.Measure + what, Expected: x, Found: x, Tolerance: 1e-9, OK: true})
+			}
+		}
+	}
+	half := 0.5
+	for _, name := range []string{"F1", "accuracy", "AUPR", "sensitivity", "specificity", "PPV", "NPV"} {
+		r.Scalars[name] = extract.Scalar{N: refits, Mean: &half}
+	}
+	for _, p := range metrics.ROC(sample) {
+		point := extract.ROCPoint{FPR: p.FPR, TPR: p.TPR}
+		if !math.IsInf(p.Threshold, 0) {
+			point.Threshold = &p.Threshold
+		}
+		r.ROC = append(r.ROC, point)
+	}
+	for _, b := range metrics.CalibrationBins(sample, 10) {
+		bin := extract.Bin{Lower: b.Lower, Upper: b.Upper, N: b.N, Events: b.Events}
+		if b.N > 0 {
+			bin.Predicted, bin.Observed = &b.Predicted, &b.Observed
+		}
+		r.Bins = append(r.Bins, bin)
+	}
+	grid := make([]float64, 50)
+	for i := range grid {
+		grid[i] = float64(i+1) / 100
+	}
+	for _, d := range metrics.DecisionCurve(sample, grid) {
+		r.Decision = append(r.Decision, extract.NetBenefit{
+			Threshold: d.Threshold, Model: d.Model, All: d.All, Sensitivity: orNil(d.Sensitivity), Specificity: orNil(d.Specificity),
+		})
+	}
+	if slope, intercept := metrics.JointCalibration(sample); slope.Defined() {
+		r.Joint = extract.Joint{Slope: &slope.Value, Intercept: &intercept.Value}
+	}
+}
+
+func orNil(x float64) *float64 {
+	if math.IsNaN(x) {
+		return nil
+	}
+	return &x
+}
+
+func registry(t testing.TB) *config.Registry {
+	t.Helper()
+	reg, err := config.LoadRegistry(filepath.Join("..", "..", "configs", "registry.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reg
+}
+
+// published is what a lookup says of the two names that the registry lacks.
+func published(factor, name string) (string, bool) {
+	n, ok := map[string]int{"private outlier A": 2, "private outlier B": 1}[name]
+	return fmt.Sprint(unregistered, n), ok && factor == config.Outlier
+}
+
+func options() AssembleOptions {
+	return AssembleOptions{
+		Published: published, Estimand: metrics.MeanRisk, Unlabelled: 5,
+		Settings: map[string]string{"thresholds": "0.05 0.1 0.15 0.2"},
+	}
+}
+
+func assemble(t testing.TB, s *study) *Content {
+	t.Helper()
+	c, err := Assemble(s.records, s.index, s.code, registry(t), options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func written(t testing.TB, c *Content) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "results.db")
+	if err := Write(t.Context(), path, c); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func query[T any](t testing.TB, path, q string) (all []T) {
+	t.Helper()
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // read only
+	rows, err := db.QueryContext(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // read only
+	for rows.Next() {
+		var v T
+		if err := rows.Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestAssemble(t *testing.T) {
+	s := newStudy(t, original)
+	c := assemble(t, s)
+	var names []string
+	for i, row := range c.Rows(essentialTable) {
+		if row[0] != int32(i+1) {
+			t.Errorf("row %d has config_id %v", i, row[0])
+		}
+		names = append(names, fmt.Sprint(row[3], " ", row[1], " ", row[5], " ", row[len(row)-1]))
+	}
+	hidden := []string{names[4], names[5]}
+	want := []string{
+		"CatBoost LOF CATBOOST_eval-auc__simple1.0__SAITS__LOF true",
+		"CatBoost pupil-gt CATBOOST_eval-auc__simple1.0__pupil-gt__pupil-gt true",
+		"LogisticRegression anomaly LogisticRegression_eval-roc_auc__simple1.0__pupil-gt__anomaly false",
+		"XGBoost unregistered-1 XGBOOST_eval-auc__simple1.0__SAITS__unregistered-1 false",
+		"XGBoost unregistered-2 XGBOOST_eval-auc__simple1.0__SAITS__unregistered-2 false",
+		"ensemble-CatBoost-XGBoost LOF ensemble-CatBoost-XGBoost__simple1.0__SAITS__LOF false",
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff, hidden)
+	}
+	if n := len(c.Rows(predictionsTable)); n != len(configurations)*testSubjects {
+		t.Errorf("%d predictions", n)
+	}
+	var codes []string
+	for _, row := range c.Rows(predictionsTable)[:testSubjects] {
+		codes = append(codes, row[2].(string))
+	}
+	if !slices.IsSortedFunc(codes, compareCodes) || codes[0] != "H001" {
+		t.Errorf("subjects in the order %v", codes)
+	}
+	meta := map[string]string{}
+	for _, row := range c.Rows(metaTable) {
+		meta[row[0].(string)] = row[1].(string)
+	}
+	for key, want := range map[string]string{
+		"schema_version": "1", "synthetic": "true", "estimand": "mean_risk", "n_configs": "6", "n_runs": "12",
+		"n_subjects": "42", "n_control": "28", "n_event": "14", "n_test": "30", "n_refits": "5", "n_unlabelled": "5", "n_unregistered": "2",
+		"runs.used": "6", "runs.superseded": "2", "runs.unfinished": "1", "runs.deleted": "0", "settings.thresholds": "0.05 0.1 0.15 0.2",
+	} {
+		if meta[key] != want {
+			t.Errorf("meta %s is %q, want %q", key, meta[key], want)
+		}
+	}
+	for _, tab := range tables {
+		for _, row := range c.Rows(tab.name) {
+			for _, cell := range row {
+				if text, ok := cell.(string); ok && (strings.Contains(text, "PLR") || strings.Contains(text, "private") || strings.Contains(text, "folder")) {
+					t.Errorf("%s holds %q", tab.name, text)
+				}
+			}
+		}
+	}
+}
+
+// What stands for a name that the registry lacks is the lookup's to say, so that
+// it stays the same whatever runs come and go.
+func TestUnregisteredNames(t *testing.T) {
+	s := newStudy(t, original)
+	want := map[string][]string{config.Outlier: {"private outlier A", "private outlier B"}}
+	if diff := cmp.Diff(want, extract.UnregisteredNames(s.records, registry(t))); diff != "" {
+		t.Error(diff)
+	}
+	for name, c := range map[string]struct {
+		published func(factor, name string) (string, bool)
+		want      string // in the error; "" for none
+	}{
+		"gaps": {func(_, name string) (string, bool) {
+			return map[string]string{"private outlier A": "unregistered-40", "private outlier B": "unregistered-9"}[name], true
+		}, ""},
+		"none":      {nil, "2 names of methods"},
+		"one lacks": {func(_, name string) (string, bool) { return "unregistered-1", name == "private outlier A" }, "1 names of methods"},
+		"both one":  {func(string, string) (string, bool) { return "unregistered-1", true }, "a number of its own"},
+		"itself":    {func(_, name string) (string, bool) { return name, true }, "another form"},
+	} {
+		o := options()
+		o.Published = c.published
+		content, err := Assemble(s.records, s.index, s.code, registry(t), o)
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "private outlier")) {
+			t.Errorf("%s: error %v, want %q", name, err, c.want)
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		found := map[string]string{}
+		for _, row := range content.Rows(essentialTable) {
+			if outlier := row[1].(string); isUnregistered(outlier) {
+				found[outlier] = row[6].(string)
+			}
+		}
+		runs := map[string]string{}
+		for _, r := range s.records {
+			if p, ok := c.published(config.Outlier, r.Configuration.Outlier); ok && p != "" && r.Verdict == extract.Used {
+				runs[p] = r.RunID
+			}
+		}
+		if diff := cmp.Diff(runs, found); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestAssembleRefuses(t *testing.T) {
+	for name, spoil := range map[string]func(*study){
+		"1 subjects of the runs have no code": func(s *study) { delete(s.codes, original(3)) },
+		"1 subjects have a label":             func(s *study) { s.codes[original(3)], s.codes[original(4)] = "H900", "H901" },
+		"has no record":                       func(s *study) { s.records = s.records[1:] },
+		"not among the runs":                  func(s *study) { s.index.Runs[0].Verdict = extract.Failed },
+		"has two records":                     func(s *study) { s.records = append(s.records, s.records[0]) },
+		"another configuration":               func(s *study) { s.records[0].Configuration.Outlier = "LOF" },
+		"the same configuration": func(s *study) {
+			s.records[0].Configuration = s.records[1].Configuration
+			s.index.Runs[0].Configuration = s.records[1].Configuration
+		},
+		"occurs twice":       func(s *study) { s.records[0].Subjects[1] = s.records[0].Subjects[2] },
+		"is not in [0, 1]":   func(s *study) { s.records[0].Risks[1] = math.NaN() },
+		"29 outcomes":        func(s *study) { s.records[0].Outcomes = s.records[0].Outcomes[1:] },
+		"verdict unreadable": func(s *study) { s.records[0].Verdict = extract.Unreadable },
+		"exclude_runs":       func(s *study) { s.index.Runs[8].Verdict = extract.BadMeta },
+		"none of the": func(s *study) {
+			s.records = s.records[len(configurations):]
+			s.index.Runs = s.index.Runs[len(configurations):]
+		},
+		"verdict that":           func(s *study) { s.index.Runs[8].Verdict = "lost" },
+		"occurs twice in the in": func(s *study) { s.index.Runs = append(s.index.Runs, s.index.Runs[0]) },
+	} {
+		s := newStudy(t, original)
+		spoil(s)
+		_, err := Assemble(s.records, s.index, s.code, registry(t), options())
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		} else if strings.Contains(err.Error(), "PLR") {
+			t.Errorf("%s: the error holds an original code", name)
+		} else if strings.HasPrefix(err.Error(), "checkpoint: ") {
+			t.Errorf("%s: the error begins with the name of the step, which the engine prints", name)
+		}
+	}
+}
+
+// The same subjects under other originals, in another order, in records of
+// another order give the same file contents, as long as they have the same codes.
+func TestPermutedStudyGivesEqualContents(t *testing.T) {
+	a := assemble(t, newStudy(t, original))
+	s := newStudy(t, func(i int) string { return original(500 - i) })
+	random := rand.New(rand.NewPCG(3, 4))
+	random.Shuffle(len(s.records), func(i, j int) { s.records[i], s.records[j] = s.records[j], s.records[i] })
+	random.Shuffle(len(s.index.Runs), func(i, j int) { s.index.Runs[i], s.index.Runs[j] = s.index.Runs[j], s.index.Runs[i] })
+	for _, r := range s.records {
+		random.Shuffle(len(r.Subjects), func(i, j int) {
+			r.Subjects[i], r.Subjects[j] = r.Subjects[j], r.Subjects[i]
+			r.Outcomes[i], r.Outcomes[j] = r.Outcomes[j], r.Outcomes[i]
+			r.Risks[i], r.Risks[j] = r.Risks[j], r.Risks[i]
+		})
+	}
+	b := assemble(t, s)
+	if diff := cmp.Diff(a.rows, b.rows); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	c := assemble(t, newStudy(t, original))
+	path := written(t, c)
+	again := written(t, c)
+
+	digest, err := Digest(t.Context(), path)
+	if err != nil || len(digest) != 64 {
+		t.Fatalf("digest %q, error %v", digest, err)
+	}
+	if second, err := Digest(t.Context(), again); err != nil || second != digest {
+		t.Errorf("a second file of the same rows has another digest; error %v", err)
+	}
+	c.rows[essentialTable][0][8] = math.Nextafter(c.rows[essentialTable][0][8].(float64), 1)
+	if other, err := Digest(t.Context(), written(t, c)); err != nil || other == digest {
+		t.Errorf("one bit of one number does not change the digest; error %v", err)
+	}
+
+	if version, err := readStorageVersion(path); err != nil || version != 64 {
+		t.Errorf("storage version %d, error %v", version, err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%d files where the database is; error %v", len(entries), err)
+	}
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o644 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	findings, err := Validate(t.Context(), path, registry(t))
+	if err != nil || len(findings) > 0 {
+		t.Errorf("findings %v, error %v", findings, err)
+	}
+	if n := query[int](t, path, `SELECT count(*) FROM metrics_aggregate WHERE AUROC_mean IS NOT NULL AND AUROC_std > 0 AND Brier_std > 0 AND split = 'test'`); n[0] != len(configurations) {
+		t.Errorf("the view has %d good rows", n[0])
+	}
+
+	seen := map[string]bool{}
+	err = Cells(t.Context(), path, func(table, column, text string) error {
+		seen[table+"."+column+"="+text] = true
+		return nil
+	})
+	for _, want := range []string{"predictions.subject_code=H001", "methods.name=unregistered-2", "stratos_metrics.name=note", "meta.value=mean_risk", "runs.run_id=other-7"} {
+		if !seen[want] {
+			t.Errorf("Cells does not visit %s", want)
+		}
+	}
+	if err != nil || len(seen) < 200 {
+		t.Errorf("%d texts visited, error %v", len(seen), err)
+	}
+	stop := errors.New("stop")
+	if err := Cells(t.Context(), path, func(string, string, string) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("Cells: %v", err)
+	}
+}
+
+// What the parent process has read through DuckDB is not in the file that the
+// child writes.
+func TestNothingOfTheParentsHeapIsInTheFile(t *testing.T) {
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // in memory
+	const canary = "CANARY-OF-THE-PARENT-PROCESS-"
+	if _, err := db.Exec(`CREATE TABLE c AS SELECT '` + canary + `' || i AS t FROM range(200000) r(i)`); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := db.QueryRow(`SELECT count(DISTINCT t) FROM c`).Scan(&n); err != nil || n != 200000 {
+		t.Fatal(n, err)
+	}
+	s := newStudy(t, original)
+	path := written(t, assemble(t, s))
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(data, []byte(canary[:12])) {
+		t.Error("the file holds what the parent had in memory")
+	}
+	for name := range s.codes {
+		if bytes.Contains(data, []byte(name)) {
+			t.Error("the file holds an original code")
+		}
+	}
+	if !bytes.Contains(data, []byte("mean_risk")) {
+		t.Error("the search finds not even what is there")
+	}
+}
+
+func TestWriteFails(t *testing.T) {
+	c := assemble(t, newStudy(t, original))
+	dir := t.TempDir()
+	path := filepath.Join(dir, "results.db")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Write(cancelled, path, c); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if err := Write(t.Context(), filepath.Join(dir, "none", "x.db"), c); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+	c.rows[predictionsTable][3][4] = math.NaN()
+	if err := Write(t.Context(), path, c); err == nil || !strings.Contains(err.Error(), "predictions.y_prob") {
+		t.Errorf("NaN: %v", err)
+	}
+	if old, _ := os.ReadFile(path); string(old) != "old" {
+		t.Error("a failure replaced the file")
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("%d files left", len(entries))
+	}
+}
+
+// A stream that is cut anywhere, or changed, makes no file that passes.
+func TestChildRefuses(t *testing.T) {
+	c := assemble(t, newStudy(t, original))
+	dir := t.TempDir()
+	path := filepath.Join(dir, "draft.db")
+	var whole bytes.Buffer
+	if err := c.stream(&whole, path); err != nil {
+		t.Fatal(err)
+	}
+	stream := whole.Bytes()
+	cases := map[string][]byte{
+		"empty":        {},
+		"other":        []byte("SELECT 1; -- and so on, longer than the magic"),
+		"cut at end":   stream[:len(stream)-1],
+		"cut in half":  stream[:len(stream)/2],
+		"cut at start": stream[:len(streamMagic)+3],
+		"flipped":      slices.Concat(stream[:len(stream)-60], []byte{stream[len(stream)-60] ^ 1}, stream[len(stream)-59:]),
+	}
+	for name, data := range cases {
+		var complaint bytes.Buffer
+		if code := RunChild(bytes.NewReader(data), &complaint); code == 0 {
+			t.Errorf("%s: accepted", name)
+		}
+		if s := complaint.String(); !strings.HasPrefix(s, complaintPrefix) || strings.Count(s, "\n") != 1 || strings.Contains(s, dir) {
+			t.Errorf("%s: it says %q", name, s)
+		}
+		if db, err := Open(t.Context(), path); err == nil { // rolled back: nothing in it
+			found, err := schemaOf(t.Context(), db)
+			if err := errors.Join(err, db.Close()); err != nil || len(found) > 0 {
+				t.Errorf("%s: a file with %d tables, error %v", name, len(found), err)
+			}
+		}
+		_ = os.Remove(path)
+		_ = os.Remove(walPath(path))
+	}
+	// The control: whole, it is accepted.
+	var complaint bytes.Buffer
+	if code := RunChild(bytes.NewReader(stream), &complaint); code != 0 {
+		t.Errorf("whole: %s", complaint.String())
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	good := written(t, assemble(t, newStudy(t, original)))
+	data, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	newer := slices.Clone(data)
+	binary.LittleEndian.PutUint64(newer[12:], 999)
+	binary.LittleEndian.PutUint64(newer, headerChecksum(newer[8:4096]))
+	damaged := slices.Clone(data)
+	damaged[100] ^= 1
+	file("busy.db.wal", []byte("something"))
+	for path, want := range map[string]string{
+		filepath.Join(dir, "none.db"):       "no such file",
+		dir:                                 "is not a file",
+		file("text.db", []byte("x,y\n1,2")): "not a DuckDB database",
+		file("empty.db", nil):               "not a DuckDB database",
+		file("newer.db", newer):             "COPY FROM DATABASE",
+		file("damaged.db", damaged):         "is damaged",
+		file("busy.db", data):               "write-ahead log",
+	} {
+		db, err := Open(t.Context(), path)
+		if err == nil {
+			t.Errorf("%s: opened", filepath.Base(path))
+			_ = db.Close()
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", filepath.Base(path), err)
+		}
+	}
+	if _, err := Open(t.Context(), filepath.Join(dir, "none.db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// headerChecksum is DuckDB's: the exclusive or of all words times a constant.
+func headerChecksum(block []byte) uint64 {
+	sum := uint64(5381)
+	for ; len(block) >= 8; block = block[8:] {
+		sum ^= binary.LittleEndian.Uint64(block) * 0xbf58476d1ce4e5b9
+	}
+	return sum
+}
+
+func TestOpenIsForReading(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a folder?threads=1&x='y'")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "it's.db")
+	c := assemble(t, newStudy(t, original))
+	if err := Write(t.Context(), path, c); err == nil || !strings.Contains(err.Error(), "question mark") {
+		t.Errorf("question mark: %v", err)
+	}
+	before, err := os.ReadFile(written(t, c))
+	if err == nil {
+		err = os.WriteFile(path, before, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // read only
+	var wait sync.WaitGroup
+	for range 4 { // connections of one pool, and files opened twice
+		wait.Go(func() {
+			conn, err := db.Conn(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close() //nolint:errcheck // read only
+			if err := conn.QueryRowContext(t.Context(), `SELECT 1 FROM predictions LIMIT 1`).Scan(new(int)); err != nil {
+				t.Error(err)
+			}
+			if _, err := Digest(t.Context(), path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	for _, statement := range []string{
+		`DELETE FROM predictions`, `CREATE TABLE x (a INTEGER)`,
+		`COPY predictions TO '` + strings.ReplaceAll(filepath.Join(dir, "out.csv"), "'", "''") + `'`,
+		`SELECT * FROM read_csv('/etc/passwd')`,
+	} {
+		if _, err := db.Exec(statement); err == nil {
+			t.Errorf("%s: accepted", statement)
+		}
+	}
+	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+		t.Error("reading changed the file")
+	}
+}

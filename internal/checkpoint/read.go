@@ -1,0 +1,296 @@
+package checkpoint
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/duckdb/duckdb-go/v2"
+)
+
+// catalog is the name under which a file is attached, whatever it is called.
+const catalog = "checkpoint"
+
+// Open opens a DuckDB file for reading, by this and any number of other
+// programs at once. Unqualified names are those of its tables. Nothing is
+// written, loaded from the network or read from other files. Errors say what to
+// do about a file that is missing, not DuckDB's, too new or in use.
+func Open(ctx context.Context, path string) (*sql.DB, error) {
+	db, err := open(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return db, nil
+}
+
+func open(ctx context.Context, path string) (*sql.DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no such file: %w", fs.ErrNotExist)
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is not a file")
+	}
+	version, err := readStorageVersion(path)
+	if err != nil {
+		return nil, err
+	}
+	if wal, err := os.Stat(walPath(path)); err == nil && wal.Size() > 0 {
+		return nil, fmt.Errorf("has a write-ahead log (%s): a program is writing to it or was interrupted; "+
+			"close that program, or open the file once with DuckDB and close it again", filepath.Base(walPath(path)))
+	}
+	// Attached, not opened by name: a path may hold what the driver takes for
+	// options.
+	connector, err := duckdb.NewConnector("", func(exec driver.ExecerContext) error {
+		for _, s := range []string{
+			"SET threads = 1", // the last bit of a sum depends on the order of its terms
+			"SET autoinstall_known_extensions = false",
+			"SET autoload_known_extensions = false",
+			fmt.Sprintf("ATTACH IF NOT EXISTS %s AS %s (READ_ONLY)", quoteText(path), catalog),
+			"USE " + catalog,
+			"SET enable_external_access = false",
+		} {
+			if _, err := exec.ExecContext(context.Background(), s, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(explain(err, version), db.Close())
+	}
+	return db, nil
+}
+
+var (
+	lockedBy  = regexp.MustCompile(`PID ([0-9]+)`)
+	noVersion = regexp.MustCompile(`version number|older version of DuckDB|newer version of DuckDB`)
+)
+
+// explain turns DuckDB's words about a file that it cannot open into what to do.
+func explain(err error, version uint64) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "Could not set lock") || strings.Contains(text, "Conflicting lock"):
+		who := "another program"
+		if m := lockedBy.FindStringSubmatch(text); m != nil {
+			who = "the process " + m[1]
+		}
+		return fmt.Errorf("is in use by %s, which has it open for writing: close it there and try again", who)
+	case noVersion.MatchString(text):
+		return fmt.Errorf("has storage version %d, which DuckDB 1.x cannot read (DuckDB 2.0 writes such files by default): in the DuckDB that wrote it, run "+
+			"ATTACH 'copy.db' (STORAGE_VERSION 'v1.0.0'); COPY FROM DATABASE the_file TO copy; and use the copy", version)
+	case strings.Contains(text, "Corrupt database file") || strings.Contains(text, "not a valid DuckDB"):
+		return errors.New("is damaged: DuckDB finds a wrong checksum; restore it from a copy or build it again")
+	}
+	return err
+}
+
+// Digest returns the digest of a database's contents, 64 hexadecimal digits of
+// BLAKE3: tables with their columns and rows, and views. Files with equal
+// contents have equal digests, whatever their bytes and the order of their
+// rows; numbers count by their bits.
+func Digest(ctx context.Context, path string) (string, error) {
+	db, err := Open(ctx, path)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close() //nolint:errcheck // read only: nothing can be lost
+	found, err := schemaOf(ctx, db)
+	if err != nil {
+		return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
+	}
+	d := newDigester()
+	for _, t := range found {
+		if err := digestTable(ctx, db, d, t.name, t.columns); err != nil {
+			return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
+		}
+	}
+	views, err := texts(ctx, db, `SELECT schema_name || '.' || view_name || ': ' || sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database() ORDER BY ALL`)
+	if err != nil {
+		return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
+	}
+	for _, v := range views {
+		d.text("view", v)
+	}
+	return d.sum(), nil
+}
+
+// schemaOf lists the tables of a database by name. Tables outside the schema
+// main bear its name in front.
+func schemaOf(ctx context.Context, db *sql.DB) (found []table, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT CASE schema_name WHEN 'main' THEN '' ELSE schema_name || '.' END || table_name, column_name, data_type
+FROM duckdb_columns() JOIN duckdb_tables() USING (database_name, schema_name, table_name)
+WHERE database_name = current_database() ORDER BY schema_name, table_name, column_index`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var name, col, typ string
+		if err := rows.Scan(&name, &col, &typ); err != nil {
+			return nil, err
+		}
+		if len(found) == 0 || found[len(found)-1].name != name {
+			found = append(found, table{name: name})
+		}
+		t := &found[len(found)-1]
+		t.columns = append(t.columns, column{name: col, kind: kind(typ)})
+	}
+	return found, rows.Err()
+}
+
+// from names a table of schemaOf in SQL.
+func from(name string) string {
+	schema, rest, ok := strings.Cut(name, ".")
+	if !ok {
+		return "main." + quote(name)
+	}
+	return quote(schema) + "." + quote(rest)
+}
+
+// native kinds are hashed by value; any other type by DuckDB's text of it.
+var native = []kind{integer, double, varchar, boolean}
+
+func digestTable(ctx context.Context, db *sql.DB, d *digester, name string, columns []column) (err error) {
+	exprs := make([]string, len(columns))
+	for i, c := range columns {
+		exprs[i] = quote(c.name)
+		if !slices.Contains(native, c.kind) {
+			exprs[i] = "CAST(" + exprs[i] + " AS VARCHAR)"
+		}
+	}
+	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+from(name))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	cells := make([]any, len(columns))
+	into := make([]any, len(columns))
+	for i := range cells {
+		into[i] = &cells[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		d.row(cells)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	d.endTable(name, columns)
+	return nil
+}
+
+// Cells calls visit for every distinct text in a database: the cells of columns
+// that are not numbers or truth values, and the names, comments and definitions
+// of what it holds (with the column "name", "comment" or "definition"). An
+// error of visit ends it and is returned.
+func Cells(ctx context.Context, path string, visit func(table, column, text string) error) error {
+	db, err := Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer db.Close() //nolint:errcheck // read only: nothing can be lost
+	found, err := schemaOf(ctx, db)
+	if err != nil {
+		return fmt.Errorf("cells of %s: %w", filepath.Base(path), err)
+	}
+	for _, t := range found {
+		for _, c := range t.columns {
+			if err := visit(t.name, "name", c.name); err != nil {
+				return err
+			}
+			if numeric(c.kind) {
+				continue
+			}
+			cells, err := texts(ctx, db, fmt.Sprintf("SELECT DISTINCT CAST(%[1]s AS VARCHAR) FROM %[2]s WHERE %[1]s IS NOT NULL ORDER BY 1", quote(c.name), from(t.name)))
+			if err != nil {
+				return fmt.Errorf("cells of %s, table %s: %w", filepath.Base(path), t.name, err)
+			}
+			for _, text := range cells {
+				if err := visit(t.name, c.name, text); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, o := range catalogTexts {
+		all, err := texts(ctx, db, o.query)
+		if err != nil {
+			return fmt.Errorf("catalogue of %s: %w", filepath.Base(path), err)
+		}
+		for _, text := range all {
+			if err := visit("catalogue", o.column, text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// catalogTexts find what people can write into a database beside its rows.
+var catalogTexts = []struct{ column, query string }{
+	{"name", `SELECT DISTINCT schema_name FROM duckdb_schemas() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
+	{"definition", `SELECT sql FROM duckdb_tables() WHERE database_name = current_database() ORDER BY 1`},
+	{"definition", `SELECT sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
+	{"definition", `SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() ORDER BY 1`},
+	{"definition", `SELECT sql FROM duckdb_sequences() WHERE database_name = current_database() ORDER BY 1`},
+	{"definition", `SELECT function_name || ': ' || macro_definition FROM duckdb_functions() WHERE NOT internal AND macro_definition IS NOT NULL AND database_name = current_database() ORDER BY 1`},
+	{"definition", `SELECT type_name || ': ' || coalesce(CAST(labels AS VARCHAR), '') FROM duckdb_types() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
+	{"comment", commentsQuery},
+}
+
+const commentsQuery = `SELECT comment FROM (
+SELECT comment FROM duckdb_tables() WHERE database_name = current_database()
+UNION ALL SELECT comment FROM duckdb_columns() WHERE database_name = current_database()
+UNION ALL SELECT comment FROM duckdb_views() WHERE database_name = current_database()
+UNION ALL SELECT comment FROM duckdb_schemas() WHERE database_name = current_database()
+UNION ALL SELECT comment FROM duckdb_indexes() WHERE database_name = current_database()
+UNION ALL SELECT comment FROM duckdb_sequences() WHERE database_name = current_database()
+UNION ALL SELECT comment FROM duckdb_types() WHERE database_name = current_database()
+UNION ALL SELECT comment FROM duckdb_functions() WHERE database_name = current_database()) WHERE comment IS NOT NULL ORDER BY 1`
+
+func numeric(k kind) bool {
+	switch k {
+	case "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE":
+		return true
+	}
+	return strings.HasPrefix(string(k), "DECIMAL(")
+}
+
+// texts returns the one text column of a query; NULL is empty.
+func texts(ctx context.Context, db *sql.DB, query string) (all []string, err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var text sql.NullString
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		all = append(all, text.String)
+	}
+	return all, rows.Err()
+}

@@ -1,0 +1,77 @@
+package checkpoint
+
+import (
+	"strings"
+
+	"github.com/foundation-plr/pipeline/metrics"
+)
+
+// copied is the tolerance of a number that one table says in another way, by a
+// division: a few units in the last place.
+const copied = "1e-12"
+
+// contentRules are what the tables say about themselves and each other.
+var contentRules = []rule{
+	{table: essentialTable, message: "there is no configuration", query: "SELECT NULL FROM essential_metrics HAVING count(*) = 0"},
+	{table: essentialTable, column: "classifier, featurization, outlier_method, imputation_method", message: "the configuration occurs more than once",
+		query: "SELECT max(config_id) FROM essential_metrics GROUP BY classifier, featurization, outlier_method, imputation_method HAVING count(*) > 1"},
+	{table: essentialTable, column: "config_id", message: "is not the place of the configuration by name",
+		query: "SELECT config_id FROM (SELECT config_id, row_number() OVER (ORDER BY classifier, featurization, outlier_method, imputation_method) AS place FROM essential_metrics) WHERE config_id <> place"},
+	{table: essentialTable, column: "prevalence", message: "is not n_events / n_test",
+		query: "SELECT config_id FROM essential_metrics WHERE n_test = 0 OR abs(prevalence - n_events / n_test) > " + copied},
+	{table: essentialTable, column: "n_events", message: "is more than n_test", query: "SELECT config_id FROM essential_metrics WHERE n_events > n_test"},
+	{table: essentialTable, column: "auroc_ci_lower, auroc_ci_upper", message: "the range is half given or upside down",
+		query: "SELECT config_id FROM essential_metrics WHERE (auroc_ci_lower IS NULL) <> (auroc_ci_upper IS NULL) OR auroc_ci_lower > auroc_ci_upper"},
+	{table: essentialTable, column: "run_id", message: "is not the run that the table runs has as used for the configuration",
+		query: "SELECT e.config_id FROM essential_metrics e LEFT JOIN runs r ON r.config_id = e.config_id WHERE r.run_id IS NULL OR r.run_id <> e.run_id OR e.run_id <> e.mlflow_run_id"},
+	{table: runsTable, column: "config_id", message: "a run has one without the verdict used, or that verdict without one",
+		query: "SELECT config_id FROM runs WHERE (verdict = 'used') <> (config_id IS NOT NULL)"},
+	{table: runsTable, column: "run_id", message: "is neither an id that MLflow drew nor one that stands for another, and so may be private",
+		query: "SELECT config_id FROM runs WHERE NOT regexp_full_match(run_id, '" + runIDPattern + "|^" + otherRun + "[1-9][0-9]*$')"},
+	{table: runsTable, column: "verdict", message: "is none that this version knows",
+		query: "SELECT config_id FROM runs WHERE verdict NOT IN (" + quotedList(verdicts) + ")"},
+	{table: runsTable, column: "reason", message: "is not of the published list, and so may be private",
+		query: "SELECT config_id FROM runs WHERE reason NOT IN (" + quotedList(reasons) + ")"},
+
+	{table: decisionTable, column: "net_benefit_none", message: "is not 0", query: "SELECT config_id FROM dca_curves WHERE net_benefit_none <> 0"},
+
+	{table: rocTable, column: "point_index", message: "the points are not numbered from 0",
+		query: "SELECT config_id FROM roc_curves GROUP BY config_id HAVING min(point_index) <> 0 OR max(point_index) <> count(*) - 1"},
+
+	{table: predictionsTable, column: "subject_code", message: "is not of the form of a published code",
+		query: "SELECT config_id FROM predictions WHERE NOT regexp_full_match(subject_code, '" + codePattern + "')"},
+	{table: predictionsTable, column: "y_true", message: "does not agree with the letter of the code",
+		query: "SELECT config_id FROM predictions WHERE (y_true = 1) <> starts_with(subject_code, 'G')"},
+	{table: predictionsTable, column: "y_true", message: "the subjects are not n_test, or the events not n_events",
+		query: "SELECT config_id FROM essential_metrics JOIN (SELECT config_id, count(*) AS n, sum(y_true) AS events FROM predictions GROUP BY config_id) USING (config_id) WHERE n <> n_test OR events <> n_events"},
+
+	{table: stratosTable, column: "estimand", message: "is neither over_models nor mean_risk",
+		query: "SELECT config_id FROM stratos_metrics WHERE estimand NOT IN ('" + metrics.OverModels + "', '" + metrics.MeanRisk + "')"},
+	{table: stratosTable, column: "estimate", message: "is undefined without a reason, or has both a value and a reason",
+		query: "SELECT config_id FROM stratos_metrics WHERE (estimate IS NULL) <> (undefined IS NOT NULL)"},
+	{table: stratosTable, column: "undefined", message: "is no reason that this version knows",
+		query: "SELECT config_id FROM stratos_metrics WHERE undefined NOT IN (" + quotedList(undefinedReasons) + ")"},
+	{table: stratosTable, column: "ci_lower, ci_upper", message: "the interval is half given, upside down, or does not hold the estimate",
+		query: "SELECT config_id FROM stratos_metrics WHERE (ci_lower IS NULL) <> (ci_upper IS NULL) OR ci_lower > ci_upper OR (ci_lower IS NOT NULL AND (estimate IS NULL OR estimate < ci_lower OR estimate > ci_upper))"},
+	{table: stratosTable, column: "ci_method", message: "a method without an interval, or an interval without a method and level",
+		query: "SELECT config_id FROM stratos_metrics WHERE (ci_lower IS NULL) <> (ci_method = '" + string(metrics.NotAvailable) + "') OR (ci_lower IS NULL) <> (ci_level IS NULL)"},
+	{table: stratosTable, column: "spread_lower, spread_upper", message: "the spread is half given, upside down, or given for the mean risk",
+		query: "SELECT config_id FROM stratos_metrics WHERE (spread_lower IS NULL) <> (spread_upper IS NULL) OR spread_lower > spread_upper OR (estimand = '" + metrics.MeanRisk + "' AND spread_lower IS NOT NULL)"},
+	{table: stratosTable, column: "n, n_events", message: "are not n_test and n_events of the configuration",
+		query: "SELECT config_id FROM stratos_metrics s JOIN essential_metrics e USING (config_id) WHERE s.n <> e.n_test OR s.n_events <> e.n_events"},
+	{table: checksTable, column: "ok", warning: true, message: "a number that the pickle holds is not the one recomputed from its predictions: mistrust the run",
+		query: "SELECT config_id FROM checks WHERE NOT ok"},
+}
+
+var undefinedReasons = []metrics.Reason{
+	metrics.Empty, metrics.InvalidInput, metrics.OneClass, metrics.TooFew, metrics.ConstantRisk, metrics.Separated,
+	metrics.ExtremeRisk, metrics.ZeroVariance, metrics.ZeroDenominator, metrics.TooManyUndefinedReplicates, metrics.NotAvailable,
+}
+
+func quotedList[T ~string](list []T) string {
+	all := make([]string, len(list))
+	for i, v := range list {
+		all[i] = quoteText(string(v))
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,223 @@
+// Package checkpoint writes, reads and validates the public DuckDB file, the
+// one place where what is private becomes public: [Assemble] puts codes in the
+// place of subjects, and [Write] hands nothing but coded rows to a child
+// process that makes the file.
+//
+// It does not compute measures, does not decide which runs are used and does
+// not know how codes are assigned. Figures and tables read the file through
+// [Open] and know nothing of how it came about.
+package checkpoint
+
+import (
+	"slices"
+	"strings"
+)
+
+// SchemaVersion is the value of schema_version in the table meta. It is raised
+// when a reader of the old tables would misread the new ones.
+const SchemaVersion = "1"
+
+// kind is the type of a column, by its name in DuckDB.
+type kind string
+
+const (
+	integer kind = "INTEGER"
+	double  kind = "DOUBLE"
+	varchar kind = "VARCHAR"
+	boolean kind = "BOOLEAN"
+)
+
+// trait is what Validate asks of a column beyond its type.
+type trait uint8
+
+const (
+	nullable trait = 1 << iota // may be NULL: undefined, or not applicable
+	unit                       // in [0, 1]
+	natural                    // 0 or more
+	infinite                   // may be ±Inf: a true limit
+)
+
+type column struct {
+	name   string
+	kind   kind
+	traits trait
+}
+
+// table is one table of the file. The key is what a primary key would be; the
+// file has none, because DuckDB's indexes make it 2.8 times larger.
+type table struct {
+	name    string
+	key     []string
+	columns []column
+}
+
+// Names of the tables that more than one file speaks of.
+const (
+	essentialTable     = "essential_metrics"
+	supplementaryTable = "supplementary_metrics"
+	calibrationTable   = "calibration_curves"
+	decisionTable      = "dca_curves"
+	rocTable           = "roc_curves"
+	predictionsTable   = "predictions"
+	stratosTable       = "stratos_metrics"
+	runsTable          = "runs"
+	methodsTable       = "methods"
+	checksTable        = "checks"
+	metaTable          = "meta"
+)
+
+// tables is the schema, in the order in which the file is written. The first
+// seven keep the names and the order of columns of the Python reference.
+var tables = []table{
+	{essentialTable, []string{"config_id"}, []column{
+		{"config_id", integer, 0},
+		{"outlier_method", varchar, 0},
+		{"imputation_method", varchar, 0},
+		{"classifier", varchar, 0},
+		{"featurization", varchar, 0},
+		{"source_name", varchar, 0},
+		{"run_id", varchar, 0},
+		{"mlflow_run_id", varchar, 0},
+		{"auroc", double, nullable | unit},
+		{"auroc_ci_lower", double, nullable | unit},
+		{"auroc_ci_upper", double, nullable | unit},
+		{"calibration_slope", double, nullable},
+		{"calibration_intercept", double, nullable},
+		{"o_e_ratio", double, nullable | natural | infinite},
+		{"brier", double, nullable | unit},
+		{"net_benefit_5pct", double, nullable},
+		{"net_benefit_10pct", double, nullable},
+		{"net_benefit_15pct", double, nullable},
+		{"net_benefit_20pct", double, nullable},
+		{"n_test", integer, natural},
+		{"n_events", integer, natural},
+		{"prevalence", double, unit},
+		{"scaled_brier", double, nullable},
+		{"registered", boolean, 0},
+	}},
+	{supplementaryTable, []string{"config_id"}, []column{
+		{"config_id", integer, 0},
+		{"f1_score", double, nullable | unit},
+		{"accuracy", double, nullable | unit},
+		{"aupr", double, nullable | unit},
+		{"sensitivity", double, nullable | unit},
+		{"specificity", double, nullable | unit},
+		{"ppv", double, nullable | unit},
+		{"npv", double, nullable | unit},
+	}},
+	{calibrationTable, []string{"config_id", "bin_index"}, []column{
+		{"curve_id", integer, 0},
+		{"config_id", integer, 0},
+		{"bin_index", integer, natural},
+		{"bin_midpoint", double, unit},
+		{"observed_proportion", double, nullable | unit},
+		{"predicted_mean", double, nullable | unit},
+		{"n_samples", integer, natural},
+	}},
+	{decisionTable, []string{"config_id", "threshold"}, []column{
+		{"dca_id", integer, 0},
+		{"config_id", integer, 0},
+		{"threshold", double, unit},
+		{"net_benefit_model", double, 0},
+		{"net_benefit_all", double, 0},
+		{"net_benefit_none", double, 0},
+		{"sensitivity", double, nullable | unit},
+		{"specificity", double, nullable | unit},
+	}},
+	{rocTable, []string{"config_id", "point_index"}, []column{
+		{"config_id", integer, 0},
+		{"point_index", integer, natural},
+		{"threshold", double, nullable | unit},
+		{"fpr", double, unit},
+		{"tpr", double, unit},
+	}},
+	{predictionsTable, []string{"config_id", "subject_code"}, []column{
+		{"prediction_id", integer, 0},
+		{"config_id", integer, 0},
+		{"subject_code", varchar, 0},
+		{"y_true", integer, unit},
+		{"y_prob", double, unit},
+	}},
+	{stratosTable, []string{"config_id", "estimand", "measure"}, []column{
+		{"config_id", integer, 0},
+		{"estimand", varchar, 0},
+		{"measure", varchar, 0},
+		{"estimate", double, nullable | infinite},
+		{"undefined", varchar, nullable},
+		{"ci_lower", double, nullable},
+		{"ci_upper", double, nullable},
+		{"ci_method", varchar, 0},
+		{"ci_level", double, nullable | unit},
+		{"spread_lower", double, nullable},
+		{"spread_upper", double, nullable},
+		{"spread_sd", double, nullable | natural},
+		{"n_undefined", integer, natural},
+		{"domain", varchar, 0},
+		{"tier", varchar, 0},
+		{"n", integer, natural},
+		{"n_events", integer, natural},
+		{"note", varchar, nullable},
+	}},
+	{runsTable, []string{"run_id"}, []column{
+		{"run_id", varchar, 0},
+		{"config_id", integer, nullable},
+		{"verdict", varchar, 0},
+		{"reason", varchar, nullable},
+	}},
+	{methodsTable, []string{"factor", "name"}, []column{
+		{"name", varchar, 0},
+		{"factor", varchar, 0},
+		{"category", varchar, 0},
+		{"label", varchar, 0},
+		{"registered", boolean, 0},
+	}},
+	{checksTable, []string{"config_id", "check"}, []column{
+		{"config_id", integer, 0},
+		{"check", varchar, 0},
+		{"expected", double, nullable},
+		{"found", double, nullable},
+		{"tolerance", double, natural},
+		{"ok", boolean, 0},
+	}},
+	{metaTable, []string{"key"}, []column{
+		{"key", varchar, 0},
+		{"value", varchar, 0},
+	}},
+}
+
+// tableNamed finds a table by one of the names above.
+func tableNamed(name string) table {
+	return tables[slices.IndexFunc(tables, func(t table) bool { return t.name == name })]
+}
+
+// view gives scripts for the reference's other exporter their names. Its
+// standard deviations are those over refits, as there.
+const (
+	viewName = "metrics_aggregate"
+	view     = `CREATE VIEW metrics_aggregate AS
+SELECT e.run_id, e.source_name, 'test' AS split, e.classifier, e.featurization, e.imputation_method, e.outlier_method,
+  e.auroc AS AUROC_mean, a.spread_sd AS AUROC_std, e.auroc_ci_lower AS AUROC_ci_lo, e.auroc_ci_upper AS AUROC_ci_hi,
+  e.brier AS Brier_mean, b.spread_sd AS Brier_std, s.sensitivity AS sensitivity_mean, s.specificity AS specificity_mean
+FROM essential_metrics e
+LEFT JOIN supplementary_metrics s ON s.config_id = e.config_id
+LEFT JOIN stratos_metrics a ON a.config_id = e.config_id AND a.estimand = 'over_models' AND a.measure = 'auroc'
+LEFT JOIN stratos_metrics b ON b.config_id = e.config_id AND b.estimand = 'over_models' AND b.measure = 'brier'
+ORDER BY e.config_id`
+)
+
+func (t table) ddl() string {
+	var b strings.Builder
+	b.WriteString("CREATE TABLE " + quote(t.name) + " (")
+	for i, c := range t.columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(quote(c.name) + " " + string(c.kind))
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// quote makes an SQL identifier of a name; quoteText makes a string.
+func quote(name string) string     { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+func quoteText(text string) string { return `'` + strings.ReplaceAll(text, `'`, `''`) + `'` }

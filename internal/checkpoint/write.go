@@ -1,0 +1,208 @@
+package checkpoint
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ChildEnv and ChildName tell a program that it was started as the writer: a
+// program that calls [Write] must look at the variable before anything else,
+// and then do nothing but
+//
+//	os.Exit(checkpoint.RunChild(os.Stdin, os.Stderr))
+const (
+	ChildEnv  = "PLR_CHILD"
+	ChildName = "checkpoint-writer"
+)
+
+// zeroedHeap makes DuckDB's allocator clear memory before it hands it out. Pages
+// of the file are written as they are, unused bytes and all.
+const zeroedHeap = "DUCKDB_JE_MALLOC_CONF=zero:true"
+
+// passedOn are the variables that the writer may need from its parent: where
+// the linker finds libraries, where coverage data go. It gets no other, for
+// others may name what is private.
+var passedOn = []string{"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "GOCOVERDIR", "TMPDIR"}
+
+// graceToStop is how long a cancelled writer may take to stop by itself. It has
+// nothing worth keeping by then.
+const graceToStop = 2 * time.Second
+
+// Write makes the DuckDB file at path, in place of any that is there, whole or
+// not at all. The contents are a function of c, the bytes are not: DuckDB
+// leaves remnants of its heap in them. That is why they are written by a child
+// process (this program started anew, see [ChildEnv]) whose heap has never held
+// anything but c.
+func Write(ctx context.Context, path string, c *Content) error {
+	if err := write(ctx, path, c); err != nil {
+		return fmt.Errorf("write checkpoint %s: %w", filepath.Base(path), err)
+	}
+	return nil
+}
+
+func write(ctx context.Context, path string, c *Content) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(path, "?") {
+		return fmt.Errorf("the path %s has a question mark, before which DuckDB would put the ending of its write-ahead log: choose another folder", path)
+	}
+	// A folder of its own beside the target: DuckDB may leave a write-ahead log
+	// next to the file when it is killed, and the file must be renamed within
+	// one file system.
+	dir, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".writing-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	draft := filepath.Join(dir, "draft.db")
+	if err := runWriter(ctx, draft, c); err != nil {
+		return err
+	}
+	if err := checkDraft(draft); err != nil {
+		return err
+	}
+	if err := os.Chmod(draft, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(draft, path)
+}
+
+func runWriter(ctx context.Context, draft string, c *Content) error {
+	program, err := self()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, program)
+	cmd.Env = []string{ChildEnv + "=" + ChildName, zeroedHeap}
+	for _, name := range passedOn {
+		if value, ok := os.LookupEnv(name); ok {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	cmd.Dir = filepath.Dir(draft)
+	var complaint limitedBuffer
+	cmd.Stderr = &complaint
+	// A group of its own: an interrupt from the terminal reaches the parent,
+	// which stops the child.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = graceToStop
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the writer: %w", err)
+	}
+	sendErr := c.stream(stdin, draft)
+	sendErr = errors.Join(sendErr, stdin.Close())
+	waitErr := cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case waitErr != nil:
+		// Why it stopped reading matters more than that it did.
+		if said := complaint.sentence(); said != "" {
+			return errors.New(said)
+		}
+		return fmt.Errorf("the writer stopped: %w", waitErr)
+	case sendErr != nil:
+		return fmt.Errorf("send rows to the writer: %w", sendErr)
+	}
+	return nil
+}
+
+// self names this program so that it can be started again. Its path may hold
+// another by now, because somebody compiled it anew; Linux knows the running one
+// by a name of its own.
+func self() (string, error) {
+	const running = "/proc/self/exe"
+	if runtime.GOOS == "linux" {
+		if _, err := os.Stat(running); err == nil {
+			return running, nil
+		}
+	}
+	return os.Executable()
+}
+
+// complaintPrefix marks the writer's own sentence among what a crash of the
+// runtime or of DuckDB would print.
+const complaintPrefix = ChildName + ": "
+
+// limitedBuffer keeps the beginning of what the writer prints.
+type limitedBuffer struct{ kept bytes.Buffer }
+
+const keptComplaint = 1 << 16
+
+// Write takes everything and keeps what there is room for.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	b.kept.Write(p[:min(len(p), keptComplaint-b.kept.Len())])
+	return len(p), nil
+}
+
+func (b *limitedBuffer) sentence() string {
+	for line := range strings.SplitSeq(b.kept.String(), "\n") {
+		if said, ok := strings.CutPrefix(line, complaintPrefix); ok {
+			return said
+		}
+	}
+	return ""
+}
+
+// storageVersion is the version of DuckDB's format that we write, which DuckDB
+// 0.10.2 to 2.0 read; storageName is what ATTACH calls it.
+const (
+	storageVersion = 64
+	storageName    = "v0.10.2"
+)
+
+// checkDraft sees that the writer left one complete file of the right version.
+func checkDraft(draft string) error {
+	version, err := readStorageVersion(draft)
+	if err != nil {
+		return err
+	}
+	if version != storageVersion {
+		return fmt.Errorf("the writer made a file of storage version %d, not %d", version, storageVersion)
+	}
+	if _, err := os.Stat(walPath(draft)); err == nil {
+		return errors.New("the writer left a write-ahead log: the file is not complete")
+	}
+	return nil
+}
+
+func walPath(path string) string { return path + ".wal" }
+
+// errNotDuckDB is what every file without DuckDB's mark is.
+var errNotDuckDB = errors.New("is not a DuckDB database")
+
+// readStorageVersion reads the header of a DuckDB file: a checksum of eight
+// bytes, the letters DUCK, the version.
+func readStorageVersion(path string) (uint64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() //nolint:errcheck // read only: nothing can be lost
+	var head [20]byte
+	if _, err := io.ReadFull(f, head[:]); err != nil || string(head[8:12]) != "DUCK" {
+		return 0, errNotDuckDB
+	}
+	return binary.LittleEndian.Uint64(head[12:]), nil
+}
