@@ -1,0 +1,203 @@
+// Package fingerprint digests the code that a step runs: the sources of the
+// packages it names and of every package of the module that they import, and
+// the sums of the modules outside.
+//
+// It reads sources from a file system, usually the one the compiler embedded,
+// and knows nothing of steps.
+package fingerprint
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/zeebo/blake3"
+)
+
+// Code is the sources of one module.
+type Code struct {
+	module   string
+	sums     []byte              // go.mod and go.sum
+	packages map[string]*sources // by import path
+	digests  map[string][32]byte // of each package's own files
+}
+
+type sources struct {
+	files   []file // without tests, by name
+	imports []string
+}
+
+type file struct {
+	name string
+	text []byte
+}
+
+// Read parses the module in fsys, which holds go.mod, go.sum and the Go files
+// of all packages. It fails on a file that does not parse.
+func Read(fsys fs.FS) (*Code, error) {
+	mod, err := fs.ReadFile(fsys, "go.mod")
+	if err != nil {
+		return nil, err
+	}
+	sum, err := fs.ReadFile(fsys, "go.sum")
+	if err != nil {
+		return nil, err
+	}
+	c := &Code{packages: map[string]*sources{}, digests: map[string][32]byte{}}
+	if c.module, err = moduleName(mod); err != nil {
+		return nil, err
+	}
+	c.sums = append(append(c.sums, mod...), sum...)
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		return c.add(fsys, name)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for name, p := range c.packages {
+		c.digests[name] = p.digest()
+	}
+	return c, nil
+}
+
+func moduleName(mod []byte) (string, error) {
+	for line := range strings.Lines(string(mod)) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "module "); ok {
+			return strings.TrimSpace(rest), nil
+		}
+	}
+	return "", fmt.Errorf("go.mod names no module")
+}
+
+func (c *Code) add(fsys fs.FS, name string) error {
+	text, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly)
+	if err != nil {
+		return err
+	}
+	importPath := path.Join(c.module, path.Dir(name))
+	p := c.packages[importPath]
+	if p == nil {
+		p = &sources{}
+		c.packages[importPath] = p
+	}
+	// WalkDir visits names in order, so files are sorted.
+	p.files = append(p.files, file{path.Base(name), text})
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if imported == c.module || strings.HasPrefix(imported, c.module+"/") {
+			p.imports = append(p.imports, imported)
+		}
+	}
+	return nil
+}
+
+// Digest is the hexadecimal BLAKE3 of the named packages, of all that they
+// import inside the module, and of go.mod and go.sum. A package named in alone
+// counts without what it imports: it calls into the others, and a step uses
+// only those that it names. It fails for a package that the module does not
+// have.
+func (c *Code) Digest(packages []string, alone ...string) (string, error) {
+	closure := map[string]bool{}
+	var visit func(string) error
+	visit = func(name string) error {
+		if closure[name] {
+			return nil
+		}
+		p, ok := c.packages[name]
+		if !ok {
+			return fmt.Errorf("package %s is not among the module's sources", name)
+		}
+		closure[name] = true
+		for _, imported := range p.imports {
+			if err := visit(imported); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, name := range packages {
+		if err := visit(name); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range alone {
+		if _, ok := c.packages[name]; !ok {
+			return "", fmt.Errorf("package %s is not among the module's sources", name)
+		}
+		closure[name] = true
+	}
+	names := make([]string, 0, len(closure))
+	for name := range closure {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+
+	h := blake3.New()
+	field(h, c.sums)
+	for _, name := range names {
+		digest := c.digests[name]
+		field(h, []byte(name))
+		field(h, digest[:])
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Packages are the import paths of all packages, sorted.
+func (c *Code) Packages() []string {
+	names := make([]string, 0, len(c.packages))
+	for name := range c.packages {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Imports are the packages of the module that the named one imports, sorted.
+func (c *Code) Imports(name string) []string {
+	p := c.packages[name]
+	if p == nil {
+		return nil
+	}
+	imports := slices.Clone(p.imports)
+	slices.Sort(imports)
+	return slices.Compact(imports)
+}
+
+func (p *sources) digest() [32]byte {
+	h := blake3.New()
+	for _, f := range p.files {
+		field(h, []byte(f.name))
+		field(h, f.text)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// field writes one length-prefixed field, so that no two lists of fields have
+// the same bytes.
+func field(h *blake3.Hasher, b []byte) {
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(len(b)))
+	// A hash never fails to write.
+	_, _ = h.Write(n[:])
+	_, _ = h.Write(b)
+}
