@@ -1,0 +1,62 @@
+package pipeline_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	pipeline "github.com/foundation-plr/pipeline"
+	"github.com/foundation-plr/pipeline/internal/fingerprint"
+)
+
+// allowed says which packages of the module each package may import: arrows run
+// downwards only (docs/architecture.md). A new package must be added here, which
+// is the moment to ask where it belongs.
+var allowed = map[string][]string{
+	"":                     nil,
+	"targets":              {"*"},
+	"metrics":              nil,
+	"anonymize":            nil,
+	"render":               {"internal/sidecar", "render/canvas", "render/latex"},
+	"render/canvas":        nil,
+	"render/latex":         {"internal/sidecar"},
+	"build":                {"internal/store", "internal/history"},
+	"internal/store":       nil,
+	"internal/history":     nil,
+	"internal/archive":     nil,
+	"internal/fingerprint": nil,
+	"internal/sidecar":     nil,
+	"internal/lock":        nil,
+	"internal/pickle":      nil,
+	"internal/mlflow":      nil,
+	"internal/config":      {"internal/mlflow"},
+	"internal/extract":     {"internal/config", "internal/mlflow", "internal/pickle", "metrics"},
+	"internal/checkpoint":  {"internal/config", "internal/extract", "metrics"},
+	"internal/analysis":    {"internal/config", "internal/sidecar", "metrics"},
+}
+
+func TestArrowsRunDownwards(t *testing.T) {
+	code, err := fingerprint.Read(pipeline.Sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := func(importPath string) string {
+		return strings.TrimPrefix(strings.TrimPrefix(importPath, pipeline.Module), "/")
+	}
+	for _, name := range code.Packages() {
+		may, known := allowed[short(name)]
+		if !known {
+			t.Errorf("package %q has no place in the house yet", short(name))
+			continue
+		}
+		for _, imported := range code.Imports(name) {
+			// The magefile shares the root's directory and is its own package.
+			if short(name) == "" && short(imported) == "targets" {
+				continue
+			}
+			if !slices.Contains(may, "*") && !slices.Contains(may, short(imported)) {
+				t.Errorf("%s imports %s, which its place in the house does not allow", short(name), short(imported))
+			}
+		}
+	}
+}

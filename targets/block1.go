@@ -1,0 +1,530 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/foundation-plr/pipeline/anonymize"
+	"github.com/foundation-plr/pipeline/build"
+	"github.com/foundation-plr/pipeline/internal/archive"
+	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/mlflow"
+)
+
+// Files of the workspace and of the private directory.
+const (
+	registryFile = "configs/registry.yaml"
+	archiveFile  = "data/synthetic/example.tar.zst"
+
+	indexFile  = "index.json"
+	lookupFile = "subject_lookup.yaml"
+	keyFile    = "lookup.key"
+	tracesFile = "demo_subjects_traces.pkl"
+)
+
+// The example's archive is unpacked as one tree into the root of its store.
+const (
+	unpackedRoot = "data/synthetic/store"
+	unpackedTree = "example"
+)
+
+// logSuffix ends the name of the write-ahead log that DuckDB keeps beside a
+// database: readers refuse a database with one, so it is an input of theirs.
+const logSuffix = ".wal"
+
+// withLog are the inputs of a step that reads a database file.
+func withLog(db build.Ref) []build.Input {
+	return []build.Input{build.File(db.Root, db.Path), build.Glob(db.Root, literally(db.Path+logSuffix))}
+}
+
+// readRegistry reads the registry that the step declares: as it is when the step
+// runs, not as it was when the program started.
+func readRegistry(t *build.Task) (*config.Registry, error) {
+	return config.LoadRegistry(t.Path(build.Ref{Root: rootWorkspace, Path: registryFile}))
+}
+
+// poolMemory bounds how many bytes of pickles are decoded at once, whatever
+// JOBS says.
+const poolMemory = "memory"
+
+// storeRoot is the directory that refs of the tracking store are relative to.
+func (s *study) storeRoot() string {
+	if s.example() {
+		return filepath.Join(s.workspace, unpackedRoot)
+	}
+	return s.settings.StorePath
+}
+
+// inStore is the path of a file of the tracking store below its root, which
+// for the example holds the source database, too.
+func (s *study) inStore(name string) string {
+	return path.Join(below(s.storeRoot(), s.settings.StorePath), name)
+}
+
+// below is the slash path of a file under a root that holds it.
+func below(root, name string) string {
+	rel, err := filepath.Rel(root, name)
+	if err != nil {
+		return name // one absolute path and one relative: the engine refuses it
+	}
+	return filepath.ToSlash(rel)
+}
+
+// source is the source database, if the study has one.
+func (s *study) source() (build.Ref, bool) {
+	switch {
+	case s.example():
+		return build.Ref{Root: rootStore, Path: below(s.storeRoot(), s.settings.SourceDB)}, true
+	case s.settings.SourceDB != "":
+		return build.Ref{Root: rootSource, Path: filepath.Base(s.settings.SourceDB)}, true
+	}
+	return build.Ref{}, false
+}
+
+// database is the public database.
+func (s *study) database() build.Ref {
+	return build.Ref{Root: rootDatabase, Path: filepath.Base(s.settings.PublicDB)}
+}
+
+// extraction is block 1: from the tracking store to the public database.
+func (s *study) extraction() []build.Step {
+	steps := []build.Step{s.index(), s.subjects(), s.checkpoint()}
+	if s.example() {
+		steps = append(steps, s.unpack())
+	}
+	if _, ok := s.source(); ok {
+		return append(steps, s.traces())
+	}
+	fmt.Fprintln(s.stdout, "traces: skipped, because no source database is configured (PLR_SOURCE_DB)")
+	return steps
+}
+
+// unpack unpacks of the example what the other steps read: a sixteenth of
+// its 12,500 files, each of which every build has to look at.
+func (s *study) unpack() build.Step {
+	packed := build.Ref{Root: rootWorkspace, Path: archiveFile}
+	tree := build.Ref{Root: rootStore, Path: unpackedTree}
+	store := below(filepath.Join(s.storeRoot(), unpackedTree), s.settings.StorePath)
+	contents, _ := extract.IndexInputs()
+	patterns := []string{below(filepath.Join(s.storeRoot(), unpackedTree), s.settings.SourceDB)}
+	for _, pattern := range append(contents, extract.Artifacts()...) {
+		patterns = append(patterns, path.Join(store, pattern))
+	}
+	return build.Step{
+		Name:    "unpack",
+		Doc:     "unpack the bundled example store",
+		Inputs:  []build.Input{build.File(packed.Root, packed.Path)},
+		Outputs: []build.Output{build.OutTree(tree.Root, tree.Path)},
+		Params:  map[string]any{"patterns": patterns},
+		Code:    []string{"internal/archive"},
+		Run: func(ctx context.Context, t *build.Task) error {
+			return archive.Unpack(ctx, t.Path(packed), t.Out(tree), archive.DefaultLimits, func(name string) bool {
+				return slices.ContainsFunc(patterns, func(pattern string) bool { return doublestar.MatchUnvalidated(pattern, name) })
+			})
+		},
+	}
+}
+
+// index lists the runs of the store. It reads metadata and listings only, so a
+// pickle that changes does not make it stale; it yields one step a run.
+func (s *study) index() build.Step {
+	out := build.Ref{Root: rootPrivate, Path: indexFile}
+	contents, names := extract.IndexInputs()
+	inputs := []build.Input{build.File(rootWorkspace, registryFile)}
+	for _, pattern := range contents {
+		inputs = append(inputs, build.Glob(rootStore, s.inStore(pattern)))
+	}
+	for _, pattern := range names {
+		inputs = append(inputs, build.Names(rootStore, s.inStore(pattern)))
+	}
+	return build.Step{
+		Name:    "index",
+		Doc:     "list the runs of the tracking store, with a verdict for each",
+		Inputs:  inputs,
+		Outputs: []build.Output{build.Out(out.Root, out.Path)},
+		Params: map[string]any{
+			"experiment": s.settings.Experiment,
+			"exclude":    s.settings.Exclude,
+		},
+		Code: []string{"internal/extract"},
+		Run: func(_ context.Context, t *build.Task) error {
+			registry, err := readRegistry(t)
+			if err != nil {
+				return err
+			}
+			store, err := mlflow.Open(s.settings.StorePath)
+			if err != nil {
+				return err
+			}
+			index, err := extract.ReadIndex(store, registry, extract.IndexOptions{
+				Experiment: s.settings.Experiment,
+				Exclude:    s.settings.Exclude,
+			})
+			if err = errors.Join(err, store.Close()); err != nil {
+				return err
+			}
+			for _, run := range index.Runs {
+				t.Log.Info("run", "run", run.RunID, "verdict", run.Verdict, "reason", run.Reason, "detail", run.Detail)
+			}
+			return extract.WriteJSON(t.Out(out), index)
+		},
+		Grows: "run:",
+		Grow: func(_ context.Context, t *build.Task) ([]build.Step, error) {
+			var index extract.Index
+			if err := extract.ReadJSON(t.Out(out), &index); err != nil {
+				return nil, err
+			}
+			var steps []build.Step
+			for _, run := range index.Runs {
+				if run.Verdict == extract.Used {
+					steps = append(steps, s.run(run))
+				}
+			}
+			return steps, nil
+		},
+	}
+}
+
+// run reads one pickle. Its parameters hold what the index says of the run, so
+// a renamed run is read anew and its neighbours are not.
+func (s *study) run(run extract.IndexedRun) build.Step {
+	pickle := build.Ref{Root: rootStore, Path: s.inStore(run.Artifact)}
+	// Some pickles do not name their subjects; then this file does, where it is.
+	codes := build.Glob(rootStore, literally(s.inStore(extract.CodesArtifact(run.Artifact))))
+	out := build.Ref{Root: rootPrivate, Path: path.Join("runs", run.RunID+".json")}
+	return build.Step{
+		Name:    "run:" + run.RunID,
+		Doc:     "read one run's pickle and compute its measures",
+		Inputs:  []build.Input{build.File(pickle.Root, pickle.Path), codes},
+		Outputs: []build.Output{build.Out(out.Root, out.Path)},
+		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds},
+		Code:    []string{"internal/extract"},
+		Pool:    poolMemory,
+		Weight:  s.weight(pickle),
+		Run: func(_ context.Context, t *build.Task) error {
+			options := extract.RunOptions{Thresholds: s.settings.Thresholds}
+			for _, file := range t.Files(codes) {
+				options.CodesPath = t.Path(file)
+			}
+			record, err := extract.ReadRun(t.Path(pickle), run, options)
+			if err != nil {
+				t.Log.Error(err.Error())
+				return unnamed(err, run)
+			}
+			return extract.WriteJSON(t.Out(out), record)
+		},
+	}
+}
+
+// unnamed takes the free text of a store out of an error that goes to the
+// console: the run's name, and with it the name of its file, unless the name is
+// made of method names that the registry lists. The log keeps all of it.
+func unnamed(err error, run extract.IndexedRun) error {
+	if run.Registered {
+		return err
+	}
+	text := err.Error()
+	for _, name := range []string{path.Base(run.Artifact), run.Name} {
+		if name != "" && name != "." {
+			text = strings.ReplaceAll(text, name, "[its name]")
+		}
+	}
+	return errors.New(text)
+}
+
+// literally is the pattern that matches one path, whatever characters it holds.
+func literally(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if strings.ContainsRune(`*?[]{}\\`, r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// weight is the memory that decoding a pickle may take. The factor is what
+// reading the study's 42 MB files needs above their own size, rounded up.
+func (s *study) weight(pickle build.Ref) int64 {
+	const factor = 4
+	info, err := os.Stat(filepath.Join(s.storeRoot(), filepath.FromSlash(pickle.Path)))
+	if err != nil {
+		return 1 // the step itself says what is wrong with the file
+	}
+	return factor * info.Size()
+}
+
+// ledgers are the files of the private directory that are memory, not results.
+func (s *study) ledgers() []build.Ref {
+	ledgers := []build.Ref{{Root: rootPrivate, Path: lookupFile}}
+	if !s.example() {
+		ledgers = append(ledgers, build.Ref{Root: rootPrivate, Path: keyFile})
+	}
+	return ledgers
+}
+
+// readsLedgers are the inputs of a step that looks codes up.
+func (s *study) readsLedgers() []build.Input {
+	var inputs []build.Input
+	for _, ledger := range s.ledgers() {
+		inputs = append(inputs, build.File(ledger.Root, ledger.Path))
+	}
+	return inputs
+}
+
+// subjects gives every subject its code. It has no output but the ledgers, which
+// are appended to and never made anew.
+func (s *study) subjects() build.Step {
+	runs := build.OutputsOf("run:*")
+	index := build.Ref{Root: rootPrivate, Path: indexFile}
+	inputs := []build.Input{runs, build.File(index.Root, index.Path), build.File(rootWorkspace, registryFile)}
+	source, hasSource := s.source()
+	if hasSource {
+		inputs = append(inputs, withLog(source)...)
+	}
+	return build.Step{
+		Name:    "subjects",
+		Doc:     "give every subject its code in the lookup, and names that the registry lacks their numbers",
+		Inputs:  inputs,
+		Ledgers: s.ledgers(),
+		Params:  map[string]any{"example": s.example()},
+		Code:    []string{"internal/extract", "anonymize"},
+		Run: func(ctx context.Context, t *build.Task) error {
+			// A code is given for ever: not before every run has been judged.
+			var list extract.Index
+			if err := extract.ReadJSON(t.Path(index), &list); err != nil {
+				return err
+			}
+			if err := list.Err(); err != nil {
+				return err
+			}
+			records, err := readRecords(t, runs)
+			if err != nil {
+				return err
+			}
+			var src *extract.Source
+			if hasSource {
+				if src, err = extract.ReadSource(ctx, t.Path(source)); err != nil {
+					return err
+				}
+			}
+			subjects, err := extract.Subjects(records, src)
+			if err != nil {
+				var conflict *extract.LabelConflict
+				if errors.As(err, &conflict) {
+					t.Log.Error("labels contradict each other", "subjects", conflict.Originals)
+				}
+				var unknown *extract.UnknownSubjects
+				if errors.As(err, &unknown) {
+					t.Log.Error("not in the source database", "subjects", unknown.Originals)
+				}
+				return err
+			}
+			registry, err := readRegistry(t)
+			if err != nil {
+				return err
+			}
+			return s.assign(t, subjects, extract.UnregisteredNames(records, registry))
+		},
+	}
+}
+
+// assign adds new subjects and names to the lookup, which is made when there is
+// none, unless a public database says that there has been one.
+func (s *study) assign(t *build.Task, subjects []extract.Subject, names map[string][]string) error {
+	lookupPath := t.Path(build.Ref{Root: rootPrivate, Path: lookupFile})
+	for _, file := range []string{lookupPath, anonymize.PreviousPath(lookupPath), filepath.Join(s.settings.PrivateDir, keyFile)} {
+		if err := anonymize.Protect(file); err != nil {
+			return err
+		}
+	}
+	lookup, err := anonymize.ReadLookup(lookupPath)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := s.refuseNewCodes(t, lookupPath); err != nil {
+			return err
+		}
+		lookup = anonymize.NewLookup()
+	case err != nil:
+		return err
+	}
+	for _, warning := range lookup.Warnings() {
+		t.Log.Warn(warning)
+	}
+	key, err := s.key()
+	if errors.Is(err, fs.ErrNotExist) {
+		// A lookup of ours has always had one; one made elsewhere gets its own.
+		if lookup.Sealed() {
+			return fmt.Errorf("the key %s of the lookup is missing: without it new subjects get codes in another order, and nobody can tell whether the lookup was edited; "+
+				"put it back from a backup; if it is lost for good and the lookup is known to be right, write \"seal: none\" in the place of the lookup's seal",
+				filepath.Join(s.settings.PrivateDir, keyFile))
+		}
+		key, err = anonymize.CreateKey(filepath.Join(s.settings.PrivateDir, keyFile))
+	}
+	if err != nil {
+		return err
+	}
+	people := make([]anonymize.Subject, len(subjects))
+	for i, subject := range subjects {
+		people[i] = anonymize.Subject(subject)
+	}
+	added, skipped, err := lookup.Assign(people, key)
+	if err != nil {
+		var contradiction *anonymize.ContradictionError
+		if errors.As(err, &contradiction) {
+			t.Log.Error("labels contradict the lookup", "subjects", contradiction.Originals())
+		}
+		return err
+	}
+	t.Log.Info("codes", "added", added, "without a label", skipped, "in all", lookup.Len())
+	for _, factor := range config.Factors() {
+		added, err := lookup.AssignNames(factor, names[factor], key)
+		if err != nil {
+			return err
+		}
+		t.Log.Info("names that the registry lacks", "factor", factor, "added", added, "in the runs", len(names[factor]))
+	}
+	return lookup.WriteFile(lookupPath)
+}
+
+// refuseNewCodes keeps a published database from being contradicted by codes
+// drawn anew: that there was a lookup is known by the database, by its key, by
+// its former version or by the record of this step. The example's codes come out
+// the same again.
+func (s *study) refuseNewCodes(t *build.Task, lookupPath string) error {
+	if s.example() {
+		return nil
+	}
+	witness := ""
+	for _, file := range []string{s.settings.PublicDB, filepath.Join(s.settings.PrivateDir, keyFile), anonymize.PreviousPath(lookupPath)} {
+		_, err := os.Lstat(file)
+		if err == nil {
+			witness = file + " exists"
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if witness == "" && t.RanBefore() {
+		witness = "codes have been given before"
+	}
+	if witness == "" {
+		return nil
+	}
+	return fmt.Errorf("the lookup %s is missing, but %s: new codes would contradict those that were published; "+
+		"put the lookup and %s back from a backup, or begin a new study with another private directory (PLR_PRIVATE_DIR) and another public database",
+		lookupPath, witness, keyFile)
+}
+
+// key is the secret that orders new subjects. The example's is published, so
+// that everybody gets the same codes.
+func (s *study) key() ([]byte, error) {
+	if s.example() {
+		return []byte(anonymize.ExampleKey), nil
+	}
+	return anonymize.ReadKey(filepath.Join(s.settings.PrivateDir, keyFile))
+}
+
+func (s *study) traces() build.Step {
+	out := build.Ref{Root: rootPrivate, Path: tracesFile}
+	lookup := build.Ref{Root: rootPrivate, Path: lookupFile}
+	source, _ := s.source()
+	return build.Step{
+		Name:    "traces",
+		Doc:     "write the demo traces (private)",
+		Inputs:  append(withLog(source), build.File(lookup.Root, lookup.Path)),
+		Outputs: []build.Output{build.Out(out.Root, out.Path)},
+		Params:  map[string]any{"subjects": s.settings.DemoSubjects},
+		Code:    []string{"internal/extract", "anonymize"},
+		Run: func(ctx context.Context, t *build.Task) error {
+			codes, err := anonymize.ReadLookup(t.Path(lookup))
+			if err != nil {
+				return err
+			}
+			return extract.WriteTraces(ctx, t.Path(source), codes.Code,
+				extract.TraceOptions{Subjects: s.settings.DemoSubjects}, t.Out(out))
+		},
+	}
+}
+
+// checkpoint is the one step that may make private things public.
+func (s *study) checkpoint() build.Step {
+	runs := build.OutputsOf("run:*")
+	index := build.Ref{Root: rootPrivate, Path: indexFile}
+	lookup := build.Ref{Root: rootPrivate, Path: lookupFile}
+	registry := build.Ref{Root: rootWorkspace, Path: registryFile}
+	out := s.database()
+	return build.Step{
+		Name: "checkpoint",
+		Doc:  "write the public database",
+		Inputs: append(s.readsLedgers(),
+			runs,
+			build.File(index.Root, index.Path),
+			build.File(registry.Root, registry.Path),
+		),
+		Outputs:      []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
+		Params:       map[string]any{"estimand": s.settings.Estimand},
+		Code:         []string{"internal/checkpoint", "anonymize"},
+		Declassifies: true,
+		Run: func(ctx context.Context, t *build.Task) error {
+			records, err := readRecords(t, runs)
+			if err != nil {
+				return err
+			}
+			var list extract.Index
+			if err := extract.ReadJSON(t.Path(index), &list); err != nil {
+				return err
+			}
+			codes, err := anonymize.ReadLookup(t.Path(lookup))
+			if err != nil {
+				return err
+			}
+			key, err := s.key()
+			if err != nil {
+				return err
+			}
+			if err := codes.Verify(key); err != nil {
+				return err
+			}
+			registry, err := readRegistry(t)
+			if err != nil {
+				return err
+			}
+			content, err := checkpoint.Assemble(records, &list, codes.Code, registry, checkpoint.AssembleOptions{
+				Published:  codes.Name,
+				Estimand:   s.settings.Estimand,
+				Unlabelled: codes.Unlabelled(),
+			})
+			if err != nil {
+				return err
+			}
+			return checkpoint.Write(ctx, t.Out(out), content)
+		},
+	}
+}
+
+// readRecords reads what the run steps wrote.
+func readRecords(t *build.Task, runs build.Input) ([]*extract.Record, error) {
+	var records []*extract.Record
+	for _, ref := range t.Files(runs) {
+		record := new(extract.Record)
+		if err := extract.ReadJSON(t.Path(ref), record); err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}

@@ -1,0 +1,387 @@
+package targets
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foundation-plr/pipeline/build"
+	"github.com/foundation-plr/pipeline/internal/analysis"
+	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/sidecar"
+	"github.com/magefile/mage/mg"
+)
+
+// Status says what is fresh and what is stale, and about how long it would
+// take, and fails with 3 when anything is stale. With ifChanged it says what
+// would be if that file changed.
+func Status(ctx context.Context, asJSON *bool, ifChanged *string) error {
+	_, graph, p, err := survey(asJSON)
+	if err != nil {
+		return err
+	}
+	var report *build.Report
+	if ifChanged != nil {
+		if report, err = graph.IfChanged(ctx, *ifChanged); err != nil {
+			return unknown(err, *ifChanged, nil)
+		}
+	} else if report, err = graph.Status(ctx, p.goals...); err != nil {
+		return err
+	}
+	if wanted(asJSON) {
+		err = report.WriteJSON(os.Stdout)
+	} else if err = report.Write(os.Stdout); err == nil && report.Count(build.WillRun) > 0 {
+		_, err = fmt.Println(duration(report))
+	}
+	switch {
+	case err != nil || report.Fresh():
+		return err
+	case ifChanged != nil:
+		return mg.Fatal(exitStale, "not everything would be fresh")
+	}
+	return mg.Fatal(exitStale, "not everything is fresh; mage reproduce brings it up to date")
+}
+
+// duration says about how long a build would take.
+func duration(report *build.Report) string {
+	text := "to run: " + report.Estimate().String()
+	if len(report.Unknown) > 0 {
+		text += "; without what grows from " + strings.Join(report.Unknown, ", ")
+	}
+	return text
+}
+
+// Explain says how a step, a file, a figure, a table or a number came about:
+// everything that it depends on, with states and digests.
+func Explain(ctx context.Context, what string, asJSON *bool) error {
+	s, graph, _, err := survey(asJSON)
+	if err != nil {
+		return err
+	}
+	answer := &answer{Schema: "plr.explain/1"}
+	at := what
+	if answer.Number, err = s.number(ctx, what); err != nil {
+		return err
+	}
+	switch i := slices.IndexFunc(documents(), func(spec analysis.Spec) bool { return spec.ID == what }); {
+	case answer.Number != nil:
+		at = pageOf(numbersSpec()).String()
+	case i >= 0:
+		at = pageOf(documents()[i]).String()
+	}
+	answer.Chain, err = graph.Explain(ctx, at)
+	if err != nil {
+		return unknown(err, what, s.names())
+	}
+	if answer.Number != nil {
+		for _, run := range answer.Number.Runs {
+			answer.Chain.Focus = append(answer.Chain.Focus, "run:"+run.Run)
+		}
+	}
+	if wanted(asJSON) {
+		return printJSON(answer)
+	}
+	if answer.Number != nil {
+		if err := answer.Number.write(os.Stdout, s.gate.redact); err != nil {
+			return err
+		}
+	}
+	return answer.Chain.Write(os.Stdout)
+}
+
+// Graph prints the steps as a Mermaid diagram, or only those that read a file
+// or the one that makes it.
+func Graph(ctx context.Context, asJSON *bool, uses, makes *string) error {
+	// The diagram is for a program, too.
+	diagram := true
+	_, graph, p, err := survey(&diagram)
+	switch {
+	case err != nil:
+		return err
+	case uses != nil && makes != nil:
+		return usage("-uses and -makes are two questions: ask one at a time")
+	case uses != nil:
+		return printUses(ctx, graph, *uses, wanted(asJSON))
+	case makes != nil:
+		return printMaker(ctx, graph, *makes, wanted(asJSON))
+	}
+	drawing, err := graph.Draw(ctx, p.goals...)
+	if err != nil {
+		return err
+	}
+	if wanted(asJSON) {
+		return drawing.WriteJSON(os.Stdout)
+	}
+	return drawing.Mermaid(os.Stdout)
+}
+
+func printUses(ctx context.Context, graph *build.Graph, name string, asJSON bool) error {
+	uses, err := graph.Uses(ctx, name)
+	switch {
+	case err != nil:
+		return unknown(err, name, nil)
+	case asJSON:
+		return printJSON(append([]build.Use{}, uses...))
+	case len(uses) == 0:
+		_, err = fmt.Printf("no step reads %s\n", name)
+		return err
+	}
+	for _, use := range uses {
+		if _, err := fmt.Printf("%s  by %s\n", use.Step, use.Input); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printMaker(ctx context.Context, graph *build.Graph, name string, asJSON bool) error {
+	step, err := graph.Makes(ctx, name)
+	switch {
+	case err != nil:
+		return unknown(err, name, nil)
+	case asJSON:
+		return printJSON(map[string]string{"step": step})
+	case step == "":
+		_, err = fmt.Printf("no step makes %s: it is a source\n", name)
+	default:
+		_, err = fmt.Println(step)
+	}
+	return err
+}
+
+// survey opens the study and its whole graph. Where a program reads the output
+// nothing else is printed there.
+func survey(asJSON *bool) (*study, *build.Graph, plan, error) {
+	notes := os.Stdout
+	if wanted(asJSON) {
+		notes = os.Stderr
+	}
+	s, err := openTo(notes)
+	if err != nil {
+		return nil, nil, plan{}, err
+	}
+	p, err := everything(s)
+	if err != nil {
+		return nil, nil, plan{}, err
+	}
+	graph, err := s.graph(p.steps)
+	return s, graph, p, err
+}
+
+func wanted(flag *bool) bool { return flag != nil && *flag }
+
+func printJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// unknown turns the error about a name into one of the caller, with the nearest
+// of all names that could have been given.
+func unknown(err error, what string, more []string) error {
+	var u *build.Unknown
+	if !errors.As(err, &u) {
+		return err
+	}
+	u.What = what
+	u.Nearest = build.Nearest(what, append(slices.Clone(more), u.Known...))
+	return usage("%v", u)
+}
+
+// answer is what explain -json prints.
+type answer struct {
+	Schema string             `json:"schema"`
+	Number *number            `json:"number,omitempty"`
+	Chain  *build.Explanation `json:"chain"`
+}
+
+// number is one macro of numbers.tex and where it comes from.
+type number struct {
+	Macro   string         `json:"macro"`
+	Number  sidecar.Number `json:"number"`
+	Sidecar string         `json:"sidecar"`
+	Query   *sidecar.Query `json:"query,omitempty"`
+	// Runs are the runs of its configuration in the database as it stands.
+	Runs []configured `json:"runs,omitempty"`
+	Note string       `json:"note,omitempty"` // why there are no runs
+}
+
+type configured struct {
+	Run           string `json:"run"`
+	Configuration int    `json:"configuration"`
+}
+
+// macroPrefix begins the names of macros, and ciSuffix ends those of intervals.
+const (
+	macroPrefix = "PLR"
+	ciSuffix    = "CI"
+)
+
+// numbersSpec is the document of the macros.
+func numbersSpec() analysis.Spec {
+	tables := analysis.Tables()
+	return tables[slices.IndexFunc(tables, func(spec analysis.Spec) bool { return spec.Kind == analysis.KindNumbers })]
+}
+
+// number returns the number that is meant by "numbers.tex:PLRbestAUROC", or by
+// the name of the macro alone; nil if no number is meant.
+func (s *study) number(ctx context.Context, what string) (*number, error) {
+	spec := numbersSpec()
+	file, macro, found := strings.Cut(what, ":"+macroPrefix)
+	switch {
+	case found:
+		page := pageOf(spec)
+		if name := filepath.ToSlash(file); name != spec.ID && name != page.Path && path.Base(name) != path.Base(page.Path) {
+			return nil, nil
+		}
+	default:
+		if macro, found = strings.CutPrefix(strings.TrimPrefix(what, `\`), macroPrefix); !found {
+			return nil, nil
+		}
+	}
+	doc, err := s.readSidecar(spec)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the numbers are not built yet: mage table %s makes them", spec.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(doc.Numbers, func(n sidecar.Number) bool {
+		return n.Name == macro || n.Value != nil && n.Name+ciSuffix == macro
+	})
+	if i < 0 {
+		return nil, unknown(&build.Unknown{}, what, macros(doc, strings.TrimSuffix(what, macroPrefix+macro)))
+	}
+	n := &number{Macro: macroPrefix + macro, Number: doc.Numbers[i], Sidecar: sidecarOf(spec).String()}
+	if j := slices.IndexFunc(doc.Queries, func(q sidecar.Query) bool { return q.Panel == n.Number.Query }); j >= 0 {
+		n.Query = &doc.Queries[j]
+	}
+	if n.Number.Configuration != nil {
+		if n.Runs, err = s.runsOf(ctx, *n.Number.Configuration); err != nil {
+			n.Note = s.gate.redact(err.Error())
+		} else if len(n.Runs) == 0 {
+			n.Note = "the database as it stands has no such configuration"
+		}
+	}
+	return n, nil
+}
+
+// macros are the names of all macros of a document, behind a prefix.
+func macros(doc *sidecar.Document, prefix string) []string {
+	var names []string
+	for _, n := range doc.Numbers {
+		names = append(names, prefix+macroPrefix+n.Name)
+		if n.Value != nil && (n.Value.CI != nil || n.Value.IntervalUndefined != "") {
+			names = append(names, prefix+macroPrefix+n.Name+ciSuffix)
+		}
+	}
+	return names
+}
+
+// names are what explain understands beside the names of the graph.
+func (s *study) names() []string {
+	var names []string
+	for _, spec := range documents() {
+		names = append(names, spec.ID)
+	}
+	if doc, err := s.readSidecar(numbersSpec()); err == nil {
+		names = append(names, macros(doc, "")...)
+	}
+	return names
+}
+
+func (s *study) readSidecar(spec analysis.Spec) (*sidecar.Document, error) {
+	ref := sidecarOf(spec)
+	encoded, err := os.ReadFile(filepath.Join(s.settings.Results, filepath.FromSlash(ref.Path)))
+	if err != nil {
+		return nil, err
+	}
+	doc, err := sidecar.Decode(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return doc, nil
+}
+
+// runsOf asks the public database which runs a configuration stands on.
+func (s *study) runsOf(ctx context.Context, c sidecar.Configuration) (runs []configured, err error) {
+	db, err := checkpoint.Open(ctx, s.settings.PublicDB)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	rows, err := db.QueryContext(ctx, `SELECT run_id, config_id FROM essential_metrics
+WHERE outlier_method = ? AND imputation_method = ? AND classifier = ? AND featurization = ? ORDER BY run_id`,
+		c.Outlier, c.Imputation, c.Classifier, c.Featurization)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var run configured
+		if err := rows.Scan(&run.Run, &run.Configuration); err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	return runs, rows.Err()
+}
+
+// write prints a number for people.
+func (n *number) write(w io.Writer, redact func(string) string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s = %s\n", n.Macro, valueOf(n.Number))
+	fmt.Fprintf(&b, "  %s\n", n.Number.Meaning)
+	fmt.Fprintf(&b, "  sidecar  %s\n", n.Sidecar)
+	if q := n.Query; q != nil {
+		fmt.Fprintf(&b, "  query    %s: %d rows with the digest %.12s\n", q.Panel, q.Rows, q.BLAKE3)
+		fmt.Fprintf(&b, "           %s\n", q.SQL)
+		if len(q.Args) > 0 {
+			args, err := json.Marshal(q.Args)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "           with %s\n", args)
+		}
+	}
+	if c := n.Number.Configuration; c != nil {
+		fmt.Fprintf(&b, "  of       outlier %s, imputation %s, classifier %s, featurization %s\n", c.Outlier, c.Imputation, c.Classifier, c.Featurization)
+	}
+	for _, run := range n.Runs {
+		fmt.Fprintf(&b, "  run      %s, configuration %d of the database\n", run.Run, run.Configuration)
+	}
+	if n.Note != "" {
+		fmt.Fprintf(&b, "  run      not known: %s\n", n.Note)
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, redact(b.String()))
+	return err
+}
+
+// valueOf is a number with all its digits, as the sidecar has it.
+func valueOf(n sidecar.Number) string {
+	exact := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+	switch {
+	case n.Text != "":
+		return strconv.Quote(n.Text)
+	case n.Count != nil:
+		return strconv.Itoa(*n.Count)
+	case n.Value.Estimate == nil:
+		return "undefined: " + sidecar.ReasonText(n.Value.Undefined)
+	}
+	text := exact(*n.Value.Estimate)
+	if ci := n.Value.CI; ci != nil {
+		text += fmt.Sprintf(", interval %s to %s (%s)", exact(ci[0]), exact(ci[1]), n.Value.CIMethod)
+	}
+	return text
+}

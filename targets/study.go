@@ -1,0 +1,229 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	pipeline "github.com/foundation-plr/pipeline"
+	"github.com/foundation-plr/pipeline/build"
+	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/fingerprint"
+	"github.com/foundation-plr/pipeline/internal/mlflow"
+	"github.com/magefile/mage/mg"
+)
+
+// Roots that steps name their files by.
+const (
+	rootWorkspace = "workspace" // the checkout: configuration, the example's archive
+	rootResults   = "results"   // figures, tables, pipeline.lock
+	rootDatabase  = "database"  // the directory of the public database
+	rootPrivate   = "private"   // lookup, key, run records, traces
+	rootStore     = "store"     // the tracking store
+	rootSource    = "source"    // the directory of the source database
+)
+
+// Exit codes beside 0 and 1.
+const (
+	exitUsage = 2
+	exitStale = 3
+)
+
+// study is one study's settings and everything that its steps share.
+type study struct {
+	settings  *config.Settings
+	code      func(packages []string) (string, error)
+	gate      *gate
+	stdout    io.Writer
+	workspace string
+}
+
+// open reads the configuration of the current directory and says which study
+// it is. It creates nothing.
+func open() (*study, error) { return openTo(os.Stdout) }
+
+// openTo is open that says so elsewhere: where standard output is for a
+// document that a program reads.
+func openTo(stdout io.Writer) (*study, error) {
+	workspace, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(workspace, "configs")); err != nil {
+		return nil, usage("no directory configs in %s: run from the root of the checkout", workspace)
+	}
+	settings, err := config.Load(workspace, os.Getenv)
+	if err != nil {
+		return nil, mg.Fatal(exitUsage, err.Error())
+	}
+	// Steps read it anew; here it is only asked whether it can be read.
+	if _, err := config.LoadRegistry(settings.RegistryPath); err != nil {
+		return nil, mg.Fatal(exitUsage, err.Error())
+	}
+	s := &study{
+		settings:  settings,
+		gate:      &gate{lookup: filepath.Join(settings.PrivateDir, lookupFile)},
+		stdout:    stdout,
+		workspace: workspace,
+	}
+	// Parsing the sources takes a few milliseconds and most commands need it.
+	read := sync.OnceValues(func() (*fingerprint.Code, error) { return fingerprint.Read(pipeline.Sources) })
+	s.code = func(packages []string) (string, error) {
+		code, err := read()
+		if err != nil {
+			return "", err
+		}
+		full := make([]string, len(packages))
+		for i, name := range packages {
+			full[i] = pipeline.Module + "/" + name
+		}
+		return code.Digest(full, pipeline.Module+"/targets")
+	}
+	// Everything that is printed from now on passes the gate.
+	if err := s.gate.check(); err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(s.stdout, settings.StudyWhy)
+	return s, nil
+}
+
+// example says whether the study is the bundled, synthetic one.
+func (s *study) example() bool { return s.settings.Study == config.Example }
+
+// hasStore says whether block 1 can run: a reader who has only the public
+// database starts from it. A tracking URI that is configured and cannot be used
+// is an error, before anything is begun.
+func (s *study) hasStore() (bool, error) {
+	switch {
+	case s.example():
+		return true, nil
+	case s.settings.TrackingURI == "":
+		return false, nil
+	}
+	path, err := s.settings.Store()
+	if err == nil {
+		var store *mlflow.Store
+		if store, err = mlflow.Open(path); err == nil {
+			err = store.Close()
+		}
+	}
+	if err != nil {
+		return false, usage("%s", s.gate.redact(err.Error()))
+	}
+	return true, nil
+}
+
+// graph is the engine's view of the steps.
+func (s *study) graph(steps []build.Step) (*build.Graph, error) {
+	roots := map[string]build.Root{
+		rootWorkspace: {Path: s.workspace},
+		rootResults:   {Path: s.settings.Results},
+		rootDatabase:  {Path: filepath.Dir(s.settings.PublicDB)},
+		rootPrivate:   {Path: s.settings.PrivateDir, Private: true},
+	}
+	if s.settings.StorePath != "" {
+		roots[rootStore] = build.Root{Path: s.storeRoot(), Private: true}
+	}
+	if s.settings.SourceDB != "" && !s.example() {
+		// That one file: it may lie beside public ones.
+		name := filepath.Base(s.settings.SourceDB)
+		roots[rootSource] = build.Root{Path: filepath.Dir(s.settings.SourceDB), Private: true, Only: []string{name, name + logSuffix}}
+	}
+	options := build.Options{
+		Workspace:    s.workspace,
+		Roots:        roots,
+		PublicCache:  filepath.Join(s.workspace, ".cache"),
+		PrivateCache: filepath.Join(s.settings.PrivateDir, "cache"),
+		Code:         s.code,
+		Digests:      contents,
+		Gate:         s.gate.file,
+		Redact:       s.gate.redact,
+		Jobs:         s.settings.Jobs,
+		Pools:        map[string]int64{poolMemory: s.settings.MemoryBytes},
+		Force:        s.settings.Force,
+		DryRun:       s.settings.DryRun,
+		FailFast:     s.settings.FailFast,
+		NoWait:       s.settings.NoWait,
+		Target:       asked(),
+		Stdout:       s.stdout,
+		LogFormat:    s.settings.LogFormat,
+		NoColor:      s.settings.NoColor,
+	}
+	return build.New(options, steps)
+}
+
+// contents are the digests of what a file means where its bytes do not say it.
+var contents = map[string]func(context.Context, string) (string, error){
+	contentsOfDatabase: checkpoint.Digest,
+}
+
+// contentsOfDatabase is the kind of input of readers of the public database:
+// schema and ordered rows, because the bytes of a DuckDB file are not a
+// function of its contents.
+const contentsOfDatabase = "duckdb-contents/1"
+
+// closePrivate makes the private directory, or closes one that is there to
+// others: its own mode, the files in it and those in its folders of ledgers and
+// records. A directory inside a checkout is kept out of git.
+func (s *study) closePrivate() error {
+	private := s.settings.PrivateDir
+	if err := os.MkdirAll(filepath.Dir(private), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(private, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	ignore := filepath.Join(private, ".gitignore")
+	if _, err := os.Lstat(ignore); errors.Is(err, fs.ErrNotExist) {
+		if err := os.WriteFile(ignore, []byte("*\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{private, filepath.Join(private, "runs")} {
+		if err := closeDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closeDir takes the rights of others from a directory and the files in it.
+func closeDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range append(entries, nil) {
+		name, mode := dir, fs.FileMode(0o700)
+		if e != nil {
+			name, mode = filepath.Join(dir, e.Name()), 0o600
+		}
+		info, err := os.Lstat(name)
+		if err != nil {
+			return err
+		}
+		if e != nil && !info.Mode().IsRegular() {
+			continue
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			if err := os.Chmod(name, mode); err != nil {
+				return fmt.Errorf("%s is open to others and cannot be closed: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// usage is an error of whoever called: exit code 2.
+func usage(format string, args ...any) error {
+	return mg.Fatal(exitUsage, fmt.Sprintf(format, args...))
+}

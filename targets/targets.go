@@ -1,0 +1,275 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/foundation-plr/pipeline/build"
+	"github.com/foundation-plr/pipeline/internal/analysis"
+)
+
+// Reproduce builds everything.
+func Reproduce(ctx context.Context) error { return run(ctx, everything) }
+
+// Extract runs block 1 up to the public database and the traces.
+func Extract(ctx context.Context) error {
+	return run(ctx, func(s *study) (plan, error) {
+		has, err := s.hasStore()
+		if err != nil {
+			return plan{}, err
+		}
+		if !has {
+			return plan{}, usage("no tracking store is configured: set MLFLOW_TRACKING_URI to an MLflow file store, or STUDY=example for the bundled example")
+		}
+		return plan{steps: s.extraction(), private: true}, nil
+	})
+}
+
+// Analyze runs block 2 on the public database as it stands, and says so when
+// the database is known to be stale.
+func Analyze(ctx context.Context) error {
+	return run(ctx, func(s *study) (plan, error) {
+		p, err := fromCheckpoint(s)
+		if err == nil {
+			err = s.warnOfStaleDatabase(ctx)
+		}
+		return p, err
+	})
+}
+
+// ReproduceFromCheckpoint runs block 2 on an existing public database. It looks
+// at nothing private.
+func ReproduceFromCheckpoint(ctx context.Context) error { return run(ctx, fromCheckpoint) }
+
+// Validate checks the public database as it stands: nothing is built or mended
+// first.
+func Validate(ctx context.Context) error {
+	return run(ctx, func(s *study) (plan, error) {
+		p, err := fromCheckpoint(s)
+		if err == nil {
+			err = s.warnOfStaleDatabase(ctx)
+		}
+		p.goals = []string{"validate"}
+		return p, err
+	})
+}
+
+// Figure draws one figure.
+func Figure(ctx context.Context, name string) error {
+	return page(ctx, "figure", name, analysis.Figures())
+}
+
+// Table writes one table, or numbers.
+func Table(ctx context.Context, name string) error {
+	return page(ctx, "table", name, analysis.Tables())
+}
+
+// Figures draws all figures.
+func Figures(ctx context.Context) error { return pages(ctx, "figure:*") }
+
+// Tables writes all tables.
+func Tables(ctx context.Context) error { return pages(ctx, "table:*") }
+
+// Clean removes public outputs that are as they were built.
+func Clean(ctx context.Context) error {
+	s, err := open()
+	if err != nil {
+		return err
+	}
+	p, err := everything(s)
+	if err != nil {
+		return err
+	}
+	graph, err := s.graph(p.steps)
+	if err != nil {
+		return err
+	}
+	cleaned, err := graph.Clean(ctx)
+	if err != nil {
+		return err
+	}
+	for _, kept := range cleaned.Kept {
+		fmt.Fprintf(s.stdout, "kept     %s: it is not as a build left it\n", kept)
+	}
+	verb := "removed"
+	if s.settings.DryRun {
+		verb = "would be removed"
+	}
+	fmt.Fprintf(s.stdout, "public outputs: %d %s, %d kept\n", len(cleaned.Removed), verb, len(cleaned.Kept))
+	return nil
+}
+
+// Test runs the tests of the module.
+func Test(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "./...")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go test ./...: %w", err)
+	}
+	return nil
+}
+
+// plan is the steps of a target and which of them it asks for; no goals are
+// all.
+type plan struct {
+	steps   []build.Step
+	goals   []string
+	private bool // steps write private files
+}
+
+// run builds a plan.
+func run(ctx context.Context, choose func(*study) (plan, error)) error {
+	s, err := open()
+	if err != nil {
+		return err
+	}
+	p, err := choose(s)
+	if err != nil {
+		return err
+	}
+	if err := s.checkForce(p.steps); err != nil {
+		return err
+	}
+	graph, err := s.graph(p.steps)
+	if err != nil {
+		return err
+	}
+	if p.private && !s.settings.DryRun {
+		if err := s.closePrivate(); err != nil {
+			return err
+		}
+	}
+	// Mage cancels its context at an interrupt and knows no other signal. A
+	// second one ends the program at once.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	if _, err = graph.Build(ctx, p.goals...); err != nil {
+		// A step's error is printed already, and this is mage's last line.
+		return errors.New(s.gate.redact(err.Error()))
+	}
+	return s.sayWarnings(p.steps)
+}
+
+// checkForce refuses a pattern that no step can match: it would be obeyed by
+// doing nothing.
+func (s *study) checkForce(steps []build.Step) error {
+	for _, pattern := range s.settings.Force {
+		if !doublestar.ValidatePattern(pattern) {
+			return usage("FORCE: %q is not a valid pattern of step names", pattern)
+		}
+		known := func(step build.Step) bool {
+			return doublestar.MatchUnvalidated(pattern, step.Name) || step.Grows != "" && strings.HasPrefix(pattern, step.Grows)
+		}
+		if !slices.ContainsFunc(steps, known) {
+			var names []string
+			for _, step := range steps {
+				names = append(names, step.Name)
+			}
+			slices.Sort(names)
+			return usage("FORCE: no step of this target is called %q; there are %s, and run:ID for each run", pattern, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// sayWarnings repeats, at the end of every build, what validation noticed and
+// did not stop at: a warning that stands in a log only is read by nobody.
+func (s *study) sayWarnings(steps []build.Step) error {
+	validated := func(step build.Step) bool { return step.Name == stepValidate }
+	if s.settings.DryRun || !slices.ContainsFunc(steps, validated) {
+		return nil
+	}
+	warnings, err := s.validationWarnings()
+	if err != nil || len(warnings) == 0 {
+		return err
+	}
+	fmt.Fprintf(s.stdout, "warning: validation noticed (%d in all, in %s): %s\n", len(warnings), validationFile, s.gate.redact(warnings[0]))
+	return nil
+}
+
+// everything is both blocks, or the second where there is no tracking store to
+// begin from.
+func everything(s *study) (plan, error) {
+	has, err := s.hasStore()
+	if err != nil {
+		return plan{}, err
+	}
+	if !has {
+		return fromCheckpoint(s)
+	}
+	return plan{steps: append(s.extraction(), s.analyses()...), private: true}, nil
+}
+
+// fromCheckpoint is block 2 with the public database as a source.
+func fromCheckpoint(s *study) (plan, error) {
+	_, err := os.Stat(s.settings.PublicDB)
+	switch {
+	case err == nil:
+		return plan{steps: s.analyses()}, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return plan{}, err
+	case s.example() || s.settings.TrackingURI != "":
+		return plan{}, fmt.Errorf("there is no public database at %s yet: mage extract makes it", s.settings.PublicDB)
+	}
+	return plan{}, s.noStore()
+}
+
+// noStore is the error of a study that has nothing to begin from.
+func (s *study) noStore() error {
+	return fmt.Errorf("no tracking store is configured and there is no public database at %s: "+
+		"set MLFLOW_TRACKING_URI to an MLflow file store, put the database there, or set STUDY=example for the bundled example",
+		s.settings.PublicDB)
+}
+
+// warnOfStaleDatabase says so when the store, as it is now, would give another
+// database. Where there is no store nothing is known.
+func (s *study) warnOfStaleDatabase(ctx context.Context) error {
+	if has, err := s.hasStore(); err != nil || !has {
+		return err
+	}
+	graph, err := s.graph(s.extraction())
+	if err != nil {
+		return err
+	}
+	report, err := graph.Status(ctx, "checkpoint")
+	if err != nil {
+		return err
+	}
+	if !report.Fresh() {
+		fmt.Fprintf(s.stdout, "warning: %s is stale against its tracking store and is used as it stands; mage extract brings it up to date\n", filepath.Base(s.settings.PublicDB))
+	}
+	return nil
+}
+
+// pages builds the steps of one kind.
+func pages(ctx context.Context, pattern string) error {
+	return run(ctx, func(s *study) (plan, error) {
+		p, err := everything(s)
+		p.goals = []string{pattern}
+		return p, err
+	})
+}
+
+// page builds one of the documents by its name.
+func page(ctx context.Context, kind, name string, known []analysis.Spec) error {
+	ids := make([]string, len(known))
+	for i, spec := range known {
+		ids[i] = spec.ID
+	}
+	if !slices.Contains(ids, name) {
+		return usage("there is no %s %q; there are %s", kind, name, strings.Join(ids, ", "))
+	}
+	return pages(ctx, kind+":"+name)
+}
