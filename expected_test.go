@@ -1,0 +1,443 @@
+package pipeline_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/csv"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/foundation-plr/pipeline/internal/checkpoint"
+)
+
+// TestExpectedNumbers builds the bundled example with the program and compares
+// the public database with what plain Python read from the same pickles
+// (truth.csv), with measures computed by definition in Python (stratos.csv) and
+// with the database of the Python reference (csv/, rounded to float32). Every
+// deliberate difference of docs/differences.md is tested as such.
+func TestExpectedNumbers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the program and builds the bundled example")
+	}
+	db := buildExample(t)
+	ours := records(t, db, "SELECT * FROM essential_metrics ORDER BY config_id")
+	byRun := map[string]record{}
+	for _, r := range ours {
+		byRun[r["mlflow_run_id"]] = r
+	}
+	truth := readCSV(t, "truth.csv")
+	reference := map[string]record{}    // run id → row of the reference
+	referenceRun := map[string]string{} // its config_id → run id
+	for _, r := range readCSV(t, "csv/essential_metrics.csv") {
+		reference[r["mlflow_run_id"]] = r
+		referenceRun[r["config_id"]] = r["mlflow_run_id"]
+	}
+
+	t.Run("configurations", func(t *testing.T) {
+		// Independently of our verdicts: finished, not deleted, the last to end
+		// of its name.
+		last := map[string]record{}
+		for _, r := range truth {
+			if r["status"] != "3" || r["lifecycle"] != "active" || r["pickle_bytes"] == "" {
+				continue
+			}
+			if before, ok := last[r["run_name"]]; !ok || r["end_time"] > before["end_time"] {
+				last[r["run_name"]] = r
+			}
+		}
+		want := map[string]string{}
+		for name, r := range last {
+			want[r["run_id"]] = name
+		}
+		got := map[string]string{}
+		for run, r := range byRun {
+			got[run] = r["source_name"]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("runs and names that should be used (-) and are (+):\n%s", diff)
+		}
+		// The reference also takes the deleted run and, of the two runs of one
+		// configuration, the one whose id sorts first.
+		var shared int
+		for run := range byRun {
+			if _, ok := reference[run]; ok {
+				shared++
+			}
+		}
+		if len(byRun) != 52 || len(reference) != 53 || shared != 51 {
+			t.Errorf("%d configurations here, %d in the reference, %d shared; want 52, 53, 51", len(byRun), len(reference), shared)
+		}
+	})
+
+	t.Run("truth over refits", func(t *testing.T) {
+		spread := map[string]record{}
+		for _, r := range records(t, db, `SELECT mlflow_run_id || '/' || measure AS id, m.* FROM stratos_metrics m
+			JOIN essential_metrics USING (config_id) WHERE estimand = 'over_models' ORDER BY 1`) {
+			spread[r["id"]] = r
+		}
+		compared := 0
+		for _, r := range truth {
+			e, ok := byRun[r["run_id"]]
+			if !ok {
+				continue
+			}
+			near(t, r["run_id"]+" auroc", e["auroc"], r["AUROC_mean"], 1e-12, 0)
+			near(t, r["run_id"]+" auroc_ci_lower", e["auroc_ci_lower"], r["AUROC_ci_lo"], 1e-12, 0)
+			near(t, r["run_id"]+" auroc_ci_upper", e["auroc_ci_upper"], r["AUROC_ci_hi"], 1e-12, 0)
+			near(t, r["run_id"]+" brier", e["brier"], r["Brier_mean"], 1e-12, 0)
+			near(t, r["run_id"]+" n_test", e["n_test"], r["n_test"], 0, 0)
+			near(t, r["run_id"]+" n_events", e["n_events"], r["n_events"], 0, 0)
+			// Recomputed from the risks: the pickle's own numbers were computed
+			// in the precision of the classifier.
+			tolerance := 1e-12
+			if r["y_pred_proba_dtype"] == "float32" {
+				tolerance = 1e-7
+			}
+			for measure, name := range map[string]string{"auroc": "AUROC", "brier": "Brier"} {
+				m := spread[r["run_id"]+"/"+measure]
+				near(t, r["run_id"]+" "+measure+" mean", m["estimate"], r[name+"_mean"], tolerance, 0)
+				near(t, r["run_id"]+" "+measure+" sd", m["spread_sd"], r[name+"_std"], tolerance, 0)
+				near(t, r["run_id"]+" "+measure+" low", m["spread_lower"], r[name+"_ci_lo"], tolerance, 0)
+				near(t, r["run_id"]+" "+measure+" high", m["spread_upper"], r[name+"_ci_hi"], tolerance, 0)
+			}
+			compared++
+		}
+		if compared != 52 {
+			t.Errorf("compared %d runs, want 52", compared)
+		}
+	})
+
+	t.Run("stratos", func(t *testing.T) {
+		want := map[string]record{}
+		for _, r := range readCSV(t, "stratos.csv") {
+			want[r["run_id"]+"/"+r["estimand"]+"/"+r["measure"]] = r
+		}
+		got := records(t, db, `SELECT mlflow_run_id, m.* FROM stratos_metrics m JOIN essential_metrics USING (config_id) ORDER BY ALL`)
+		if len(got) != 52*20 {
+			t.Errorf("%d rows, want %d", len(got), 52*20)
+		}
+		for _, m := range got {
+			id := m["mlflow_run_id"] + "/" + m["estimand"] + "/" + m["measure"]
+			w, ok := want[id]
+			if !ok {
+				t.Errorf("%s is not among the expected measures", id)
+				continue
+			}
+			for _, column := range []string{"estimate", "ci_lower", "ci_upper", "spread_lower", "spread_upper", "spread_sd"} {
+				near(t, id+" "+column, m[column], w[column], 1e-12, 1e-9)
+			}
+			if undefined := w["n_undefined"]; undefined != "" && undefined != m["n_undefined"] {
+				t.Errorf("%s: %s refits undefined, want %s", id, m["n_undefined"], undefined)
+			}
+		}
+	})
+
+	t.Run("compatibility columns", func(t *testing.T) {
+		kept := map[string][]string{
+			"essential_metrics": {"auroc", "auroc_ci_lower", "auroc_ci_upper", "brier", "o_e_ratio",
+				"net_benefit_5pct", "net_benefit_10pct", "net_benefit_15pct", "net_benefit_20pct"},
+			"supplementary_metrics": {"f1_score", "aupr", "ppv", "npv"},
+			"dca_curves":            {"net_benefit_model", "net_benefit_none", "sensitivity", "specificity"},
+		}
+		for _, table := range slices.Sorted(maps.Keys(kept)) {
+			order := "config_id"
+			if table == "dca_curves" {
+				order = "config_id, threshold"
+			}
+			mine := map[string][]record{}
+			for _, r := range records(t, db, fmt.Sprintf(`SELECT e.mlflow_run_id AS run, t.* FROM %s t JOIN essential_metrics e USING (config_id) ORDER BY t.%s`, table, order)) {
+				mine[r["run"]] = append(mine[r["run"]], r)
+			}
+			theirs := map[string][]record{}
+			for _, r := range readCSV(t, "csv/"+table+".csv") {
+				run := referenceRun[r["config_id"]]
+				theirs[run] = append(theirs[run], r)
+			}
+			compared := 0
+			for run, rows := range mine {
+				if len(theirs[run]) == 0 {
+					continue
+				}
+				if len(rows) != len(theirs[run]) {
+					t.Errorf("%s: %d rows of run %s, want %d", table, len(rows), run, len(theirs[run]))
+					continue
+				}
+				for i, row := range rows {
+					for _, column := range kept[table] {
+						near(t, fmt.Sprintf("%s.%s of run %s, row %d", table, column, run, i), row[column], theirs[run][i][column], 1e-6, 0)
+					}
+				}
+				compared++
+			}
+			if compared != 51 {
+				t.Errorf("%s: compared %d runs, want 51", table, compared)
+			}
+		}
+		for run, e := range byRun {
+			if r, ok := reference[run]; ok {
+				for _, column := range []string{"outlier_method", "imputation_method", "classifier", "featurization", "source_name", "run_id"} {
+					if e[column] != r[column] {
+						t.Errorf("run %s: %s is %q, in the reference %q", run, column, e[column], r[column])
+					}
+				}
+			}
+		}
+	})
+
+	t.Run("predictions", func(t *testing.T) {
+		// The codes differ on purpose (theirs follow the order of the originals),
+		// so the risks are compared as sorted lists within an outcome.
+		type key struct{ run, outcome string }
+		mine, theirs := map[key][]float64{}, map[key][]float64{}
+		for _, r := range records(t, db, `SELECT e.mlflow_run_id AS run, p.* FROM predictions p JOIN essential_metrics e USING (config_id) ORDER BY ALL`) {
+			k := key{r["run"], r["y_true"]}
+			mine[k] = append(mine[k], number(t, r["y_prob"]))
+			if (r["subject_code"][0] == 'G') != (r["y_true"] == "1") {
+				t.Errorf("subject %s has outcome %s", r["subject_code"], r["y_true"])
+			}
+		}
+		for _, r := range readCSV(t, "csv/predictions.csv") {
+			k := key{referenceRun[r["config_id"]], r["y_true"]}
+			theirs[k] = append(theirs[k], number(t, r["y_prob"]))
+		}
+		compared := 0
+		for k, want := range theirs {
+			got, ok := mine[k]
+			if !ok {
+				continue
+			}
+			slices.Sort(got)
+			slices.Sort(want)
+			if len(got) != len(want) {
+				t.Errorf("%v: %d predictions, want %d", k, len(got), len(want))
+				continue
+			}
+			for i := range got {
+				if math.Abs(got[i]-want[i]) > 1e-6 {
+					t.Errorf("%v: risk %d is %v, want %v", k, i, got[i], want[i])
+				}
+			}
+			compared += len(got)
+		}
+		if compared != 51*63 {
+			t.Errorf("compared %d predictions, want %d", compared, 51*63)
+		}
+	})
+
+	t.Run("differences", func(t *testing.T) { differences(t, db, byRun, reference, referenceRun) })
+}
+
+// differences tests what docs/differences.md lists.
+func differences(t *testing.T, db *sql.DB, byRun, reference map[string]record, referenceRun map[string]string) {
+	// Slope and intercept: the reference's optimiser stops early.
+	worst := map[string]float64{}
+	for run, e := range byRun {
+		r, ok := reference[run]
+		if !ok {
+			continue
+		}
+		for _, column := range []string{"calibration_slope", "calibration_intercept"} {
+			got, want := number(t, e[column]), number(t, r[column])
+			worst[column] = math.Max(worst[column], math.Abs(got-want))
+		}
+		for _, column := range []string{"n_test", "n_events", "prevalence"} {
+			if r[column] != "" || e[column] == "" {
+				t.Errorf("run %s: %s is %q here and %q in the reference, where it is NULL throughout", run, column, e[column], r[column])
+			}
+		}
+	}
+	for column, limit := range map[string]float64{"calibration_slope": 2.5e-3, "calibration_intercept": 2.5e-3} {
+		if worst[column] > limit || worst[column] < 1e-6 {
+			t.Errorf("%s differs by up to %v from the reference, want between 1e-6 and %v", column, worst[column], limit)
+		}
+	}
+
+	// Treat all is not capped at 0.
+	mine := map[string]float64{}
+	for _, r := range records(t, db, `SELECT e.mlflow_run_id AS run, d.* FROM dca_curves d JOIN essential_metrics e USING (config_id) ORDER BY ALL`) {
+		mine[fmt.Sprintf("%s@%.2f", r["run"], number(t, r["threshold"]))] = number(t, r["net_benefit_all"])
+	}
+	capped := 0
+	for _, r := range readCSV(t, "csv/dca_curves.csv") {
+		want := number(t, r["net_benefit_all"])
+		if want == 0 {
+			capped++
+		}
+		got, ok := mine[fmt.Sprintf("%s@%.2f", referenceRun[r["config_id"]], number(t, r["threshold"]))]
+		if ok && math.Abs(math.Max(got, 0)-want) > 1e-6 {
+			t.Errorf("net_benefit_all of config %s at %s: %v here, %v in the reference", r["config_id"], r["threshold"], got, want)
+		}
+		if ok && want == 0 && got >= 0 {
+			t.Errorf("net_benefit_all of config %s at %s is %v, where the reference capped it", r["config_id"], r["threshold"], got)
+		}
+	}
+	if capped != 1272 {
+		t.Errorf("the reference capped %d rows, want 1272", capped)
+	}
+
+	// Columns that are NULL there and filled here.
+	for _, r := range records(t, db, "SELECT * FROM supplementary_metrics ORDER BY config_id") {
+		for _, column := range []string{"accuracy", "sensitivity", "specificity"} {
+			if r[column] == "" {
+				t.Errorf("supplementary_metrics.%s of config %s is NULL", column, r["config_id"])
+			}
+		}
+	}
+
+	// Calibration bins: theirs repeat a grid as predicted mean and have no
+	// counts; ours are bins of the predictions and hold every subject once.
+	for _, r := range readCSV(t, "csv/calibration_curves.csv") {
+		if r["n_samples"] != "" || r["predicted_mean"] != r["bin_midpoint"] {
+			t.Fatalf("the reference's calibration curves are not what differences.md says: %v", r)
+		}
+	}
+	for _, r := range records(t, db, `SELECT config_id, sum(n_samples) AS n, sum(n_samples * observed_proportion) AS events,
+		sum(n_samples * predicted_mean) AS expected, (SELECT sum(y_prob) FROM predictions p WHERE p.config_id = c.config_id) AS risks
+		FROM calibration_curves c GROUP BY config_id ORDER BY config_id`) {
+		near(t, "subjects in the bins of config "+r["config_id"], r["n"], "63", 0, 0)
+		near(t, "events in the bins of config "+r["config_id"], r["events"], "17", 1e-9, 0)
+		near(t, "expected events of config "+r["config_id"], r["expected"], r["risks"], 1e-9, 0)
+	}
+
+	// Types and columns.
+	for _, r := range records(t, db, `SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY ALL`) {
+		if r["data_type"] == "FLOAT" || r["column_name"] == "extracted_at" || r["table_name"] == "extraction_checkpoints" {
+			t.Errorf("%s.%s of type %s should not be there", r["table_name"], r["column_name"], r["data_type"])
+		}
+	}
+}
+
+// buildExample builds the bundled example in a fresh workspace and opens its
+// public database.
+func buildExample(t *testing.T) *sql.DB {
+	t.Helper()
+	repo, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	workspace := t.TempDir()
+	if err := os.CopyFS(filepath.Join(workspace, "configs"), os.DirFS(filepath.Join(repo, "configs"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyTree(filepath.Join(repo, exampleArchive), filepath.Join(workspace, exampleArchive)); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command(compiled(t), "extract")
+	build.Dir = workspace
+	build.Env = append(os.Environ(), "STUDY=example", "NO_COLOR=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("extract: %v\n%s", err, out)
+	}
+	db, err := checkpoint.Open(context.Background(), filepath.Join(workspace, "data/synthetic/results/data/public/foundation_plr_results.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// record is a row as text, by column; NULL is "".
+type record map[string]string
+
+func readCSV(t *testing.T, name string) []record {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata/expected", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []record
+	for _, line := range lines[1:] {
+		row := record{}
+		for i, column := range lines[0] {
+			row[column] = line[i]
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func records(t *testing.T, db *sql.DB, query string) []record {
+	t.Helper()
+	rows, err := db.Query(query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []record
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := rows.Scan(values...); err != nil {
+			t.Fatal(err)
+		}
+		row := record{}
+		for i, column := range columns {
+			switch v := (*values[i].(*any)).(type) {
+			case nil:
+				row[column] = ""
+			case float64:
+				row[column] = strconv.FormatFloat(v, 'g', -1, 64)
+			default:
+				row[column] = fmt.Sprint(v)
+			}
+		}
+		all = append(all, row)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		t.Fatalf("no rows: %s", query)
+	}
+	return all
+}
+
+// near compares two numbers that are both absent or within
+// absolute + relative·|want| of each other.
+func near(t *testing.T, what, got, want string, absolute, relative float64) {
+	t.Helper()
+	if got == "" && (want == "" || want == "nan") {
+		return
+	}
+	if got == "" || want == "" {
+		t.Errorf("%s is %q, want %q", what, got, want)
+		return
+	}
+	g, w := number(t, got), number(t, want)
+	if !(math.Abs(g-w) <= absolute+relative*math.Abs(w)) {
+		t.Errorf("%s is %v, want %v", what, g, w)
+	}
+}
+
+func number(t *testing.T, text string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

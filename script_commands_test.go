@@ -1,0 +1,162 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	_ "github.com/duckdb/duckdb-go/v2" // the driver of sql
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// exitCode runs a program that must end with the given code.
+func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode CODE PROGRAM [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	switch {
+	case err == nil && want == 0:
+	case errors.As(err, &exit) && exit.ExitCode() == want:
+	default:
+		ts.Fatalf("%s ended with %v, want exit code %d", args[1], err, want)
+	}
+}
+
+// damages are what can be done to the pickle of a run.
+var damages = map[string]func(whole []byte) []byte{
+	"half": func(whole []byte) []byte { return whole[:len(whole)/2] },
+	"random": func(whole []byte) []byte {
+		r := rand.New(rand.NewPCG(1, 2))
+		noise := make([]byte, len(whole))
+		for i := range noise {
+			noise[i] = byte(r.Uint32())
+		}
+		return noise
+	},
+	// Python would run `touch pwned` while it loads this: protocol 4, the names
+	// os and system, STACK_GLOBAL, the argument, TUPLE1, REDUCE, STOP.
+	"os.system": func([]byte) []byte { return []byte("\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0btouch pwned\x85R.") },
+}
+
+// damagePickle is the command
+//
+//	pickle STORE N HOW       damage the pickle of the Nth run (half, random, os.system)
+//	pickle STORE N M         put the pickle of the Mth run in place of the Nth's
+//	pickle STORE -restore    put all back
+func damagePickle(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: pickle STORE N HOW|M, or pickle STORE -restore")
+	}
+	store := ts.MkAbs(args[0])
+	if args[1] == "-restore" {
+		restore(ts, store)
+		return
+	}
+	target := nth(ts, store, "artifacts/metrics/*.pickle", args[1])
+	whole := keep(ts, target)
+	damage, known := damages[args[2]]
+	if !known {
+		other, err := os.ReadFile(nth(ts, store, "artifacts/metrics/*.pickle", args[2]))
+		ts.Check(err)
+		damage = func([]byte) []byte { return other }
+	}
+	changed := damage(whole)
+	if bytes.Equal(changed, whole) {
+		ts.Fatalf("%v changes nothing", args)
+	}
+	ts.Check(os.WriteFile(target, changed, 0o644))
+}
+
+// damageMeta is the command
+//
+//	meta STORE N broken      make the meta.yaml of the Nth run something else than YAML
+//	meta STORE N TEXT        append a line to it
+//	meta STORE -restore      put all back
+func damageMeta(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: meta STORE N broken|LINE, or meta STORE -restore")
+	}
+	store := ts.MkAbs(args[0])
+	if args[1] == "-restore" {
+		restore(ts, store)
+		return
+	}
+	target := nth(ts, store, "meta.yaml", args[1])
+	text := append(keep(ts, target), args[2]+"\n"...)
+	if args[2] == "broken" {
+		text = []byte("run_id: [unclosed\n\t: {")
+	}
+	ts.Check(os.WriteFile(target, text, 0o644))
+}
+
+// nth is the file that matches below the Nth run (from 1, by run id) that has a
+// pickle.
+func nth(ts *testscript.TestScript, store, pattern, n string) string {
+	i, err := strconv.Atoi(n)
+	ts.Check(err)
+	runs, err := filepath.Glob(filepath.Join(store, experiment, "*/artifacts/metrics/*.pickle"))
+	ts.Check(err)
+	slices.Sort(runs)
+	if i < 1 || i > len(runs) {
+		ts.Fatalf("run %d of %d", i, len(runs))
+	}
+	run := filepath.Dir(filepath.Dir(filepath.Dir(runs[i-1])))
+	found, err := filepath.Glob(filepath.Join(run, pattern))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("%d files match %s in run %d", len(found), pattern, i)
+	}
+	return found[0]
+}
+
+// keptBeside is where the original of a damaged file stands; nothing that a
+// reader of the store looks at has such a name.
+const keptBeside = ".kept"
+
+func keep(ts *testscript.TestScript, name string) []byte {
+	whole, err := os.ReadFile(name)
+	ts.Check(err)
+	ts.Check(os.MkdirAll(ts.MkAbs(keptBeside), 0o755))
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(keptBeside), strconv.Itoa(len(name))+filepath.Base(name)), whole, 0o644))
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(keptBeside), strconv.Itoa(len(name))+filepath.Base(name)+".where"), []byte(name), 0o644))
+	return whole
+}
+
+func restore(ts *testscript.TestScript, store string) {
+	wheres, err := filepath.Glob(filepath.Join(ts.MkAbs(keptBeside), "*.where"))
+	ts.Check(err)
+	if len(wheres) == 0 {
+		ts.Fatalf("nothing in %s has been damaged", store)
+	}
+	for _, where := range wheres {
+		name, err := os.ReadFile(where)
+		ts.Check(err)
+		kept := where[:len(where)-len(".where")]
+		whole, err := os.ReadFile(kept)
+		ts.Check(err)
+		ts.Check(os.WriteFile(string(name), whole, 0o644))
+		ts.Check(os.Remove(where))
+		ts.Check(os.Remove(kept))
+	}
+}
+
+// changeDatabase runs one statement on a DuckDB file.
+func changeDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	db, err := sql.Open("duckdb", ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(errors.Join(err, db.Close()))
+}

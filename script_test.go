@@ -1,0 +1,235 @@
+package pipeline_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/foundation-plr/pipeline/internal/archive"
+)
+
+// TestScript runs each file of testdata/script against the real program,
+// compiled as a user would compile it. Beside testscript's own commands there are
+//
+//	store DIR [RUN...]   write a small tracking store of one's own: the named
+//	                     runs of the bundled example, or the first twelve used
+//	example              put the bundled example's archive into the workspace
+//	touchall DIR...      set the times of all files below to now
+//	digest DIR FILE      write a list of all files below DIR with their digests
+//	exitcode N PROGRAM   run a program that must end with code N
+//	pickle, meta         damage files of a store, and mend them
+//	source FILE          write the example's source database
+//	sql FILE STATEMENT   change a DuckDB file
+func TestScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the program and builds whole studies")
+	}
+	repo, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Dir(compiled(t))
+	unpacked := unpackOnce(t, repo)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("NO_COLOR", "1")
+			return os.CopyFS(filepath.Join(env.WorkDir, "configs"), os.DirFS(filepath.Join(repo, "configs")))
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"store": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) == 0 {
+					ts.Fatalf("usage: store DIR [RUN...]")
+				}
+				ts.Check(writeStore(unpacked(), ts.MkAbs(args[0]), args[1:]))
+			},
+			"example": func(ts *testscript.TestScript, neg bool, args []string) {
+				data, err := os.ReadFile(filepath.Join(repo, exampleArchive))
+				ts.Check(err)
+				ts.Check(os.MkdirAll(ts.MkAbs("data/synthetic"), 0o755))
+				ts.Check(os.WriteFile(ts.MkAbs(exampleArchive), data, 0o644))
+			},
+			"touchall": touchAll,
+			"digest":   digestTree,
+			"exitcode": exitCode,
+			"pickle":   damagePickle,
+			"meta":     damageMeta,
+			"sql":      changeDatabase,
+			"source": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: source FILE")
+				}
+				ts.Check(copyTree(filepath.Join(unpacked(), "SERI_PLR_GLAUCOMA.db"), ts.MkAbs(args[0])))
+			},
+		},
+	})
+}
+
+// exampleArchive is the bundled example below the root of the module.
+const exampleArchive = "data/synthetic/example.tar.zst"
+
+// programDir holds the compiled program, once a test has asked for it.
+var programDir string
+
+// program compiles the program once for all tests of this package, as the
+// README tells a user to.
+var program = sync.OnceValues(func() (name string, err error) {
+	if programDir, err = os.MkdirTemp("", "plr-test-"); err != nil {
+		return "", err
+	}
+	name = filepath.Join(programDir, "plr")
+	if out, err := exec.Command("go", "tool", "mage", "-compile", name).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compile the program: %w\n%s", err, out)
+	}
+	return name, nil
+})
+
+func compiled(t *testing.T) string {
+	t.Helper()
+	name, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programDir != "" {
+		if err := os.RemoveAll(programDir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// unpackOnce unpacks the bundled example on first use, for all scripts together.
+func unpackOnce(t *testing.T, repo string) func() string {
+	dir := filepath.Join(t.TempDir(), "example")
+	unpack := sync.OnceValue(func() error {
+		return archive.Unpack(context.Background(), filepath.Join(repo, exampleArchive), dir, archive.DefaultLimits, nil)
+	})
+	return func() string {
+		if err := unpack(); err != nil {
+			panic(err) // testscript reports it as the script's failure
+		}
+		return dir
+	}
+}
+
+// experiment is the example's classification experiment.
+const experiment = "253031330985650090"
+
+// writeStore copies runs of the example, with the files that a reader of the
+// store may look at; the models, which nothing reads, stay behind.
+func writeStore(example, dst string, runs []string) error {
+	src := filepath.Join(example, "mlruns", experiment)
+	if len(runs) == 0 {
+		entries, err := os.ReadDir(src)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			pickles, err := filepath.Glob(filepath.Join(src, e.Name(), "artifacts/metrics/*.pickle"))
+			if err != nil {
+				return err
+			}
+			if len(pickles) == 1 && len(runs) < 12 {
+				runs = append(runs, e.Name())
+			}
+		}
+	}
+	parts := []string{"meta.yaml", "tags"}
+	for _, run := range runs {
+		for _, part := range []string{"meta.yaml", "params", "tags", "artifacts/metrics"} {
+			parts = append(parts, filepath.Join(run, part))
+		}
+	}
+	for _, part := range parts {
+		if err := copyTree(filepath.Join(src, part), filepath.Join(dst, experiment, part)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyTree(src, dst string) error {
+	info, err := os.Stat(src)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return os.CopyFS(dst, os.DirFS(src))
+	}
+	data, err := os.ReadFile(src)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(dst, data, 0o644)
+}
+
+// touchAll sets the times of every file below the named directories to now.
+func touchAll(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: touchall DIR...")
+	}
+	touched := 0
+	for _, dir := range args {
+		ts.Check(filepath.WalkDir(ts.MkAbs(dir), func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			touched++
+			now := time.Now()
+			return os.Chtimes(name, now, now)
+		}))
+	}
+	if touched == 0 {
+		ts.Fatalf("nothing to touch in %v", args)
+	}
+}
+
+// digestTree writes one line a file below a directory, its digest and its name,
+// so that two states can be compared with cmp.
+func digestTree(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: digest DIR FILE")
+	}
+	dir := ts.MkAbs(args[0])
+	var lines []string
+	ts.Check(filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		lines = append(lines, fmt.Sprintf("%x %s\n", sha256.Sum256(data), rel))
+		return err
+	}))
+	if len(lines) == 0 {
+		ts.Fatalf("no files below %s", args[0])
+	}
+	slices.Sort(lines)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(lines, "")), 0o644))
+}
