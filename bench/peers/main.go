@@ -1,0 +1,78 @@
+// Peers builds the graph of a pipeline.json with this module's engine, so that
+// the engine can be measured beside others on the same graph. See README.md.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/foundation-plr/pipeline/build"
+)
+
+// pipeline is the neutral description: steps in the order of their dependencies,
+// each with one output.
+type pipeline struct {
+	Steps []struct {
+		ID     string   `json:"id"`
+		Inputs []string `json:"inputs"`
+		Output string   `json:"output"`
+		Argv   []string `json:"argv"`
+	} `json:"steps"`
+}
+
+func main() {
+	jobs := flag.Int("j", 1, "steps that run at once")
+	verbose := flag.Bool("v", false, "a line for each step that did something")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := run(ctx, *jobs, *verbose); err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, jobs int, verbose bool) error {
+	o, err := build.Workspace("")
+	if err != nil {
+		return err
+	}
+	o.Jobs = jobs
+	if !verbose {
+		o.Stdout = nil
+	}
+	text, err := os.ReadFile(filepath.Join(o.Workspace, "pipeline.json"))
+	if err != nil {
+		return err
+	}
+	var p pipeline
+	if err := json.Unmarshal(text, &p); err != nil {
+		return fmt.Errorf("pipeline.json: %w", err)
+	}
+	steps := make([]build.Step, len(p.Steps))
+	for i, s := range p.Steps {
+		step := build.Step{Name: s.ID, Outputs: []build.Output{build.Out(build.Work, s.Output)}}
+		for _, in := range s.Inputs {
+			step.Inputs = append(step.Inputs, build.File(build.Work, in))
+		}
+		for _, arg := range s.Argv {
+			if arg == s.Output {
+				arg = "{out}" // outputs are staged, as for every step of this engine
+			}
+			step.Command = append(step.Command, arg)
+		}
+		steps[i] = step
+	}
+	g, err := build.New(o, steps)
+	if err != nil {
+		return err
+	}
+	_, err = g.Build(ctx)
+	return err
+}
