@@ -7,11 +7,12 @@ package pipeline
 
 import "embed"
 
-// Sources are go.mod, go.sum and the Go files of every package of the module.
+// Sources are go.mod, go.sum, the table of the modules that each package needs,
+// and the Go files of every package of the module.
 // The magefile is left out: it holds no logic, and mage writes a file of its own
 // beside it while it compiles.
 //
-//go:embed go.mod go.sum sources.go */*.go internal/*/*.go render/*/*.go
+//go:embed go.mod go.sum sources.go */*.go internal/*/*.go render/*/*.go internal/fingerprint/modules.txt
 var Sources embed.FS
 
 // Module is the module's path.

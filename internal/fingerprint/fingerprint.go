@@ -24,7 +24,8 @@ import (
 // Code is the sources of one module.
 type Code struct {
 	module   string
-	sums     []byte              // go.mod and go.sum
+	modules  *modules            // outside
+	needs    map[string][]string // by import path: modules outside
 	packages map[string]*sources // by import path
 	digests  map[string][32]byte // of each package's own files
 }
@@ -39,8 +40,9 @@ type file struct {
 	text []byte
 }
 
-// Read parses the module in fsys, which holds go.mod, go.sum and the Go files
-// of all packages. It fails on a file that does not parse.
+// Read parses the module in fsys, which holds go.mod, go.sum, the table of
+// modules and the Go files of all packages. It fails on a file that does not
+// parse.
 func Read(fsys fs.FS) (*Code, error) {
 	mod, err := fs.ReadFile(fsys, "go.mod")
 	if err != nil {
@@ -54,7 +56,14 @@ func Read(fsys fs.FS) (*Code, error) {
 	if c.module, err = moduleName(mod); err != nil {
 		return nil, err
 	}
-	c.sums = append(append(c.sums, mod...), sum...)
+	c.modules = readModules(mod, sum)
+	table, err := fs.ReadFile(fsys, Table)
+	if err != nil {
+		return nil, err
+	}
+	if c.needs, err = readTable(table); err != nil {
+		return nil, err
+	}
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -112,10 +121,10 @@ func (c *Code) add(fsys fs.FS, name string) error {
 }
 
 // Digest is the hexadecimal BLAKE3 of the named packages, of all that they
-// import inside the module, and of go.mod and go.sum. A package named in alone
-// counts without what it imports: it calls into the others, and a step uses
-// only those that it names. It fails for a package that the module does not
-// have.
+// import inside the module, with the sums of the modules outside that these
+// need. A package named in alone counts without the packages of the module that
+// it imports: it calls into the others, and a step uses only those that it
+// names. It fails for a package that the module or the table does not have.
 func (c *Code) Digest(packages []string, alone ...string) (string, error) {
 	closure := map[string]bool{}
 	var visit func(string) error
@@ -152,8 +161,24 @@ func (c *Code) Digest(packages []string, alone ...string) (string, error) {
 	}
 	slices.Sort(names)
 
+	var needs []string
+	for _, name := range names {
+		modules, known := c.needs[name]
+		if !known {
+			return "", fmt.Errorf("package %s is not in %s: generate the table anew", name, Table)
+		}
+		needs = append(needs, modules...)
+	}
+	slices.Sort(needs)
+	lines, err := c.modules.identify(slices.Compact(needs))
+	if err != nil {
+		return "", err
+	}
+
 	h := blake3.New()
-	field(h, c.sums)
+	for _, line := range lines {
+		field(h, []byte(line))
+	}
 	for _, name := range names {
 		digest := c.digests[name]
 		field(h, []byte(name))
