@@ -47,6 +47,10 @@ type Options struct {
 	DryRun   bool     // Build prints what it would do and does nothing
 	FailFast bool     // start nothing after the first failure
 	NoWait   bool     // fail when another build holds the lock
+	// Audit notes, on Linux, which files below the roots a step opens while it
+	// runs. A step that opens, lists or writes what it does not declare fails;
+	// an input that none of is opened is reported. Steps run one at a time.
+	Audit bool
 
 	// Target is what the user asked for, as the history shall call the build.
 	Target string
@@ -60,6 +64,9 @@ type Options struct {
 func (o *Options) fill() {
 	if o.Jobs < 1 {
 		o.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if o.Audit {
+		o.Jobs = 1
 	}
 	if o.Stdout == nil {
 		o.Stdout = io.Discard

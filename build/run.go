@@ -190,11 +190,21 @@ func (s *session) attempt(ctx context.Context, n *node, d decision, log *slog.Lo
 	}
 	t := s.task(n, d.groups, staging, log)
 	t.ranBefore = s.last(n) != nil
+	if err := s.audit.begin(); err != nil {
+		return nil, err
+	}
 	if err := call(ctx, n, t, log); err != nil {
 		return nil, err
 	}
 	if err := t.err(); err != nil {
 		return nil, err
+	}
+	unread, err := s.audit.end(t)
+	if err != nil {
+		return nil, err
+	}
+	for _, input := range unread {
+		s.con.note(fmt.Sprintf("audit: step %s declares and did not read input %s", n.Name, input))
 	}
 	// The work is done: it is kept even if the build is cancelled from now on.
 	ctx = context.WithoutCancel(ctx)

@@ -30,6 +30,7 @@ type session struct {
 	locks      []*store.Lock
 	con        *console
 	history    *history.Run // of a build
+	audit      *audit       // with Options.Audit
 	begun      time.Time
 	historyErr sync.Once
 
@@ -86,7 +87,8 @@ func (s *session) start(ctx context.Context) error {
 	if s.history, err = history.New(s.opt.PublicCache, s.opt.PrivateCache, s.opt.Now()); err != nil {
 		return fmt.Errorf("run history: %w", err)
 	}
-	return nil
+	s.audit, err = newAudit(s.opt)
+	return err
 }
 
 // prepare opens what the wanted steps need, and removes what a crash left
@@ -197,7 +199,7 @@ func (s *session) setResults(n *node, outs []made) {
 func (s *session) close() error {
 	var err error
 	if s.write {
-		err = errors.Join(s.flush(), s.dropStaging())
+		err = errors.Join(s.flush(), s.dropStaging(), s.audit.close())
 	}
 	for i := range s.tiers {
 		if st := s.tiers[i].Swap(nil); st != nil {

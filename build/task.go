@@ -26,6 +26,7 @@ type Task struct {
 
 	mu     sync.Mutex
 	misuse []string
+	digest map[Ref]bool // that were asked for
 }
 
 // RanBefore says whether a successful run of the step is on record, on whatever
@@ -127,7 +128,20 @@ func (t *Task) Digest(ref Ref) string {
 		t.undeclared("digest of %s", ref)
 		return ""
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.digest == nil {
+		t.digest = map[Ref]bool{}
+	}
+	t.digest[ref] = true
 	return e.text()
+}
+
+// asked says whether the digest of an input was asked for.
+func (t *Task) asked(ref Ref) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.digest[ref]
 }
 
 // Param returns a declared parameter.

@@ -21,7 +21,7 @@ const Work = "work"
 //	o.PrivateCache = filepath.Join(o.Workspace, "private", "cache")
 //
 // The environment says how it builds: JOBS=n, FORCE=1 or FORCE=glob[,glob],
-// DRY_RUN=1, FAIL_FAST=1, NOWAIT=1, LOG_FORMAT=json, NO_COLOR=1.
+// DRY_RUN=1, FAIL_FAST=1, NOWAIT=1, AUDIT=1, LOG_FORMAT=json, NO_COLOR=1.
 func Workspace(dir string) (Options, error) {
 	abs, err := filepath.Abs(dir)
 	if err == nil {
@@ -48,7 +48,7 @@ func Workspace(dir string) (Options, error) {
 			return Options{}, fmt.Errorf("JOBS is %q: it must be a number above zero", text)
 		}
 	}
-	for name, to := range map[string]*bool{"DRY_RUN": &o.DryRun, "FAIL_FAST": &o.FailFast, "NOWAIT": &o.NoWait} {
+	for name, to := range map[string]*bool{"DRY_RUN": &o.DryRun, "FAIL_FAST": &o.FailFast, "NOWAIT": &o.NoWait, "AUDIT": &o.Audit} {
 		if *to, err = parseSwitch(os.Getenv(name)); err != nil {
 			return Options{}, fmt.Errorf("%s is %q: %w", name, os.Getenv(name), err)
 		}

@@ -150,6 +150,7 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 		DryRun:       s.settings.DryRun,
 		FailFast:     s.settings.FailFast,
 		NoWait:       s.settings.NoWait,
+		Audit:        s.settings.Audit,
 		Target:       asked(),
 		Stdout:       s.stdout,
 		LogFormat:    s.settings.LogFormat,

@@ -72,6 +72,7 @@ type Settings struct {
 	DryRun      bool     // say what would run, and do nothing
 	FailFast    bool     // start nothing after the first failure
 	NoWait      bool     // fail when another build holds the workspace
+	Audit       bool     // hold what steps open against what they declare
 	NoColor     bool     // whatever NO_COLOR holds, as its convention says
 	LogFormat   string   // "json", or "" for text
 
@@ -351,7 +352,7 @@ func (s *Settings) build(f file, getenv func(string) string) error {
 	if s.MemoryBytes < minMemory {
 		return fmt.Errorf("%s: BUILD.MEMORY is %q; no pickle could be read with less than 64MiB", s.ConfigPath, f.Build.Memory)
 	}
-	for name, on := range map[string]*bool{"DRY_RUN": &s.DryRun, "FAIL_FAST": &s.FailFast, "NOWAIT": &s.NoWait} {
+	for name, on := range map[string]*bool{"DRY_RUN": &s.DryRun, "FAIL_FAST": &s.FailFast, "NOWAIT": &s.NoWait, "AUDIT": &s.Audit} {
 		if *on, err = parseSwitch(getenv(name)); err != nil {
 			return fmt.Errorf("%s is %q: %w", name, getenv(name), err)
 		}
