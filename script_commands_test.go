@@ -1,15 +1,19 @@
 package pipeline_test
 
 import (
+	"bufio"
 	"bytes"
 	"database/sql"
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	_ "github.com/duckdb/duckdb-go/v2" // the driver of sql
 	"github.com/rogpeppe/go-internal/testscript"
@@ -159,4 +163,55 @@ func changeDatabase(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = db.Exec(args[1])
 	ts.Check(errors.Join(err, db.Close()))
+}
+
+// holder makes the test program hold the database that it names open for
+// writing, until its standard input ends.
+const holder = "PLR_TEST_HOLDS"
+
+func hold(file string) (err error) {
+	db, err := sql.Open("duckdb", file)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.Ping(); err != nil {
+		return err
+	}
+	fmt.Println("held")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// holdDatabase is the command
+//
+//	hold FILE TIME    another process opens a DuckDB file for writing, and
+//	                  closes it after this time, such as 1s
+func holdDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: hold FILE TIME")
+	}
+	long, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	exe, err := os.Executable()
+	ts.Check(err)
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), holder+"="+ts.MkAbs(args[0]))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	ts.Check(err)
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
+		ts.Fatalf("the process that was to hold %s said %q, %v", args[0], line, err)
+	}
+	timer := time.AfterFunc(long, func() { _ = in.Close() }) // Wait says what matters
+	ts.Defer(func() {
+		timer.Stop()
+		_ = in.Close() // a second time, if the timer was faster
+		if err := cmd.Wait(); err != nil {
+			ts.Fatalf("the process that held %s: %v", args[0], err)
+		}
+	})
 }

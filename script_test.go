@@ -31,6 +31,7 @@ import (
 //	pickle, meta         damage files of a store, and mend them
 //	source FILE          write the example's source database
 //	sql FILE STATEMENT   change a DuckDB file
+//	hold FILE TIME       another process has a DuckDB file open for writing
 func TestScript(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the program and builds whole studies")
@@ -69,6 +70,7 @@ func TestScript(t *testing.T) {
 			"pickle":   damagePickle,
 			"meta":     damageMeta,
 			"sql":      changeDatabase,
+			"hold":     holdDatabase,
 			"source": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 1 {
 					ts.Fatalf("usage: source FILE")
@@ -108,6 +110,13 @@ func compiled(t *testing.T) string {
 }
 
 func TestMain(m *testing.M) {
+	if file := os.Getenv(holder); file != "" {
+		if err := hold(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	code := m.Run()
 	if programDir != "" {
 		if err := os.RemoveAll(programDir); err != nil {

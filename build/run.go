@@ -95,6 +95,7 @@ func (s *session) attempts(ctx context.Context, n *node, d decision, end *StepRe
 			return rec, err
 		}
 		s.event(n, history.Event{Event: history.EventRetry, Attempt: try, Seconds: time.Since(begin).Seconds(), Error: err.Error()})
+		s.con.note(fmt.Sprintf("step %s: %v; trying again (attempt %d of %d)", n.Name, err, try+1, n.Retries+1))
 		select {
 		case <-time.After(pause.NextBackOff()):
 		case <-ctx.Done():

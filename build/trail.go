@@ -96,6 +96,8 @@ func (s *session) event(n *node, e history.Event) {
 		s.add(e, true)
 		e.Reason, e.Error, e.Key, e.Was, e.Outputs = "", "", "", "", nil
 	}
+	// As in the logs of public steps: the history may be shared.
+	e.Reason, e.Error = s.opt.withoutPlaces(e.Reason), s.opt.withoutPlaces(e.Error)
 	s.add(e, false)
 }
 

@@ -188,7 +188,7 @@ func (s *study) index() build.Step {
 			var steps []build.Step
 			for _, run := range index.Runs {
 				if run.Verdict == extract.Used {
-					steps = append(steps, s.run(run))
+					steps = append(steps, retried(s.run(run)))
 				}
 			}
 			return steps, nil
@@ -240,8 +240,17 @@ func unnamed(err error, run extract.IndexedRun) error {
 			text = strings.ReplaceAll(text, name, "[its name]")
 		}
 	}
-	return errors.New(text)
+	return &unnamedError{text, err}
 }
+
+// unnamedError is an error in other words.
+type unnamedError struct {
+	text string
+	err  error
+}
+
+func (e *unnamedError) Error() string { return e.text }
+func (e *unnamedError) Unwrap() error { return e.err }
 
 // literally is the pattern that matches one path, whatever characters it holds.
 func literally(name string) string {

@@ -156,7 +156,7 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 		LogFormat:    s.settings.LogFormat,
 		NoColor:      s.settings.NoColor,
 	}
-	return build.New(options, steps)
+	return build.New(options, allRetried(steps))
 }
 
 // contents are the digests of what a file means where its bytes do not say it.

@@ -80,6 +80,10 @@ func open(ctx context.Context, path string) (*sql.DB, error) {
 	return db, nil
 }
 
+// ErrInUse is wrapped by errors about a file that another program has open for
+// writing: it may be closed there any moment.
+var ErrInUse = errors.New("close it there and try again")
+
 var (
 	lockedBy  = regexp.MustCompile(`PID ([0-9]+)`)
 	noVersion = regexp.MustCompile(`version number|older version of DuckDB|newer version of DuckDB`)
@@ -94,7 +98,7 @@ func explain(err error, version uint64) error {
 		if m := lockedBy.FindStringSubmatch(text); m != nil {
 			who = "the process " + m[1]
 		}
-		return fmt.Errorf("is in use by %s, which has it open for writing: close it there and try again", who)
+		return fmt.Errorf("is in use by %s, which has it open for writing: %w", who, ErrInUse)
 	case noVersion.MatchString(text):
 		return fmt.Errorf("has storage version %d, which DuckDB 1.x cannot read (DuckDB 2.0 writes such files by default): in the DuckDB that wrote it, run "+
 			"ATTACH 'copy.db' (STORAGE_VERSION 'v1.0.0'); COPY FROM DATABASE the_file TO copy; and use the copy", version)

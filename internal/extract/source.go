@@ -147,6 +147,10 @@ func (s *sourceDB) attach(ctx context.Context, path string) error {
 	return nil
 }
 
+// ErrInUse is wrapped by errors about a source database that another program
+// has open for writing: it may be closed there any moment.
+var ErrInUse = errors.New("close it there, or work on a copy")
+
 // lockHolder finds the process in DuckDB's message about a conflicting lock.
 var lockHolder = regexp.MustCompile(`Conflicting lock is held in (.*?\(PID \d+\))`)
 
@@ -166,7 +170,7 @@ const developmentStorage = 1
 func explainOpen(err error) error {
 	text := err.Error()
 	if holder := lockHolder.FindStringSubmatch(text); holder != nil {
-		return fmt.Errorf("it is open for writing in %s; close it there, or work on a copy", holder[1])
+		return fmt.Errorf("it is open for writing in %s; %w", holder[1], ErrInUse)
 	}
 	if version := storageVersion.FindStringSubmatch(text); version != nil {
 		if n, err := strconv.Atoi(version[1]); err == nil && n < oldestStorage && n != developmentStorage {
@@ -178,7 +182,7 @@ func explainOpen(err error) error {
 	}
 	switch {
 	case strings.Contains(text, "Could not set lock"):
-		return errors.New("another process has it open for writing; close it there, or work on a copy")
+		return fmt.Errorf("another process has it open for writing; %w", ErrInUse)
 	case strings.Contains(text, "not a valid DuckDB database"):
 		return errors.New("it is not a DuckDB database")
 	case strings.Contains(text, "Corrupt database file"), strings.Contains(text, "Could not read enough bytes"):
