@@ -102,6 +102,34 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// What the end of the build waits for the longest is begun first, not the step
+// that is the longest itself.
+func TestCriticalPathFirst(t *testing.T) {
+	s := newSpace(t)
+	s.opt.Jobs = 1
+	var order []string
+	step := func(name string, long time.Duration, inputs ...Input) Step {
+		return Step{Name: name, Inputs: inputs, Outputs: []Output{Out("work", name)}, Run: func(ctx context.Context, t *Task) error {
+			order = append(order, name)
+			time.Sleep(long)
+			return os.WriteFile(t.Out(Ref{"work", name}), []byte(name), 0o644)
+		}}
+	}
+	s.steps = []Step{
+		step("alone", 40*time.Millisecond),
+		step("begin", time.Millisecond),
+		step("middle", 60*time.Millisecond, File("work", "begin")),
+		step("end", 60*time.Millisecond, File("work", "middle")),
+	}
+	s.expect("ran alone; ran begin; ran end; ran middle")
+	order = nil
+	s.opt.Force = []string{"*"}
+	s.expect("ran alone unchanged; ran begin unchanged; ran end unchanged; ran middle unchanged")
+	if got := strings.Join(order, " "); got != "begin middle end alone" {
+		t.Errorf("order %q: the longest path was not begun first", got)
+	}
+}
+
 func TestRetries(t *testing.T) {
 	s := newSpace(t)
 	tries := 0

@@ -15,7 +15,6 @@ type progress struct {
 	state stepState
 	waits int // dependencies that are not settled
 	dec   decision
-	cost  time.Duration // of the last run
 	end   StepResult
 	good  bool // settled, and its outputs are known
 
@@ -56,7 +55,9 @@ type scheduler struct {
 	steps      map[*node]*progress
 	dependants map[*node][]*node
 	ready      []*node
-	queue      []*node // steps to run, sorted by urgency
+	queue      []*node // steps to run, sorted by urgency if arranged
+	arranged   bool
+	ahead      map[*node]time.Duration // see path
 
 	deciders int
 	thinkers int         // goroutines that decide
@@ -82,6 +83,7 @@ func newScheduler(s *session) *scheduler {
 // arrange counts what every step waits for; anew after the graph has grown.
 func (q *scheduler) arrange() {
 	q.dependants = make(map[*node][]*node, len(q.s.want))
+	q.ahead, q.arranged = map[*node]time.Duration{}, false
 	for _, n := range q.s.plan.nodes {
 		if !q.s.want[n] {
 			continue
@@ -206,6 +208,10 @@ func (q *scheduler) startRuns(ctx context.Context) {
 	if q.deciders > 0 || q.stop {
 		return
 	}
+	if !q.arranged && len(q.queue) > 1 {
+		slices.SortFunc(q.queue, q.urgency)
+		q.arranged = true
+	}
 	full := map[string]bool{}
 	for i := 0; i < len(q.queue) && q.runners < q.s.opt.Jobs; {
 		n := q.queue[i]
@@ -268,15 +274,32 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 	case d.verdict == MayRun:
 		q.finish(ctx, e, p, StepResult{State: StateFailed, err: errors.New(strings.Join(d.reasons, ", "))})
 	default:
-		p.state, p.cost = queued, q.s.lastElapsed(n)
+		p.state = queued
 		q.queue = append(q.queue, n)
-		slices.SortFunc(q.queue, q.urgency)
+		q.arranged = false
 	}
 }
 
-// urgency puts first what took longest the last time, then goes by name.
+// path is how long a step and what has to follow it took the last time: the
+// longest way from its beginning to the end of the build. What was never run
+// counts nothing.
+func (q *scheduler) path(n *node) time.Duration {
+	if d, known := q.ahead[n]; known {
+		return d
+	}
+	var after time.Duration
+	for _, m := range q.dependants[n] {
+		after = max(after, q.path(m))
+	}
+	d := q.s.lastElapsed(n) + after
+	q.ahead[n] = d
+	return d
+}
+
+// urgency puts first what the end of the build waits for the longest, then goes
+// by name.
 func (q *scheduler) urgency(a, b *node) int {
-	if x, y := q.steps[a].cost, q.steps[b].cost; x != y {
+	if x, y := q.path(a), q.path(b); x != y {
 		if x > y {
 			return -1
 		}
