@@ -424,5 +424,5 @@ func (l *lines) flush() {
 	if len(l.last) > maxSaid {
 		l.last = strings.ToValidUTF8(l.last[:maxSaid], "") + "…"
 	}
-	l.log.Info(text, "stream", l.stream)
+	l.log.Info(text, attrStream, l.stream)
 }

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,32 +56,114 @@ func (r *Report) length(verdicts ...Verdict) time.Duration {
 	for i := range r.Steps {
 		byName[r.Steps[i].Name] = &r.Steps[i]
 	}
-	work, chain := 0.0, 0.0
-	ends := make(map[string]float64, len(r.Steps))
-	var end func(name string) float64
-	end = func(name string) float64 {
+	return length(maps.Keys(byName), r.jobs, func(name string) (took time.Duration, needs []string) {
 		d := byName[name]
 		if d == nil {
-			return 0
-		}
-		if at, ok := ends[name]; ok {
-			return at
-		}
-		at := 0.0
-		for _, need := range d.needs {
-			at = max(at, end(need))
+			return 0, nil
 		}
 		if slices.Contains(verdicts, d.Verdict) {
-			at += d.Seconds
-			work += d.Seconds
+			took = time.Duration(d.Seconds * float64(time.Second))
 		}
-		ends[name] = at
+		return took, d.needs
+	})
+}
+
+// length is how long steps take together: as long as their longest chain, or as
+// all of them shared by the jobs, whichever is more.
+func length[K comparable](steps iter.Seq[K], jobs int, of func(K) (took time.Duration, needs []K)) time.Duration {
+	var work, chain time.Duration
+	ends := map[K]time.Duration{}
+	var end func(K) time.Duration
+	end = func(step K) time.Duration {
+		if at, ok := ends[step]; ok {
+			return at
+		}
+		took, needs := of(step)
+		var at time.Duration
+		for _, need := range needs {
+			at = max(at, end(need))
+		}
+		at += took
+		work += took
+		ends[step] = at
 		return at
 	}
-	for name := range byName {
-		chain = max(chain, end(name))
+	for step := range steps {
+		chain = max(chain, end(step))
 	}
-	return time.Duration(max(chain, work/float64(max(r.jobs, 1))) * float64(time.Second))
+	return max(chain, work/time.Duration(max(jobs, 1)))
+}
+
+// outlook is what is ahead of a running build.
+type outlook struct {
+	steps   int           // in all, as far as is known
+	left    time.Duration // about; an upper bound where what runs may come out unchanged
+	unknown int           // steps that never ran, and none like them; they count as nothing
+}
+
+// outlook estimates what is left from how long the steps took when they last
+// ran. One that never ran is taken to be like those of this build that are of
+// its kind, which is what its name says up to a colon.
+func (q *scheduler) outlook() outlook {
+	now := time.Now()
+	type mean struct {
+		sum time.Duration
+		n   time.Duration
+	}
+	kinds := map[string]*mean{}
+	left := map[*node]time.Duration{}
+	var never []*node
+	for n, p := range q.steps {
+		switch {
+		case p.state == settled:
+			if p.end.State != StateRan {
+				continue
+			}
+			m := kinds[kind(n)]
+			if m == nil {
+				m = new(mean)
+				kinds[kind(n)] = m
+			}
+			m.sum += p.end.Elapsed
+			m.n++
+		case p.dec.verdict == WillRestore || n.each != nil:
+			left[n] = 0
+		default:
+			if p.cost == 0 {
+				p.cost = q.s.lastElapsed(n)
+			}
+			if p.cost == 0 {
+				never = append(never, n)
+			}
+			left[n] = p.cost
+		}
+	}
+	o := outlook{steps: len(q.steps)}
+	for _, n := range never {
+		if m := kinds[kind(n)]; m != nil {
+			left[n] = m.sum / m.n
+		} else {
+			o.unknown++
+		}
+	}
+	for n := range left {
+		if p := q.steps[n]; p.state == running {
+			left[n] = max(0, left[n]-now.Sub(p.begun))
+		}
+	}
+	o.left = length(maps.Keys(left), q.s.opt.Jobs, func(n *node) (time.Duration, []*node) {
+		took, open := left[n]
+		if !open {
+			return 0, nil // settled, and so is what it needed
+		}
+		return took, n.deps
+	})
+	return o
+}
+
+func kind(n *node) string {
+	name, _, _ := strings.Cut(n.Name, ":")
+	return name
 }
 
 // IfChanged is Status as it would be if the files at the paths had other

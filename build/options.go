@@ -58,7 +58,9 @@ type Options struct {
 	Stdout    io.Writer // one line per step that did something, and a last one; nil: nowhere
 	LogFormat string    // "json" for JSON lines; else text
 	NoColor   bool
-	Now       func() time.Time // for the history only; nil: time.Now
+	Plain     bool             // lines only, also on a terminal, which else shows what runs below them
+	GitHub    bool             // failures are workflow commands of GitHub Actions, unless LogFormat is "json"
+	Now       func() time.Time // for the history and JSON lines only; nil: time.Now
 }
 
 func (o *Options) fill() {

@@ -204,7 +204,9 @@ type Summary struct {
 }
 
 // String returns "542 fresh, 1 ran, 0 unchanged, 0 failed in 0.9 s".
-func (s *Summary) String() string {
+func (s *Summary) String() string { return s.counts() + " in " + seconds(s.Elapsed) }
+
+func (s *Summary) counts() string {
 	text := fmt.Sprintf("%d fresh, %d ran, %d unchanged, %d failed", s.Fresh, s.Ran, s.Unchanged, s.Failed)
 	if s.Restored > 0 {
 		text += fmt.Sprintf(", %d restored", s.Restored)
@@ -212,11 +214,15 @@ func (s *Summary) String() string {
 	if s.Skipped > 0 {
 		text += fmt.Sprintf(", %d skipped", s.Skipped)
 	}
-	return text + " in " + seconds(s.Elapsed)
+	return text
 }
 
 func (s *Summary) add(r StepResult) {
 	s.Steps = append(s.Steps, r)
+	s.count(&r)
+}
+
+func (s *Summary) count(r *StepResult) {
 	switch r.State {
 	case StateFresh:
 		s.Fresh++

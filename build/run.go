@@ -120,8 +120,9 @@ func (s *session) logged(ctx context.Context, n *node, d decision, try int, end 
 	if !n.secret {
 		to = publicLog{f, s.opt}
 	}
-	log := slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	rec, err = s.attempt(ctx, n, d, log)
+	h := slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug})
+	log := slog.New(h)
+	rec, err = s.attempt(ctx, n, d, slog.New(s.con.listen(n, h)))
 	switch {
 	case err == nil:
 	case try <= n.Retries && isTransient(err) && ctx.Err() == nil:

@@ -15,6 +15,8 @@ type progress struct {
 	state stepState
 	waits int // dependencies that are not settled
 	dec   decision
+	cost  time.Duration // of the last run, once the outlook has asked for it
+	begun time.Time     // of this run
 	end   StepResult
 	good  bool // settled, and its outputs are known
 
@@ -225,7 +227,8 @@ func (q *scheduler) startRuns(ctx context.Context) {
 		q.pools[n.Pool] += weight
 		q.runners++
 		p := q.steps[n]
-		p.state = running
+		p.state, p.begun = running, time.Now()
+		q.s.con.began(n, q.outlook)
 		d := p.dec
 		go func() {
 			begin := time.Now()

@@ -32,7 +32,10 @@ func (g *Graph) Build(ctx context.Context, goals ...string) (sum *Summary, err e
 	}
 	s.begin(goals)
 	q := newScheduler(s)
+	watch := context.AfterFunc(ctx, s.con.interrupted)
 	q.loop(ctx)
+	watch()
+	s.con.end()
 	err = s.flush() // records before history
 	sum = &Summary{HistoryDir: s.history.Dir()}
 	failed := &Failed{}
@@ -60,7 +63,10 @@ func (g *Graph) Build(ctx context.Context, goals ...string) (sum *Summary, err e
 		state = history.Failed
 	}
 	err = errors.Join(err, s.finishHistory(sum, goals, state), s.close())
-	s.con.print(sum.String(), consoleLine{Event: "summary", Text: sum.String(), Seconds: sum.Elapsed.Seconds()})
+	s.con.print(sum.String(), consoleLine{Event: "summary", Text: sum.String(), Seconds: sum.Elapsed.Seconds(), State: State(state), Counts: map[string]int{
+		string(StateFresh): sum.Fresh, string(StateRestored): sum.Restored, string(StateRan): sum.Ran, "unchanged": sum.Unchanged,
+		string(StateFailed): sum.Failed, string(StateSkipped): sum.Skipped,
+	}})
 	switch {
 	case err != nil:
 	case ctx.Err() != nil:
@@ -76,8 +82,26 @@ func (g *Graph) dryBuild(ctx context.Context, begin time.Time, goals []string) (
 	if err != nil {
 		return nil, err
 	}
-	if err := rep.Write(g.opt.Stdout); err != nil {
+	if err := g.printDry(rep); err != nil {
 		return nil, err
 	}
 	return &Summary{Fresh: rep.Count(Fresh), Elapsed: time.Since(begin)}, nil
+}
+
+// printDry prints what a build would do.
+func (g *Graph) printDry(rep *Report) error {
+	if g.opt.LogFormat != "json" {
+		return rep.Write(g.opt.Stdout)
+	}
+	con := newConsole(&g.opt)
+	counts := map[string]int{}
+	for i := range rep.Steps {
+		d := &rep.Steps[i]
+		counts[string(d.Verdict)]++
+		if d.Verdict != Fresh {
+			con.print("", consoleLine{Event: "decision", Step: d.Name, Verdict: d.Verdict, Reasons: d.Reasons})
+		}
+	}
+	con.print("", consoleLine{Event: "summary", Text: rep.Summary(), Counts: counts})
+	return nil
 }

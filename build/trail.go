@@ -24,6 +24,7 @@ func (s *session) begin(goals []string) {
 		s.con.note("the build cannot be cancelled from elsewhere: " + err.Error())
 	}
 	s.add(e, false)
+	s.con.print("", consoleLine{Event: "begin", Target: s.opt.Target, Steps: len(s.want)})
 }
 
 // report tells console and history how a step ended.

@@ -1,0 +1,189 @@
+package build
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// display is what a terminal shows below the lines that stay: an empty line, the
+// steps that run, and a bar.
+//
+// The cursor rests at the beginning of the empty line. From there everything
+// below can be drawn over without knowing how many rows it takes, which a
+// terminal may have changed when it was made narrower; and a line that something
+// else prints, such as mage at an interrupt, lands on the empty line and stays.
+// A frame is one write that overwrites the last, so that nothing flickers.
+type display struct {
+	w    io.Writer
+	size func() (width, height int)
+
+	shown bool
+	above []string // lines to print above it
+	last  string   // the frame that is shown
+}
+
+const (
+	// minWidth is what a name and a time need to be of use. minHeight is room
+	// for a line above the display, the empty line, two steps and the bar.
+	minWidth, minHeight = 16, 5
+	// maxBar is how wide a bar is at most, in columns; minBar at least, or there
+	// is none.
+	maxBar, minBar = 30, 8
+)
+
+// draw shows a frame, below what is to be printed above it.
+func (d *display) draw(frame []string) {
+	var f strings.Builder
+	f.WriteString("\x1b[K\x1b[?7l") // what is too long all the same is not wrapped
+	for _, line := range frame {
+		f.WriteString("\r\n" + line + "\x1b[K")
+	}
+	fmt.Fprintf(&f, "\x1b[J\x1b[?7h\x1b[%dA\r", len(frame))
+	if d.shown && len(d.above) == 0 && f.String() == d.last {
+		return
+	}
+	d.shown, d.last = true, f.String()
+	d.write("\r" + d.takeAbove() + d.last)
+}
+
+// erase leaves nothing but the lines above.
+func (d *display) erase() {
+	if d.shown {
+		d.shown = false
+		d.write("\r" + d.takeAbove() + "\x1b[J")
+	}
+}
+
+// leave forgets what is shown: the terminal is another's for now.
+func (d *display) leave() {
+	if d.shown {
+		d.shown = false
+		d.write(d.takeAbove())
+	}
+}
+
+func (d *display) takeAbove() string {
+	var b strings.Builder
+	for _, text := range d.above {
+		b.WriteString(strings.ReplaceAll(text, "\n", "\x1b[K\r\n") + "\x1b[K\r\n")
+	}
+	d.above = nil
+	return b.String()
+}
+
+func (d *display) write(s string) {
+	// A terminal that has gone away is no reason to stop a build.
+	_, _ = io.WriteString(d.w, s)
+}
+
+// frame is what the display shows now, cut to the window.
+func (c *console) frame(width, height int) []string {
+	width-- // the last column stays free: some terminals wrap when it is filled
+	rows := min(maxNamed, height-minHeight+2)
+	running := c.running
+	more := 0
+	if len(running) > rows {
+		more = len(running) - rows + 1
+		running = running[:rows-1]
+	}
+	names := 0
+	for _, v := range running {
+		names = min(max(names, len(v.name)), width/2)
+	}
+	var frame []string
+	for _, v := range running {
+		head := fmt.Sprintf("  %-*s %6s", names, cut(v.name, names), brief(c.now().Sub(v.begun)))
+		room := width - utf8.RuneCountInString(head) - 2
+		if len(v.said) > 0 && room > 0 {
+			head += "  " + c.paint(dim, cut(c.said(v.said[len(v.said)-1]), room))
+		}
+		frame = append(frame, head)
+	}
+	if more > 0 {
+		frame = append(frame, fmt.Sprintf("  and %d more", more))
+	}
+	return append(frame, c.bar(width))
+}
+
+// bar is the last line of the display.
+func (c *console) bar(width int) string {
+	s := &c.done
+	ended, total := s.Fresh+s.Restored+s.Ran+s.Failed+s.Skipped, max(c.ahead.steps, 1)
+	text := fmt.Sprintf("%d of %d: %s; %s", ended, total, s.counts(), brief(c.now().Sub(c.begun)))
+	if left := c.ahead.left - c.now().Sub(c.asked); left > 0 {
+		more := ""
+		if c.ahead.unknown > 0 {
+			more = " or more"
+		}
+		text += fmt.Sprintf(", about %s%s left", brief(left), more)
+	}
+	room := min(maxBar, width-utf8.RuneCountInString(text)-len("[] "))
+	if room < minBar {
+		return cut(text, width)
+	}
+	color := green
+	if s.Failed > 0 {
+		color = red
+	}
+	full := min(room*ended/total, room)
+	line := strings.Repeat("=", full)
+	if full < room {
+		line += ">"
+	}
+	return "[" + c.paint(color, line) + strings.Repeat(" ", room-len(line)) + "] " + text
+}
+
+// cut shortens a text to a number of characters.
+func cut(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	if most < 1 {
+		return ""
+	}
+	return string([]rune(s)[:most-1]) + "…"
+}
+
+// windowSize returns how to learn the size of the window of a terminal in
+// columns and rows; nil if w is none. A build in the background of its terminal
+// has no window: what it draws would land in what somebody types.
+func windowSize(w io.Writer) func() (width, height int) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	look := func() (width, height int, terminal bool) {
+		err := conn.Control(func(fd uintptr) {
+			size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ)
+			if err != nil {
+				return
+			}
+			terminal = true
+			// A terminal that is not the one of this process has no foreground.
+			if group, err := unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err == nil && group != unix.Getpgrp() {
+				return
+			}
+			width, height = int(size.Col), int(size.Row)
+			if width == 0 || height == 0 {
+				width, height = 80, 24 // serial lines and some programs do not say
+			}
+		})
+		return width, height, terminal && err == nil
+	}
+	if _, _, terminal := look(); !terminal {
+		return nil
+	}
+	return func() (width, height int) {
+		width, height, _ = look()
+		return width, height
+	}
+}

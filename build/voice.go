@@ -1,0 +1,100 @@
+package build
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+)
+
+// voice is a step that runs, and what it has said of late.
+type voice struct {
+	name  string
+	begun time.Time
+	said  []string // as it was said, the last line last; of a private step nothing
+}
+
+// listen returns a handler that lets the console hear what a step logs and what
+// its programs print. What a private step says stays in its log.
+func (c *console) listen(n *node, h slog.Handler) slog.Handler {
+	if n.secret || c.opt.LogFormat == "json" {
+		return h
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.running, func(v *voice) bool { return v.name == n.Name })
+	if i < 0 {
+		return h
+	}
+	v := c.running[i]
+	v.said = nil // by an attempt that failed
+	return listener{Handler: h, hear: func(text string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(v.said) == maxTail {
+			v.said = slices.Delete(v.said, 0, 1)
+		}
+		v.said = append(v.said, text)
+	}}
+}
+
+// listener passes records on and hears them.
+type listener struct {
+	slog.Handler
+	hear  func(text string)
+	attrs string // of the logger, as they are written
+	group string // of the logger, with a dot at its end
+}
+
+func (l listener) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelInfo {
+		var b strings.Builder
+		if r.Level >= slog.LevelWarn {
+			b.WriteString(strings.ToLower(r.Level.String()) + ": ")
+		}
+		b.WriteString(r.Message)
+		b.WriteString(l.attrs)
+		r.Attrs(func(a slog.Attr) bool {
+			b.WriteString(l.written(a))
+			return true
+		})
+		l.hear(b.String())
+	}
+	return l.Handler.Handle(ctx, r)
+}
+
+func (l listener) WithAttrs(attrs []slog.Attr) slog.Handler {
+	for _, a := range attrs {
+		l.attrs += l.written(a)
+	}
+	l.Handler = l.Handler.WithAttrs(attrs)
+	return l
+}
+
+func (l listener) WithGroup(name string) slog.Handler {
+	if name != "" {
+		l.group += name + "."
+	}
+	l.Handler = l.Handler.WithGroup(name)
+	return l
+}
+
+// attrStream is which of its streams a program wrote a line to.
+const attrStream = "stream"
+
+// written is an attribute for somebody who reads along: without values of
+// several lines, such as stacks, and without the stream, which makes no
+// difference on a console.
+func (l listener) written(a slog.Attr) string {
+	value := a.Value.Resolve().String()
+	if a.Key == "" || a.Key == attrStream || strings.Contains(value, "\n") {
+		return ""
+	}
+	return " " + l.group + a.Key + "=" + value
+}
+
+// said is a line that a step has said, fit to be seen: one line, not too long.
+func (c *console) said(s string) string {
+	return cut(strings.ReplaceAll(c.text(strings.TrimRight(s, "\n")), "\n", " "), maxSaid)
+}
