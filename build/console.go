@@ -28,12 +28,14 @@ type console struct {
 	begun   time.Time
 	printed time.Time // when the last line was
 	done    Summary   // its counts only
+	total   int       // steps, as far as is known
 	outlook func() outlook
 	ahead   outlook   // what it said last
 	asked   time.Time // when that was
 	running []*voice  // the first to start first
 	quit    chan struct{}
 	over    bool // the display has been taken away
+	stopped bool // by a signal
 }
 
 const (
@@ -158,15 +160,23 @@ func withoutControls(s string) string {
 	}, controls.ReplaceAllString(strings.ReplaceAll(s, "\r\n", "\n"), ""))
 }
 
+// Note prints a line of the caller's own as a build prints its: redacted, and as
+// a JSON line where those are wanted.
+func (o Options) Note(text string) {
+	o.fill()
+	newConsole(&o).note(text)
+}
+
 func (c *console) note(text string) { c.print(text, consoleLine{Event: "note", Text: text}) }
 
-// began says that a step starts to run, or its outputs to be restored.
-func (c *console) began(n *node, o func() outlook) {
+// began says that a step starts to run, or its outputs to be restored, as one
+// of so many. The outlook is asked for by the goroutine that calls began and step.
+func (c *console) began(n *node, total int, o func() outlook) {
 	c.print("", consoleLine{Event: "start", Step: n.Name})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running = append(c.running, &voice{name: n.Name, begun: c.now()})
-	c.outlook = o
+	c.total, c.outlook = total, o
 	c.look()
 	if c.quit != nil || c.over {
 		return
@@ -253,6 +263,7 @@ func (c *console) names(times bool) string {
 func (c *console) interrupted() {
 	c.mu.Lock()
 	over := c.over
+	c.stopped = true
 	c.takeAway()
 	running, names := len(c.running), c.names(false)
 	c.mu.Unlock()
@@ -289,7 +300,11 @@ func (c *console) step(r *StepResult) {
 		c.running = slices.Delete(c.running, i, i+1)
 	}
 	c.look()
+	stopped := c.stopped
 	c.mu.Unlock()
+	if stopped {
+		said = nil // what it was told to stop at explains nothing
+	}
 
 	line := consoleLine{Event: "step", Step: r.Name, State: r.State, Unchanged: r.Unchanged, Seconds: r.Elapsed.Seconds()}
 	switch r.State {
@@ -300,7 +315,7 @@ func (c *console) step(r *StepResult) {
 		switch {
 		case c.opt.LogFormat == "json":
 			c.print("", line)
-		case c.opt.GitHub:
+		case c.opt.GitHub && !stopped:
 			c.put(c.annotation(line, said))
 		default:
 			c.put(c.failure(line, said))

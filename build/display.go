@@ -113,8 +113,17 @@ func (c *console) frame(width, height int) []string {
 // bar is the last line of the display.
 func (c *console) bar(width int) string {
 	s := &c.done
-	ended, total := s.Fresh+s.Restored+s.Ran+s.Failed+s.Skipped, max(c.ahead.steps, 1)
-	text := fmt.Sprintf("%d of %d: %s; %s", ended, total, s.counts(), brief(c.now().Sub(c.begun)))
+	ended, total := s.Fresh+s.Restored+s.Ran+s.Failed+s.Skipped, max(c.total, 1)
+	text := fmt.Sprintf("%d of %d: %d fresh, %d ran, %d failed", ended, total, s.Fresh, s.Ran, s.Failed)
+	for _, more := range []struct {
+		n     int
+		state State
+	}{{s.Restored, StateRestored}, {s.Skipped, StateSkipped}} {
+		if more.n > 0 {
+			text += fmt.Sprintf(", %d %s", more.n, more.state)
+		}
+	}
+	text += "; " + brief(c.now().Sub(c.begun))
 	if left := c.ahead.left - c.now().Sub(c.asked); left > 0 {
 		more := ""
 		if c.ahead.unknown > 0 {

@@ -96,7 +96,6 @@ func length[K comparable](steps iter.Seq[K], jobs int, of func(K) (took time.Dur
 
 // outlook is what is ahead of a running build.
 type outlook struct {
-	steps   int           // in all, as far as is known
 	left    time.Duration // about; an upper bound where what runs may come out unchanged
 	unknown int           // steps that never ran, and none like them; they count as nothing
 }
@@ -138,7 +137,7 @@ func (q *scheduler) outlook() outlook {
 			left[n] = p.cost
 		}
 	}
-	o := outlook{steps: len(q.steps)}
+	var o outlook
 	for _, n := range never {
 		if m := kinds[kind(n)]; m != nil {
 			left[n] = m.sum / m.n

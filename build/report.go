@@ -59,11 +59,15 @@ func (r *Report) Write(w io.Writer) error {
 		}
 	}
 	for _, name := range r.Unknown {
-		fmt.Fprintf(&b, "what grows from %s is known when it has run\n", name)
+		fmt.Fprintln(&b, whatGrows(name))
 	}
 	fmt.Fprintln(&b, r.Summary())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func whatGrows(step string) string {
+	return fmt.Sprintf("what grows from %s is known when it has run", step)
 }
 
 // Summary returns "540 fresh, 2 will run, 4 may run".
@@ -204,9 +208,7 @@ type Summary struct {
 }
 
 // String returns "542 fresh, 1 ran, 0 unchanged, 0 failed in 0.9 s".
-func (s *Summary) String() string { return s.counts() + " in " + seconds(s.Elapsed) }
-
-func (s *Summary) counts() string {
+func (s *Summary) String() string {
 	text := fmt.Sprintf("%d fresh, %d ran, %d unchanged, %d failed", s.Fresh, s.Ran, s.Unchanged, s.Failed)
 	if s.Restored > 0 {
 		text += fmt.Sprintf(", %d restored", s.Restored)
@@ -214,7 +216,7 @@ func (s *Summary) counts() string {
 	if s.Skipped > 0 {
 		text += fmt.Sprintf(", %d skipped", s.Skipped)
 	}
-	return text
+	return text + " in " + seconds(s.Elapsed)
 }
 
 func (s *Summary) add(r StepResult) {

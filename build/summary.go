@@ -102,6 +102,9 @@ func (g *Graph) printDry(rep *Report) error {
 			con.print("", consoleLine{Event: "decision", Step: d.Name, Verdict: d.Verdict, Reasons: d.Reasons})
 		}
 	}
+	for _, name := range rep.Unknown {
+		con.note(whatGrows(name))
+	}
 	con.print("", consoleLine{Event: "summary", Text: rep.Summary(), Counts: counts})
 	return nil
 }

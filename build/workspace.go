@@ -21,7 +21,8 @@ const Work = "work"
 //	o.PrivateCache = filepath.Join(o.Workspace, "private", "cache")
 //
 // The environment says how it builds: JOBS=n, FORCE=1 or FORCE=glob[,glob],
-// DRY_RUN=1, FAIL_FAST=1, NOWAIT=1, AUDIT=1, LOG_FORMAT=json, NO_COLOR=1.
+// DRY_RUN=1, FAIL_FAST=1, NOWAIT=1, AUDIT=1, LOG_FORMAT=json, NO_COLOR=1; and so
+// do the variables of terminals and CI systems ([Options.Surroundings]).
 func Workspace(dir string) (Options, error) {
 	abs, err := filepath.Abs(dir)
 	if err == nil {
@@ -43,6 +44,7 @@ func Workspace(dir string) (Options, error) {
 		LogFormat:   os.Getenv("LOG_FORMAT"),
 		NoColor:     os.Getenv("NO_COLOR") != "",
 	}
+	o.Surroundings(os.Getenv)
 	if text := os.Getenv("JOBS"); text != "" {
 		if o.Jobs, err = strconv.Atoi(text); err != nil || o.Jobs < 1 {
 			return Options{}, fmt.Errorf("JOBS is %q: it must be a number above zero", text)
@@ -63,6 +65,19 @@ func Workspace(dir string) (Options, error) {
 		return Options{}, fmt.Errorf("LOG_FORMAT is %q: it must be json or text", o.LogFormat)
 	}
 	return o, nil
+}
+
+// Surroundings takes from the environment what it says about where the lines are
+// read: TERM=dumb, or none, is a terminal that can do nothing but print; CI=true
+// is no place for a display; GITHUB_ACTIONS=true is one that folds and marks.
+func (o *Options) Surroundings(getenv func(string) string) {
+	if term := getenv("TERM"); term == "" || term == "dumb" {
+		o.Plain, o.NoColor = true, true
+	}
+	if ci := getenv("CI"); ci != "" && ci != "false" && ci != "0" {
+		o.Plain = true
+	}
+	o.GitHub = getenv("GITHUB_ACTIONS") == "true"
 }
 
 func parseSwitch(text string) (bool, error) {

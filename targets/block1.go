@@ -106,7 +106,7 @@ func (s *study) extraction() []build.Step {
 	if _, ok := s.source(); ok {
 		return append(steps, s.traces())
 	}
-	fmt.Fprintln(s.stdout, "traces: skipped, because no source database is configured (PLR_SOURCE_DB)")
+	s.say("traces: skipped, because no source database is configured (PLR_SOURCE_DB)")
 	return steps
 }
 

@@ -89,8 +89,26 @@ func openTo(stdout io.Writer) (*study, error) {
 	if err := s.gate.check(); err != nil {
 		return nil, err
 	}
-	fmt.Fprintln(s.stdout, settings.StudyWhy)
+	s.say("%s", settings.StudyWhy)
 	return s, nil
+}
+
+// say prints a line beside those of a build, in their form.
+func (s *study) say(format string, args ...any) {
+	o := s.console()
+	o.Note(fmt.Sprintf(format, args...))
+}
+
+// console is the part of the options that says how lines are printed.
+func (s *study) console() build.Options {
+	o := build.Options{
+		Redact:    s.gate.redact,
+		Stdout:    s.stdout,
+		LogFormat: s.settings.LogFormat,
+		NoColor:   s.settings.NoColor,
+	}
+	o.Surroundings(os.Getenv)
+	return o
 }
 
 // example says whether the study is the bundled, synthetic one.
@@ -135,27 +153,22 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 		name := filepath.Base(s.settings.SourceDB)
 		roots[rootSource] = build.Root{Path: filepath.Dir(s.settings.SourceDB), Private: true, Only: []string{name, name + logSuffix}}
 	}
-	options := build.Options{
-		Workspace:    s.workspace,
-		Roots:        roots,
-		PublicCache:  filepath.Join(s.workspace, ".cache"),
-		PrivateCache: filepath.Join(s.settings.PrivateDir, "cache"),
-		Code:         s.code,
-		Digests:      contents,
-		Gate:         s.gate.file,
-		Redact:       s.gate.redact,
-		Jobs:         s.settings.Jobs,
-		Pools:        map[string]int64{poolMemory: s.settings.MemoryBytes},
-		Force:        s.settings.Force,
-		DryRun:       s.settings.DryRun,
-		FailFast:     s.settings.FailFast,
-		NoWait:       s.settings.NoWait,
-		Audit:        s.settings.Audit,
-		Target:       asked(),
-		Stdout:       s.stdout,
-		LogFormat:    s.settings.LogFormat,
-		NoColor:      s.settings.NoColor,
-	}
+	options := s.console()
+	options.Workspace = s.workspace
+	options.Roots = roots
+	options.PublicCache = filepath.Join(s.workspace, ".cache")
+	options.PrivateCache = filepath.Join(s.settings.PrivateDir, "cache")
+	options.Code = s.code
+	options.Digests = contents
+	options.Gate = s.gate.file
+	options.Jobs = s.settings.Jobs
+	options.Pools = map[string]int64{poolMemory: s.settings.MemoryBytes}
+	options.Force = s.settings.Force
+	options.DryRun = s.settings.DryRun
+	options.FailFast = s.settings.FailFast
+	options.NoWait = s.settings.NoWait
+	options.Audit = s.settings.Audit
+	options.Target = asked()
 	return build.New(options, allRetried(steps))
 }
 

@@ -195,7 +195,7 @@ func (s *study) sayWarnings(steps []build.Step) error {
 	if err != nil || len(warnings) == 0 {
 		return err
 	}
-	fmt.Fprintf(s.stdout, "warning: validation noticed (%d in all, in %s): %s\n", len(warnings), validationFile, s.gate.redact(warnings[0]))
+	s.say("warning: validation noticed (%d in all, in %s): %s", len(warnings), validationFile, warnings[0])
 	return nil
 }
 
@@ -248,7 +248,7 @@ func (s *study) warnOfStaleDatabase(ctx context.Context) error {
 		return err
 	}
 	if !report.Fresh() {
-		fmt.Fprintf(s.stdout, "warning: %s is stale against its tracking store and is used as it stands; mage extract brings it up to date\n", filepath.Base(s.settings.PublicDB))
+		s.say("warning: %s is stale against its tracking store and is used as it stands; mage extract brings it up to date", filepath.Base(s.settings.PublicDB))
 	}
 	return nil
 }
