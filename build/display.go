@@ -17,7 +17,9 @@ import (
 // below can be drawn over without knowing how many rows it takes, which a
 // terminal may have changed when it was made narrower; and a line that something
 // else prints, such as mage at an interrupt, lands on the empty line and stays.
-// A frame is one write that overwrites the last, so that nothing flickers.
+// A frame is one write that overwrites the last, so that nothing flickers; when
+// lines stay above it the last is erased first, in the same write, because they
+// can take any number of rows.
 type display struct {
 	w    io.Writer
 	size func() (width, height int)
@@ -36,6 +38,10 @@ const (
 	maxBar, minBar = 30, 8
 )
 
+// Between these a terminal that knows them shows nothing half done; others
+// ignore them.
+const beginFrame, endFrame = "\x1b[?2026h", "\x1b[?2026l"
+
 // draw shows a frame, below what is to be printed above it.
 func (d *display) draw(frame []string) {
 	var f strings.Builder
@@ -48,14 +54,14 @@ func (d *display) draw(frame []string) {
 		return
 	}
 	d.shown, d.last = true, f.String()
-	d.write("\r" + d.takeAbove() + d.last)
+	d.write(beginFrame + "\r" + d.takeAbove() + d.last + endFrame)
 }
 
 // erase leaves nothing but the lines above.
 func (d *display) erase() {
 	if d.shown {
 		d.shown = false
-		d.write("\r" + d.takeAbove() + "\x1b[J")
+		d.write("\r\x1b[J" + d.takeAbove())
 	}
 }
 
@@ -69,8 +75,11 @@ func (d *display) leave() {
 
 func (d *display) takeAbove() string {
 	var b strings.Builder
+	if d.shown && len(d.above) > 0 {
+		b.WriteString("\x1b[J")
+	}
 	for _, text := range d.above {
-		b.WriteString(strings.ReplaceAll(text, "\n", "\x1b[K\r\n") + "\x1b[K\r\n")
+		b.WriteString(strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
 	}
 	d.above = nil
 	return b.String()
