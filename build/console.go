@@ -68,7 +68,7 @@ func newConsole(o *Options) *console {
 	return c
 }
 
-// consoleLine is a line with LOG_FORMAT=json (docs/own-pipeline.md).
+// consoleLine is a line with LOG_FORMAT=json (docs/progress.md).
 type consoleLine struct {
 	Time      string         `json:"time"`
 	Event     string         `json:"event"`
