@@ -400,6 +400,9 @@ func (l *lines) Write(b []byte) (int, error) {
 		i := bytes.IndexByte(b, '\n')
 		if i < 0 && len(l.rest)+len(b) < maxLine {
 			l.rest = append(l.rest, b...)
+			if bytes.IndexByte(b, '\r') >= 0 {
+				l.glimpse()
+			}
 			return n, nil
 		}
 		if i < 0 || len(l.rest)+i > maxLine {
@@ -411,6 +414,20 @@ func (l *lines) Write(b []byte) (int, error) {
 			b = b[i+1:]
 		}
 		l.flush()
+	}
+}
+
+// glimpse shows whoever reads along how far a line is that is written over and
+// over, such as a progress bar: the log gets it when it ends.
+func (l *lines) glimpse() {
+	h, ok := l.log.Handler().(listener)
+	if !ok {
+		return
+	}
+	// What follows the last carriage return may not be whole.
+	whole := l.rest[:bytes.LastIndexByte(l.rest, '\r')]
+	if text := overwritten(string(whole)); text != "" {
+		h.glimpse(text)
 	}
 }
 

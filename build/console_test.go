@@ -330,6 +330,27 @@ func TestListener(t *testing.T) {
 	}
 }
 
+// TestProgressOfPrograms: a program that writes over its line is seen to get on.
+func TestProgressOfPrograms(t *testing.T) {
+	w := watch(t, 60, 24, Options{})
+	log := w.start("a", false)
+	out := &lines{log: log, stream: "stderr"}
+	for _, c := range []struct{ print, shown string }{
+		{"begin\n", "begin"},
+		{"\r10%", "begin"}, // it may be the beginning of 100%
+		{"\r20%\r30", "20%"},
+		{"%", "20%"},
+		{"\r40%\r", "40%"},
+		{"done\n", "done"},
+		{"more", "done"},
+	} {
+		if _, err := io.WriteString(out, c.print); err != nil {
+			t.Fatal(err)
+		}
+		w.shows(t, "\n\n  a    0 s  "+c.shown+"\n0 of 20: 0 fresh, 0 ran, 0 failed; 0 s, about 30 s left\n")
+	}
+}
+
 func TestWithoutControls(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain\nlines":                   "plain\nlines",

@@ -108,8 +108,8 @@ func (c *console) frame(width, height int) []string {
 	for _, v := range running {
 		head := fmt.Sprintf("  %-*s %6s", names, cut(v.name, names), brief(c.now().Sub(v.begun)))
 		room := width - utf8.RuneCountInString(head) - 2
-		if len(v.said) > 0 && room > 0 {
-			head += "  " + c.paint(dim, cut(c.said(v.said[len(v.said)-1]), room))
+		if now := v.now(); now != "" && room > 0 {
+			head += "  " + c.paint(dim, cut(c.said(now), room))
 		}
 		frame = append(frame, head)
 	}

@@ -13,6 +13,15 @@ type voice struct {
 	name  string
 	begun time.Time
 	said  []string // as it was said, the last line last; of a private step nothing
+	bar   string   // what it says after that, in a line that it writes over and over
+}
+
+// now is what a step says now.
+func (v *voice) now() string {
+	if v.bar == "" && len(v.said) > 0 {
+		return v.said[len(v.said)-1]
+	}
+	return v.bar
 }
 
 // listen returns a handler that lets the console hear what a step logs and what
@@ -28,21 +37,30 @@ func (c *console) listen(n *node, h slog.Handler) slog.Handler {
 		return h
 	}
 	v := c.running[i]
-	v.said = nil // by an attempt that failed
-	return listener{Handler: h, hear: func(text string) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if len(v.said) == maxTail {
-			v.said = slices.Delete(v.said, 0, 1)
-		}
-		v.said = append(v.said, text)
-	}}
+	v.said, v.bar = nil, "" // by an attempt that failed
+	return listener{
+		Handler: h,
+		hear: func(text string) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if len(v.said) == maxTail {
+				v.said = slices.Delete(v.said, 0, 1)
+			}
+			v.said, v.bar = append(v.said, text), ""
+		},
+		glimpse: func(text string) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			v.bar = text
+		},
+	}
 }
 
 // listener passes records on and hears them.
 type listener struct {
 	slog.Handler
-	hear  func(text string)
+	hear, glimpse func(text string)
+
 	attrs string // of the logger, as they are written
 	group string // of the logger, with a dot at its end
 }
@@ -96,5 +114,12 @@ func (l listener) written(a slog.Attr) string {
 
 // said is a line that a step has said, fit to be seen: one line, not too long.
 func (c *console) said(s string) string {
-	return cut(strings.ReplaceAll(c.text(strings.TrimRight(s, "\n")), "\n", " "), maxSaid)
+	return cut(strings.ReplaceAll(c.text(overwritten(s)), "\n", " "), maxSaid)
+}
+
+// overwritten is what a terminal would show of a line in which carriage returns
+// go back to its beginning.
+func overwritten(s string) string {
+	s = strings.TrimRight(s, "\r\n")
+	return s[strings.LastIndexByte(s, '\r')+1:]
 }
