@@ -95,8 +95,7 @@ func openTo(stdout io.Writer) (*study, error) {
 
 // say prints a line beside those of a build, in their form.
 func (s *study) say(format string, args ...any) {
-	o := s.console()
-	o.Note(fmt.Sprintf(format, args...))
+	s.console().Note(fmt.Sprintf(format, args...))
 }
 
 // console is the part of the options that says how lines are printed.
