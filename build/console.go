@@ -104,6 +104,7 @@ func (c *console) paint(color, text string) string {
 // is for programs only.
 func (c *console) print(text string, line consoleLine) {
 	if c.opt.LogFormat == "json" {
+		line.Text, line.Error = withoutControls(line.Text), withoutControls(line.Error)
 		line.Time = c.opt.Now().UTC().Format(time.RFC3339Nano)
 		b, err := json.Marshal(line)
 		if err != nil { // no field can fail
@@ -216,12 +217,9 @@ func (c *console) tick() {
 	switch {
 	case c.over:
 	case c.display != nil:
-		switch width, height := c.display.size(); {
-		case width == 0:
-			c.display.leave()
-		case width < minWidth || height < minHeight:
+		if width, height := c.display.size(); width < minWidth || height < minHeight {
 			c.display.erase()
-		default:
+		} else {
 			c.display.draw(c.frame(width, height))
 		}
 	case len(c.running) > 0 && c.now().Sub(c.latest()) >= silence:
@@ -296,7 +294,7 @@ func (c *console) step(r *StepResult) {
 	c.done.count(r)
 	var said []string
 	if i := slices.IndexFunc(c.running, func(v *voice) bool { return v.name == r.Name }); i >= 0 {
-		said = c.running[i].said
+		said = slices.Clone(c.running[i].said)
 		c.running = slices.Delete(c.running, i, i+1)
 	}
 	c.look()

@@ -330,6 +330,23 @@ func TestListener(t *testing.T) {
 	}
 }
 
+// TestDisplayInTheBackground: nothing is drawn into what somebody types.
+func TestDisplayInTheBackground(t *testing.T) {
+	w := watch(t, 60, 24, Options{})
+	w.start("a", false)
+	w.tick()
+	w.display.size = func() (width, height int) { return 0, 0 }
+	before := len(w.term.everything())
+	w.tick()
+	w.stop("a", StateRan, "")
+	w.start("b", false)
+	w.tick()
+	w.end()
+	if got := w.term.everything()[before:]; got != "ran      a 1.5 s\n" {
+		t.Errorf("printed %q", got)
+	}
+}
+
 // TestProgressOfPrograms: a program that writes over its line is seen to get on.
 func TestProgressOfPrograms(t *testing.T) {
 	w := watch(t, 60, 24, Options{})

@@ -22,7 +22,7 @@ import (
 // can take any number of rows.
 type display struct {
 	w    io.Writer
-	size func() (width, height int)
+	size func() (width, height int) // 0 where the terminal is another's
 
 	shown bool
 	above []string // lines to print above it
@@ -57,20 +57,17 @@ func (d *display) draw(frame []string) {
 	d.write(beginFrame + "\r" + d.takeAbove() + d.last + endFrame)
 }
 
-// erase leaves nothing but the lines above.
+// erase leaves nothing but the lines above. In a terminal that is another's for
+// now, it erases nothing.
 func (d *display) erase() {
-	if d.shown {
-		d.shown = false
-		d.write("\r\x1b[J" + d.takeAbove())
+	if !d.shown {
+		return
 	}
-}
-
-// leave forgets what is shown: the terminal is another's for now.
-func (d *display) leave() {
-	if d.shown {
-		d.shown = false
-		d.write(d.takeAbove())
+	d.shown = false
+	if width, _ := d.size(); width > 0 {
+		d.write("\r\x1b[J")
 	}
+	d.write(d.takeAbove())
 }
 
 func (d *display) takeAbove() string {
@@ -86,6 +83,9 @@ func (d *display) takeAbove() string {
 }
 
 func (d *display) write(s string) {
+	if s == "" {
+		return
+	}
 	// A terminal that has gone away is no reason to stop a build.
 	_, _ = io.WriteString(d.w, s)
 }
