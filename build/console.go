@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -23,6 +24,7 @@ type console struct {
 	color   bool
 	display *display // nil where lines are all there is
 	now     func() time.Time
+	stopped func() bool // the build has been told to stop
 
 	mu      sync.Mutex
 	begun   time.Time
@@ -35,7 +37,6 @@ type console struct {
 	running []*voice  // the first to start first
 	quit    chan struct{}
 	over    bool // the display has been taken away
-	stopped bool // by a signal
 }
 
 const (
@@ -57,7 +58,7 @@ const (
 )
 
 func newConsole(o *Options) *console {
-	c := &console{opt: o, now: time.Now}
+	c := &console{opt: o, now: time.Now, stopped: func() bool { return false }}
 	c.begun = c.now()
 	if size := windowSize(o.Stdout); size != nil && o.LogFormat != "json" {
 		c.color = !o.NoColor
@@ -256,12 +257,18 @@ func (c *console) names(times bool) string {
 	return strings.Join(names, ", ")
 }
 
+// follow makes the console hear that the build is told to stop, until the
+// function that it returns is called.
+func (c *console) follow(ctx context.Context) (leave func() bool) {
+	c.stopped = func() bool { return ctx.Err() != nil }
+	return context.AfterFunc(ctx, c.interrupted)
+}
+
 // interrupted takes the display away at once, because a second signal ends the
 // program without asking, and says what the build still waits for.
 func (c *console) interrupted() {
 	c.mu.Lock()
 	over := c.over
-	c.stopped = true
 	c.takeAway()
 	running, names := len(c.running), c.names(false)
 	c.mu.Unlock()
@@ -298,8 +305,8 @@ func (c *console) step(r *StepResult) {
 		c.running = slices.Delete(c.running, i, i+1)
 	}
 	c.look()
-	stopped := c.stopped
 	c.mu.Unlock()
+	stopped := c.stopped()
 	if stopped {
 		said = nil // what it was told to stop at explains nothing
 	}

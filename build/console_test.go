@@ -164,6 +164,7 @@ func TestInterruptedDisplay(t *testing.T) {
 	w.tick()
 	// The terminal and mage write where the cursor is.
 	fmt.Fprint(w.term, "^Ccancelling mage targets\r\n")
+	w.stopped = func() bool { return true }
 	w.interrupted()
 	want := "^Ccancelling mage targets\nstopping: waiting for 1 step to end: slow\n"
 	w.shows(t, want)

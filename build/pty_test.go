@@ -74,16 +74,16 @@ func TestBuildOnATerminal(t *testing.T) {
 	s := newSpace(t)
 	w := onTerminal(t, s)
 	s.write("private/in", "1")
-	release := make(chan struct{})
+	slow, secret := make(chan struct{}), make(chan struct{}) // closed to let them end
 	s.steps = []Step{
 		{Name: "slow", Outputs: []Output{Out("work", "slow")}, Run: func(ctx context.Context, t *Task) error {
 			t.Log.Info("half way")
-			<-release
+			<-slow
 			return concat(ctx, t)
 		}},
 		{Name: "secret", Inputs: []Input{File("private", "in")}, Outputs: []Output{Out("private", "out")}, Run: func(ctx context.Context, t *Task) error {
 			t.Log.Info("name of a patient")
-			<-release
+			<-secret
 			return concat(ctx, t)
 		}},
 		{
@@ -92,7 +92,11 @@ func TestBuildOnATerminal(t *testing.T) {
 		},
 	}
 	go func() {
-		defer close(release)
+		defer close(slow)
+		defer func() {
+			close(secret)
+			w.await(`^ran +secret`) // before slow is let go, so that the order is known
+		}()
 		if !w.await(`^\n  secret +\d+ s\n  slow +\d+ s  half way\n\[>? +\] 0 of 3: .* \d+ s\n$`) {
 			return
 		}
@@ -109,10 +113,6 @@ func TestBuildOnATerminal(t *testing.T) {
 	}
 	w.await(` in [0-9.]+ s\n$`)
 	lines := strings.Split(times.ReplaceAllString(w.text(), "N s"), "\n")
-	// The two that were let go at once end in any order.
-	if lines[0] > lines[1] {
-		lines[0], lines[1] = lines[1], lines[0]
-	}
 	want := []string{
 		"ran      secret N s",
 		"ran      slow N s",

@@ -32,9 +32,9 @@ func (g *Graph) Build(ctx context.Context, goals ...string) (sum *Summary, err e
 	}
 	s.begin(goals)
 	q := newScheduler(s)
-	watch := context.AfterFunc(ctx, s.con.interrupted)
+	leave := s.con.follow(ctx)
 	q.loop(ctx)
-	watch()
+	leave()
 	s.con.end()
 	err = s.flush() // records before history
 	sum = &Summary{HistoryDir: s.history.Dir()}
