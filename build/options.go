@@ -32,6 +32,10 @@ type Options struct {
 	CodeOfAll bool
 	// Digests are functions from a file to a digest of what it means.
 	Digests map[string]func(ctx context.Context, path string) (string, error)
+	// Compare returns the first difference of two versions of an output, nil if
+	// it finds none; see Rebuild. Nil: what the ending of the name tells of the
+	// kind decides, JSON, PNG, text or bytes.
+	Compare func(ctx context.Context, ref Ref, was, now string) (*Difference, error)
 	// Gate refuses a public file that must not become public. It sees every
 	// public output, at a path where it is not in place yet, after a run and
 	// when it comes out of the cache.

@@ -22,6 +22,7 @@ type Task struct {
 	files     map[Input][]entry
 	refs      func() map[Ref]entry // of all inputs; made when first asked for
 	staging   []string             // of each output
+	ledgers   map[Ref]string       // copies to work on; nil: the ledgers themselves
 	ranBefore bool                 // see RanBefore
 
 	mu     sync.Mutex
@@ -59,6 +60,9 @@ func (t *Task) err() error {
 // pattern. What the step may read there is what it declared. An undeclared
 // ref gives "" and fails the step.
 func (t *Task) Path(ref Ref) string {
+	if copied, ok := t.ledgers[ref]; ok {
+		return copied
+	}
 	if _, ok := t.refs()[ref]; ok || slices.Contains(t.n.Ledgers, ref) {
 		return t.opt.abs(ref)
 	}
