@@ -135,7 +135,7 @@ func writeFile(path string, in *rowReader) error {
 	defer db.Close() //nolint:errcheck // read only: nothing can be lost
 	d := newDigester()
 	for _, t := range tables {
-		if err := digestTable(ctx, db, d, t.name, t.columns); err != nil {
+		if err := digestTable(ctx, db, d, t); err != nil {
 			return err
 		}
 	}

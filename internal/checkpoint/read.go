@@ -124,11 +124,11 @@ func Digest(ctx context.Context, path string) (string, error) {
 	}
 	d := newDigester()
 	for _, t := range found {
-		if err := digestTable(ctx, db, d, t.name, t.columns); err != nil {
+		if err := digestTable(ctx, db, d, t); err != nil {
 			return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
 		}
 	}
-	views, err := texts(ctx, db, `SELECT schema_name || '.' || view_name || ': ' || sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database() ORDER BY ALL`)
+	views, err := texts(ctx, db, viewsOf)
 	if err != nil {
 		return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
 	}
@@ -137,6 +137,9 @@ func Digest(ctx context.Context, path string) (string, error) {
 	}
 	return d.sum(), nil
 }
+
+// viewsOf lists the views of a database with what they are.
+const viewsOf = `SELECT schema_name || '.' || view_name || ': ' || sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database() ORDER BY ALL`
 
 // schemaOf lists the tables of a database by name. Tables outside the schema
 // main bear its name in front.
@@ -174,21 +177,26 @@ func from(name string) string {
 // native kinds are hashed by value; any other type by DuckDB's text of it.
 var native = []kind{integer, double, varchar, boolean}
 
-func digestTable(ctx context.Context, db *sql.DB, d *digester, name string, columns []column) (err error) {
-	exprs := make([]string, len(columns))
-	for i, c := range columns {
+// readable are a table's columns as they are read in SQL.
+func (t table) readable() []string {
+	exprs := make([]string, len(t.columns))
+	for i, c := range t.columns {
 		exprs[i] = quote(c.name)
 		if !slices.Contains(native, c.kind) {
 			exprs[i] = "CAST(" + exprs[i] + " AS VARCHAR)"
 		}
 	}
-	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM "+from(name))
+	return exprs
+}
+
+func digestTable(ctx context.Context, db *sql.DB, d *digester, t table) (err error) {
+	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(t.readable(), ", ")+" FROM "+from(t.name))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	cells := make([]any, len(columns))
-	into := make([]any, len(columns))
+	cells := make([]any, len(t.columns))
+	into := make([]any, len(t.columns))
 	for i := range cells {
 		into[i] = &cells[i]
 	}
@@ -201,7 +209,7 @@ func digestTable(ctx context.Context, db *sql.DB, d *digester, name string, colu
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	d.endTable(name, columns)
+	d.endTable(t.name, t.columns)
 	return nil
 }
 

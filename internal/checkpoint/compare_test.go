@@ -1,0 +1,69 @@
+package checkpoint
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The first difference is named by table, row and column. Whether there is one
+// is what the digest of the contents says, too.
+func TestCompare(t *testing.T) {
+	was := written(t, assemble(t, newStudy(t, original)))
+	whole, err := os.ReadFile(was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := Digest(t.Context(), was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exactly := func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
+	nearly := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
+	for _, c := range []struct{ change, exact, near string }{
+		// In another order, and with other bytes.
+		{`CREATE TABLE other AS SELECT * FROM predictions ORDER BY subject_code DESC; DELETE FROM predictions; INSERT INTO predictions SELECT * FROM other; DROP TABLE other`, "", ""},
+		{`UPDATE essential_metrics SET auroc = auroc + 1e-12 WHERE config_id = 2`, "table essential_metrics, row config_id=2, column auroc", ""},
+		{`UPDATE essential_metrics SET auroc = auroc + 1e-3 WHERE config_id = 2`, "table essential_metrics, row config_id=2, column auroc", "table essential_metrics, row config_id=2, column auroc"},
+		{`UPDATE predictions SET y_true = 1 - y_true WHERE config_id = 1 AND prediction_id = 3`, "table predictions, row config_id=1 subject_code=", "table predictions, row config_id=1 subject_code="},
+		{`UPDATE stratos_metrics SET estimate = NULL WHERE config_id = 1 AND measure = 'auroc' AND estimand = 'over_models'`,
+			"table stratos_metrics, row config_id=1 estimand=over_models measure=auroc, column estimate", "table stratos_metrics, row config_id=1 estimand=over_models measure=auroc, column estimate"},
+		{`DELETE FROM meta WHERE key = 'schema_version'`, "table meta, row key=schema_version: there, now missing", "table meta, row key=schema_version: there, now missing"},
+		{`INSERT INTO meta VALUES ('zzz', 'x')`, "table meta, row key=zzz: missing, now there", "table meta, row key=zzz: missing, now there"},
+		{`INSERT INTO meta VALUES ('aaa', 'x')`, "table meta, row key=aaa: missing, now there", "table meta, row key=aaa: missing, now there"},
+		{`CREATE TABLE zzz (a INTEGER)`, "tables, the 12.: none, now zzz", "tables, the 12.: none, now zzz"},
+		{`ALTER TABLE runs RENAME COLUMN reason TO why`, "table runs, columns, the 4.: reason VARCHAR, now why VARCHAR", "table runs, columns, the 4.: reason VARCHAR, now why VARCHAR"},
+		{`DROP VIEW metrics_aggregate`, "views, the 1.: main.metrics_aggregate", "views, the 1.: main.metrics_aggregate"},
+	} {
+		now := filepath.Join(t.TempDir(), "now.db")
+		if err := os.WriteFile(now, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		change(t, now, c.change)
+		for _, how := range []struct {
+			near func(a, b float64) bool
+			want string
+		}{{exactly, c.exact}, {nearly, c.near}} {
+			d, err := Compare(t.Context(), was, now, how.near)
+			if err != nil {
+				t.Errorf("%s: %v", c.change, err)
+				continue
+			}
+			got := ""
+			if d != nil {
+				got = d.Where + ": " + d.Was + ", now " + d.Now
+			}
+			if !strings.HasPrefix(got, how.want) || (got == "") != (how.want == "") {
+				t.Errorf("%s: %q, want %q", c.change, got, how.want)
+			}
+		}
+		if other, err := Digest(t.Context(), now); err != nil || (other == digest) != (c.exact == "") {
+			t.Errorf("%s: the digest is the same: %v, %v", c.change, other == digest, err)
+		}
+	}
+	if _, err := Compare(t.Context(), was, filepath.Join(t.TempDir(), "none"), exactly); err == nil {
+		t.Error("a missing database is no error")
+	}
+}
