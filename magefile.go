@@ -63,6 +63,12 @@ func Table(ctx context.Context, name string) error { return targets.Table(ctx, n
 // Tables writes all LaTeX tables and numbers.tex.
 func Tables(ctx context.Context) error { return targets.Tables(ctx) }
 
+// Verify compares the public results with pipeline.lock; -rebuild runs the steps again and names what is not deterministic.
+// Exits with 3 when anything differs. -step=GLOB chooses what to rebuild; -against=DIR holds the results of the lock.
+func Verify(ctx context.Context, rebuild *bool, step, against *string) error {
+	return targets.Verify(ctx, rebuild, step, against)
+}
+
 // Clean removes the public outputs that are as they were built; private data and the cache stay.
 func Clean(ctx context.Context) error { return targets.Clean(ctx) }
 

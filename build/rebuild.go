@@ -14,7 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/foundation-plr/pipeline/internal/difference"
@@ -215,7 +217,7 @@ func (s *session) again(ctx context.Context, q *scheduler, n *node) (r RebuiltSt
 		r.State, r.Reason = RebuiltNot, err.Error()
 		return r
 	}
-	other, err := s.rerun(ctx, n, p.dec)
+	other, err := s.rerunUntil(ctx, n, p.dec)
 	switch {
 	case err != nil:
 		r.State, r.Reason = RebuiltFailed, err.Error()
@@ -227,6 +229,24 @@ func (s *session) again(ctx context.Context, q *scheduler, n *node) (r RebuiltSt
 		r.State = RebuiltSame
 	}
 	return r
+}
+
+// rerunUntil runs a step again, and once more after an error that may go away by
+// itself, as a build does.
+func (s *session) rerunUntil(ctx context.Context, n *node, d decision) (*another, error) {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = firstPause
+	for try := 1; ; try++ {
+		other, err := s.rerun(ctx, n, d)
+		if err == nil || try > n.Retries || !isTransient(err) {
+			return other, err
+		}
+		select {
+		case <-time.After(pause.NextBackOff()):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // another is an output that came out differently.

@@ -26,6 +26,7 @@ const (
 	lockFile       = "pipeline.lock"
 
 	stepValidate = "validate"
+	stepLock     = "lock"
 )
 
 // documents are all figures and tables.
@@ -222,20 +223,26 @@ func (s *study) page(spec analysis.Spec) build.Step {
 	}
 }
 
-// lock writes the digest of every public output.
-func (s *study) lock() build.Step {
-	db := s.database()
-	out := build.Ref{Root: rootResults, Path: lockFile}
+// locked are the public outputs whose bytes pipeline.lock holds digests of.
+func locked() []build.Ref {
 	files := []build.Ref{{Root: rootResults, Path: validationFile}}
 	for _, spec := range documents() {
 		files = append(files, sidecarOf(spec), pageOf(spec))
 	}
+	return files
+}
+
+// lock writes the digest of every public output.
+func (s *study) lock() build.Step {
+	db := s.database()
+	out := build.Ref{Root: rootResults, Path: lockFile}
+	files := locked()
 	inputs := s.readsDatabase()
 	for _, file := range files {
 		inputs = append(inputs, build.File(file.Root, file.Path))
 	}
 	return build.Step{
-		Name:    "lock",
+		Name:    stepLock,
 		Doc:     "write the digests of all public outputs",
 		Inputs:  inputs,
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},

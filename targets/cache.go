@@ -2,7 +2,6 @@ package targets
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -140,16 +139,12 @@ func lockedDigests(names ...string) ([]string, error) {
 	slices.Sort(names)
 	var digests []string
 	for _, name := range slices.Compact(names) {
-		text, err := os.ReadFile(name)
+		doc, err := lock.Read(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, err
-		}
-		var doc lock.Document
-		if err := json.Unmarshal(text, &doc); err != nil {
-			return nil, fmt.Errorf("%s: %w; nothing was collected, because it says what must stay", filepath.Base(name), err)
+			return nil, fmt.Errorf("%w; nothing was collected, because it says what must stay", err)
 		}
 		for _, digest := range doc.Artifacts {
 			digests = append(digests, digest)

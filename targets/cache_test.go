@@ -23,16 +23,17 @@ func TestBytesText(t *testing.T) {
 }
 
 func TestLockedDigests(t *testing.T) {
+	one, two, three := strings.Repeat("1", 64), strings.Repeat("2", 64), strings.Repeat("3", 64)
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.lock"), filepath.Join(dir, "b.lock")
 	if err := errors.Join(
-		lock.Write(a, lock.Document{Artifacts: map[string]string{"x": "22", "y": "11"}}),
-		lock.Write(b, lock.Document{Artifacts: map[string]string{"x": "22", "z": "33"}}),
+		lock.Write(a, lock.Document{Artifacts: map[string]string{"x": two, "y": one}}),
+		lock.Write(b, lock.Document{Artifacts: map[string]string{"x": two, "z": three}}),
 	); err != nil {
 		t.Fatal(err)
 	}
 	got, err := lockedDigests(b, a, a, filepath.Join(dir, "none"))
-	if want := []string{"11", "22", "33"}; err != nil || !slices.Equal(got, want) {
+	if want := []string{one, two, three}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
 	if err := os.WriteFile(a, []byte("<<<<<<< ours"), 0o600); err != nil {

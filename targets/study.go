@@ -159,6 +159,7 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 	options.PrivateCache = filepath.Join(s.settings.PrivateDir, "cache")
 	options.Code = s.code
 	options.Digests = contents
+	options.Compare = compare
 	options.Gate = s.gate.file
 	options.Jobs = s.settings.Jobs
 	options.Pools = map[string]int64{poolMemory: s.settings.MemoryBytes}

@@ -138,7 +138,13 @@ func run(ctx context.Context, choose func(*study) (plan, error)) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkForce(p.steps); err != nil {
+	var verify func(context.Context, *build.Graph, *build.Summary) error
+	if s.settings.Frozen && !s.settings.DryRun {
+		if verify, err = s.frozen(&p); err != nil {
+			return err
+		}
+	}
+	if err := checkSteps("FORCE", s.settings.Force, p.steps); err != nil {
 		return err
 	}
 	graph, err := s.graph(p.steps)
@@ -150,24 +156,34 @@ func run(ctx context.Context, choose func(*study) (plan, error)) error {
 			return err
 		}
 	}
-	// Mage cancels its context at an interrupt and knows no other signal. A
-	// second one ends the program at once.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	if _, err = graph.Build(ctx, p.goals...); err != nil {
+	built, err := graph.Build(ctx, p.goals...)
+	if err != nil {
 		// A step's error is printed already, and this is mage's last line.
 		return errors.New(s.gate.redact(err.Error()))
 	}
-	return s.sayWarnings(p.steps)
+	if err := s.sayWarnings(p.steps); err != nil || verify == nil {
+		return err
+	}
+	return verify(ctx, graph, built)
 }
 
-// checkForce refuses a pattern that no step can match: it would be obeyed by
+// untilSignal is a context that ends when the program is told to. Mage cancels
+// its own at an interrupt and knows no other signal. A second one ends the
+// program at once.
+func untilSignal(ctx context.Context) (context.Context, func()) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// checkSteps refuses a pattern that no step can match: it would be obeyed by
 // doing nothing.
-func (s *study) checkForce(steps []build.Step) error {
-	for _, pattern := range s.settings.Force {
+func checkSteps(from string, patterns []string, steps []build.Step) error {
+	for _, pattern := range patterns {
 		if !doublestar.ValidatePattern(pattern) {
-			return usage("FORCE: %q is not a valid pattern of step names", pattern)
+			return usage("%s: %q is not a valid pattern of step names", from, pattern)
 		}
 		known := func(step build.Step) bool {
 			return doublestar.MatchUnvalidated(pattern, step.Name) || step.Grows != "" && strings.HasPrefix(pattern, step.Grows)
@@ -178,7 +194,7 @@ func (s *study) checkForce(steps []build.Step) error {
 				names = append(names, step.Name)
 			}
 			slices.Sort(names)
-			return usage("FORCE: no step of this target is called %q; there are %s, and run:ID for each run", pattern, strings.Join(names, ", "))
+			return usage("%s: no step of this target is called %q; there are %s, and run:ID for each run", from, pattern, strings.Join(names, ", "))
 		}
 	}
 	return nil

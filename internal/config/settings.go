@@ -71,6 +71,7 @@ type Settings struct {
 	Force       []string // globs of the steps to run although they are fresh; "*" is all
 	DryRun      bool     // say what would run, and do nothing
 	FailFast    bool     // start nothing after the first failure
+	Frozen      bool     // fail when results are not those of pipeline.lock, which stays as it is
 	NoWait      bool     // fail when another build holds the workspace
 	Audit       bool     // hold what steps open against what they declare
 	NoColor     bool     // whatever NO_COLOR holds, as its convention says
@@ -352,7 +353,7 @@ func (s *Settings) build(f file, getenv func(string) string) error {
 	if s.MemoryBytes < minMemory {
 		return fmt.Errorf("%s: BUILD.MEMORY is %q; no pickle could be read with less than 64MiB", s.ConfigPath, f.Build.Memory)
 	}
-	for name, on := range map[string]*bool{"DRY_RUN": &s.DryRun, "FAIL_FAST": &s.FailFast, "NOWAIT": &s.NoWait, "AUDIT": &s.Audit} {
+	for name, on := range map[string]*bool{"DRY_RUN": &s.DryRun, "FAIL_FAST": &s.FailFast, "NOWAIT": &s.NoWait, "FROZEN": &s.Frozen, "AUDIT": &s.Audit} {
 		if *on, err = parseSwitch(getenv(name)); err != nil {
 			return fmt.Errorf("%s is %q: %w", name, getenv(name), err)
 		}

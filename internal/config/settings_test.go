@@ -178,7 +178,7 @@ func TestEnvironmentWins(t *testing.T) {
 			t.Errorf("FORCE=%s gives %+v, %v", value, s, err)
 		}
 	}
-	for _, name := range []string{"DRY_RUN", "FAIL_FAST", "NOWAIT", "AUDIT", "LOG_FORMAT"} {
+	for _, name := range []string{"DRY_RUN", "FAIL_FAST", "NOWAIT", "AUDIT", "FROZEN", "LOG_FORMAT"} {
 		if _, err := Load(dir, environment(name, "perhaps")); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s=perhaps gives %v", name, err)
 		}

@@ -4,8 +4,15 @@
 package lock
 
 import (
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 // Schema is the version of the format.
@@ -33,4 +40,62 @@ func Write(name string, d Document) error {
 		return err
 	}
 	return os.WriteFile(name, append(encoded, '\n'), 0o644)
+}
+
+// Read reads a document that Write wrote. A file that is none, of another version
+// of the format, or names what is not a path below the results or not a digest
+// is an error with the name of the file.
+func Read(name string) (Document, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return Document{}, err
+	}
+	var d Document
+	if err := d.decode(text); err != nil {
+		return Document{}, fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	return d, nil
+}
+
+func (d *Document) decode(text []byte) error {
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.DisallowUnknownFields()
+	if err := in.Decode(d); err != nil {
+		return fmt.Errorf("it cannot be read: %w", err)
+	}
+	if _, err := in.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("it cannot be read: something follows the document")
+	}
+	if d.Schema != Schema {
+		return fmt.Errorf("its schema is %q; this program reads %s", d.Schema, Schema)
+	}
+	for path, digest := range d.Artifacts {
+		if err := checkEntry(path, digest); err != nil {
+			return err
+		}
+	}
+	for path, meaning := range d.Contents {
+		// What it is a digest of, and the digest.
+		kind, digest, found := strings.Cut(meaning, " ")
+		if !found || kind == "" {
+			return fmt.Errorf("%s: %q does not say what it is a digest of", path, meaning)
+		}
+		if err := checkEntry(path, digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// digestSize is that of BLAKE3, in bytes.
+const digestSize = 32
+
+func checkEntry(path, digest string) error {
+	if !filepath.IsLocal(filepath.FromSlash(path)) {
+		return fmt.Errorf("%q is no path below the results", path)
+	}
+	if sum, err := hex.DecodeString(digest); err != nil || len(sum) != digestSize {
+		return fmt.Errorf("%s: %q is no digest", path, digest)
+	}
+	return nil
 }
