@@ -129,7 +129,7 @@ type plan struct {
 }
 
 // run builds a plan.
-func run(ctx context.Context, choose func(*study) (plan, error)) error {
+func run(ctx context.Context, choose func(*study) (plan, error)) (err error) {
 	s, err := open()
 	if err != nil {
 		return err
@@ -138,11 +138,16 @@ func run(ctx context.Context, choose func(*study) (plan, error)) error {
 	if err != nil {
 		return err
 	}
-	var verify func(context.Context, *build.Graph, *build.Summary) error
+	var held *frozen
 	if s.settings.Frozen && !s.settings.DryRun {
-		if verify, err = s.frozen(&p); err != nil {
+		if held, err = s.freeze(ctx, &p); err != nil {
 			return err
 		}
+		defer func() {
+			if cerr := held.close(); err == nil {
+				err = cerr
+			}
+		}()
 	}
 	if err := checkSteps("FORCE", s.settings.Force, p.steps); err != nil {
 		return err
@@ -163,10 +168,10 @@ func run(ctx context.Context, choose func(*study) (plan, error)) error {
 		// A step's error is printed already, and this is mage's last line.
 		return errors.New(s.gate.redact(err.Error()))
 	}
-	if err := s.sayWarnings(p.steps); err != nil || verify == nil {
+	if err := s.sayWarnings(p.steps); err != nil || held == nil {
 		return err
 	}
-	return verify(ctx, graph, built)
+	return held.verify(ctx, s, graph, built)
 }
 
 // untilSignal is a context that ends when the program is told to. Mage cancels

@@ -168,7 +168,7 @@ func (v *verification) run(ctx context.Context) (err error) {
 	}
 	fmt.Fprintf(s.stdout, "%s, %d not\n", text, v.other)
 	if v.unknown > 0 {
-		fmt.Fprintf(s.stdout, "of %s only the digest is known: -against=DIR names a directory with the results that %s speaks of, and so does cache:import\n", count(v.unknown, "result"), lockFile)
+		fmt.Fprintf(s.stdout, "of %s only the digest is known; what they were is compared where it is at hand: name a directory with the locked results (mage verify -against=DIR), or import them (mage cache:import)\n", count(v.unknown, "result"))
 	}
 	if v.other > 0 {
 		return mg.Fatal(exitStale, fmt.Sprintf("results are not those of %s", lockFile))
@@ -250,6 +250,8 @@ func (v *verification) original(ctx context.Context, ref build.Ref, want string)
 		}
 		if len(tried) > 0 {
 			why += fmt.Sprintf(", and %s is not what %s speaks of, either", strings.Join(tried, ", "), lockFile)
+		} else {
+			why += ", and there is no copy in " + v.against
 		}
 	}
 	// The cache knows contents by the digest of their bytes.
@@ -316,26 +318,68 @@ func compare(ctx context.Context, ref build.Ref, was, now string) (*build.Differ
 	return firstDifference(ctx, ref, was, now, difference.Tolerance{})
 }
 
-// frozen makes a plan one that leaves pipeline.lock as it is, and returns what
-// compares the results with it after the build.
-func (s *study) frozen(p *plan) (func(context.Context, *build.Graph, *build.Summary) error, error) {
-	doc, err := s.readLock()
-	if err != nil {
+// frozen is a build that leaves pipeline.lock as it is and fails when its results
+// are others.
+type frozen struct {
+	lock  lock.Document
+	whole bool   // a build of these goals writes the lock
+	kept  string // a directory with what the lock speaks of, as far as it was in place
+}
+
+// freeze takes the step that writes pipeline.lock out of a plan. Results in place
+// that the lock speaks of, such as those that were committed with it, are copied
+// first: the build may replace them, and then shows how its own differ.
+func (s *study) freeze(ctx context.Context, p *plan) (f *frozen, err error) {
+	f = &frozen{}
+	if f.lock, err = s.readLock(); err != nil {
 		return nil, fmt.Errorf("FROZEN is set: %w", err)
 	}
-	// Without goals a build would write the lock: all of it must be the same.
-	whole := len(p.goals) == 0 && slices.ContainsFunc(p.steps, func(step build.Step) bool { return step.Name == stepLock })
-	p.steps = slices.DeleteFunc(p.steps, func(step build.Step) bool { return step.Name == stepLock })
-	return func(ctx context.Context, graph *build.Graph, built *build.Summary) error {
-		v := verification{study: s, graph: graph, lock: doc}
-		if !whole {
-			var names []string
-			for _, step := range built.Steps {
-				names = append(names, step.Name)
-			}
-			made := graph.Outputs(names...)
-			v.made = func(ref build.Ref) bool { return slices.Contains(made, ref) }
-		}
-		return v.run(ctx)
-	}, nil
+	writes := func(step build.Step) bool { return step.Name == stepLock }
+	f.whole = len(p.goals) == 0 && slices.ContainsFunc(p.steps, writes)
+	p.steps = slices.DeleteFunc(p.steps, writes)
+	if f.kept, err = os.MkdirTemp("", "plr-frozen-"); err != nil {
+		return nil, err
+	}
+	for path, want := range f.lock.Contents {
+		err = errors.Join(err, f.keep(ctx, s, build.Ref{Root: rootDatabase, Path: path}, want))
+	}
+	for path, want := range f.lock.Artifacts {
+		err = errors.Join(err, f.keep(ctx, s, build.Ref{Root: rootResults, Path: path}, want))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
 }
+
+func (f *frozen) keep(ctx context.Context, s *study, ref build.Ref, want string) error {
+	// What cannot be read is not what the lock speaks of; the build deals with it.
+	if got, err := digestOf(ctx, ref, s.place(ref)); err != nil || got != want {
+		return ctx.Err()
+	}
+	data, err := os.ReadFile(s.place(ref))
+	if err != nil {
+		return err
+	}
+	to := filepath.Join(f.kept, filepath.FromSlash(ref.Path))
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o600)
+}
+
+// verify compares what was built, all of it or what the steps of the build make.
+func (f *frozen) verify(ctx context.Context, s *study, graph *build.Graph, built *build.Summary) error {
+	v := verification{study: s, graph: graph, lock: f.lock, against: f.kept}
+	if !f.whole {
+		var names []string
+		for _, step := range built.Steps {
+			names = append(names, step.Name)
+		}
+		made := graph.Outputs(names...)
+		v.made = func(ref build.Ref) bool { return slices.Contains(made, ref) }
+	}
+	return v.run(ctx)
+}
+
+func (f *frozen) close() error { return os.RemoveAll(f.kept) }
