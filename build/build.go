@@ -19,7 +19,8 @@
 //
 // [Workspace] gives the options of a project in one directory, [New] checks the
 // steps, and a [Graph] builds them ([Graph.Build]), says what a build would do
-// ([Graph.Status], [Graph.DryRun]) or why ([Graph.Explain]). A [Step] does its
+// ([Graph.Status], [Graph.DryRun]) or why ([Graph.Explain]), and
+// whether steps give the same when they run again ([Graph.Rebuild]). A [Step] does its
 // work by a Go function, which gets a [Task], or by a program
 // ([Step.Command]). [Map] makes a step for each file. Paths are named by
 // [Ref]: a root and a path below it.

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/magefile/mage/mg"
 
@@ -114,7 +113,8 @@ type verification struct {
 	study   *study
 	graph   *build.Graph // for what the cache holds
 	lock    lock.Document
-	against string // a directory with the results that the lock speaks of, or ""
+	against string // a directory that is said to hold the results that the lock speaks of, or ""
+	kept    string // a directory that holds them as far as they were known, or ""
 	// made says which results to compare; nil: all, and those that the lock
 	// lacks or no step makes any longer.
 	made func(build.Ref) bool
@@ -233,9 +233,12 @@ func (v *verification) result(ctx context.Context, ref build.Ref, made bool, wan
 // known.
 func (v *verification) original(ctx context.Context, ref build.Ref, want string) (name, why string, err error) {
 	why = "it has another digest"
-	if v.against != "" {
-		var tried []string
-		for _, candidate := range v.study.copiesIn(v.against, ref) {
+	for _, dir := range []string{v.kept, v.against} {
+		if dir == "" {
+			continue
+		}
+		not := "there is no copy in " + dir
+		for _, candidate := range v.study.copiesIn(dir, ref) {
 			got, err := digestOf(ctx, ref, candidate)
 			switch {
 			case ctx.Err() != nil:
@@ -243,15 +246,13 @@ func (v *verification) original(ctx context.Context, ref build.Ref, want string)
 			case err == nil && got == want:
 				return candidate, "", nil
 			case err == nil:
-				tried = append(tried, candidate)
+				not = fmt.Sprintf("%s is not what %s speaks of, either", candidate, lockFile)
 			case !errors.Is(err, fs.ErrNotExist):
-				return "", "", fmt.Errorf("-against: %w", err)
+				not = fmt.Sprintf("%s: %v", candidate, err)
 			}
 		}
-		if len(tried) > 0 {
-			why += fmt.Sprintf(", and %s is not what %s speaks of, either", strings.Join(tried, ", "), lockFile)
-		} else {
-			why += ", and there is no copy in " + v.against
+		if dir == v.against {
+			why += ", and " + not
 		}
 	}
 	// The cache knows contents by the digest of their bytes.
@@ -370,7 +371,7 @@ func (f *frozen) keep(ctx context.Context, s *study, ref build.Ref, want string)
 
 // verify compares what was built, all of it or what the steps of the build make.
 func (f *frozen) verify(ctx context.Context, s *study, graph *build.Graph, built *build.Summary) error {
-	v := verification{study: s, graph: graph, lock: f.lock, against: f.kept}
+	v := verification{study: s, graph: graph, lock: f.lock, kept: f.kept}
 	if !f.whole {
 		var names []string
 		for _, step := range built.Steps {
