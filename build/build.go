@@ -19,11 +19,11 @@
 //
 // [Workspace] gives the options of a project in one directory, [New] checks the
 // steps, and a [Graph] builds them ([Graph.Build]), says what a build would do
-// ([Graph.Status], [Graph.DryRun]) or why ([Graph.Explain]), and
-// whether steps give the same when they run again ([Graph.Rebuild]). A [Step] does its
-// work by a Go function, which gets a [Task], or by a program
-// ([Step.Command]). [Map] makes a step for each file. Paths are named by
-// [Ref]: a root and a path below it.
+// ([Graph.Status], [Graph.DryRun]) or why ([Graph.Explain]), and whether steps
+// give the same when they run again ([Graph.Rebuild]). A [Step] does its work by
+// a Go function, which gets a [Task], or by a program ([Step.Command]). [Map]
+// makes a step for each file. Paths are named by [Ref]: a root and a path below
+// it.
 //
 // Steps write outputs to places that the task gives them. When a step has
 // ended well these are put in place, so that a failure or a crash leaves what

@@ -49,7 +49,7 @@ func Verify(ctx context.Context, rebuild *bool, step, against *string) error {
 		}
 		v.against = *against
 	}
-	return v.run(ctx)
+	return v.results(ctx)
 }
 
 // rebuildSteps runs steps again into a scratch place.
@@ -124,8 +124,8 @@ type verification struct {
 	same, near, other, unknown int
 }
 
-// run compares everything and says what it has found.
-func (v *verification) run(ctx context.Context) (err error) {
+// results compares everything and says what it has found.
+func (v *verification) results(ctx context.Context) (err error) {
 	s := v.study
 	if here := build.Platform(); v.lock.Platform != here {
 		v.tolerance = difference.Platforms
@@ -380,7 +380,7 @@ func (f *frozen) verify(ctx context.Context, s *study, graph *build.Graph, built
 		made := graph.Outputs(names...)
 		v.made = func(ref build.Ref) bool { return slices.Contains(made, ref) }
 	}
-	return v.run(ctx)
+	return v.results(ctx)
 }
 
 func (f *frozen) close() error { return os.RemoveAll(f.kept) }
