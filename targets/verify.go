@@ -18,7 +18,6 @@ import (
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/difference"
 	"github.com/foundation-plr/pipeline/internal/lock"
-	"github.com/foundation-plr/pipeline/internal/store"
 )
 
 // Verify holds the public results as they stand against pipeline.lock, and fails
@@ -296,12 +295,12 @@ func digestOf(ctx context.Context, ref build.Ref, name string) (string, error) {
 		digest, err := checkpoint.Digest(ctx, name)
 		return contentsOfDatabase + " " + digest, err
 	}
-	sum, _, err := store.Hash(name)
+	digest, err := lock.Digest(name)
 	var inPath *fs.PathError
 	if errors.As(err, &inPath) && !errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("it cannot be read: %w", inPath.Err)
 	}
-	return sum.String(), err
+	return digest, err
 }
 
 // firstDifference compares two versions of a public result.

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/zeebo/blake3"
 )
 
 // Schema is the version of the format.
@@ -40,6 +42,20 @@ func Write(name string, d Document) error {
 		return err
 	}
 	return os.WriteFile(name, append(encoded, '\n'), 0o644)
+}
+
+// Digest is what Artifacts holds of the file name, as it is now.
+func Digest(name string) (digest string, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := blake3.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Read reads a document that Write wrote. A file that is none, of another version

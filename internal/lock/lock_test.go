@@ -89,3 +89,18 @@ func TestRead(t *testing.T) {
 		t.Error("something follows, and that is no error")
 	}
 }
+
+func TestDigest(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The first of BLAKE3's published test vectors.
+	const want = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+	if got, err := Digest(name); got != want || err != nil {
+		t.Errorf("of nothing: %s, %v", got, err)
+	}
+	if _, err := Digest(filepath.Dir(name)); err == nil {
+		t.Error("a directory has a digest")
+	}
+}
