@@ -308,6 +308,22 @@ func TestRebuildWaitsForBuilds(t *testing.T) {
 	s.rebuilds("1 step rebuilt: 1 as recorded, 0 not, 0 failed\n")
 }
 
+// What a killed Rebuild left behind is removed by the next writer.
+func TestScratchIsRemovedByBuilds(t *testing.T) {
+	s := newSpace(t)
+	s.write("in", "x")
+	s.write(".cache/scratch/a/0/a", "left")
+	s.steps = []Step{s.unsteady("a", writes("1"), Out("work", "a"))}
+	s.expect("ran a")
+	if s.exists(".cache/scratch") {
+		t.Error("the scratch directory stayed")
+	}
+	s.write(".cache/scratch/a/0/a", "left")
+	if done, err := s.graph().Rebuild(t.Context()); err != nil || done.Count(RebuiltSame) != 1 || s.exists(".cache/scratch") {
+		t.Errorf("%+v, %v", done, err)
+	}
+}
+
 func TestRebuildIsStopped(t *testing.T) {
 	s := newSpace(t)
 	s.write("in", "x")

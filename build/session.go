@@ -138,6 +138,9 @@ func (s *session) openTier(ctx context.Context, private bool) error {
 			return err
 		}
 		s.locks = append(s.locks, lock)
+		if err := removeAll(filepath.Join(dir, scratchDir)); err != nil { // of a Rebuild that was killed
+			return fmt.Errorf("scratch directory: %w", err)
+		}
 		if st, err = store.Open(dir, perm, safetyGap); err != nil {
 			return err
 		}

@@ -189,7 +189,7 @@ func UsageOf(dir string) (map[string]Usage, error) {
 // cached are the names of a store that hold what can be made again. The rest
 // stays when it is cleared: the lock, by which others wait, the run history,
 // and edited outputs, which exist nowhere else.
-var cached = []string{"records", "records.new", "index", "index.new", "clock", "blobs", asideDir}
+var cached = []string{"records", "records.new", "index", "index.new", "clock", "blobs", "scratch", asideDir}
 
 // Clear removes everything that can be made again. The caller holds the lock
 // and has not opened the store. Records go first: a crash leaves blobs without

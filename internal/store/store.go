@@ -48,6 +48,7 @@ blobs/    contents of outputs, named by their BLAKE3 digest
 records   what successful steps read and wrote
 index     digests of files that have not changed since they were hashed
 runs/     one directory per build
+scratch/  where steps run again to be compared; only while they do
 damaged/  what was found here and is not as it was written
 rescued/  outputs that somebody had edited, kept aside before they were rebuilt;
           they exist nowhere else
