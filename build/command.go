@@ -262,7 +262,7 @@ func (t *Task) short(abs string) string {
 // Exec runs a program from a Run function as Step.Command does, without
 // placeholders: in the workspace, with the environment that the step declares,
 // its output going into the step's log. When ctx ends, the program and what it
-// has started get SIGTERM and five seconds later SIGKILL. Whatever it leaves
+// has started get SIGTERM and three seconds later SIGKILL. Whatever it leaves
 // running in its process group is killed when it ends; on Linux, the program
 // itself is also killed when this process dies.
 //
@@ -275,8 +275,9 @@ func (t *Task) Exec(ctx context.Context, argv ...string) error {
 }
 
 // grace is how long a program may take to end when it is told to; shorter in
-// tests.
-var grace = 5 * time.Second
+// tests. Mage ends the whole process five seconds after an interrupt: by then
+// what is deaf must be killed, and what was done recorded.
+var grace = 3 * time.Second
 
 func (t *Task) exec(ctx context.Context, stdout *os.File, argv []string) error {
 	if err := ctx.Err(); err != nil {
@@ -338,15 +339,21 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	// that started the program.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
+	g, err := allGroups.start(func() (*processes, error) {
+		if err := cmd.Start(); err != nil {
+			return nil, err
+		}
+		return &processes{pid: cmd.Process.Pid}, nil
+	})
+	if err != nil {
 		return err
 	}
-	g := &processes{pid: cmd.Process.Pid}
+	defer allGroups.ended(g)
 	listen := context.AfterFunc(ctx, func() {
 		g.signal(syscall.SIGTERM)
 		time.AfterFunc(cmd.WaitDelay, func() { g.signal(syscall.SIGKILL) })
 	})
-	err := g.wait(cmd)
+	err = g.wait(cmd)
 	if !listen() { // it was told to stop: what it made is not to be trusted
 		return errors.Join(context.Cause(ctx), err)
 	}

@@ -1,7 +1,11 @@
 package build
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,4 +23,23 @@ func (g *processes) wait(cmd *exec.Cmd) error {
 	}
 	g.end()
 	return cmd.Wait()
+}
+
+// parentOf returns the parent of a process, and the process's own name.
+func parentOf(pid int) (parent int, name string, err error) {
+	// 4242 (name) S 4241 …; the name may hold anything.
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, "", err
+	}
+	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+	if open < 0 || end < open {
+		return 0, "", errUnknownParent
+	}
+	fields := bytes.Fields(stat[end+1:])
+	if len(fields) < 2 {
+		return 0, "", errUnknownParent
+	}
+	parent, err = strconv.Atoi(string(fields[1]))
+	return parent, string(stat[open+1 : end]), err
 }

@@ -15,3 +15,5 @@ func (g *processes) wait(cmd *exec.Cmd) error {
 	g.end()
 	return err
 }
+
+func parentOf(int) (parent int, name string, err error) { return 0, "", errUnknownParent }

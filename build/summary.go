@@ -70,7 +70,7 @@ func (g *Graph) Build(ctx context.Context, goals ...string) (sum *Summary, err e
 	switch {
 	case err != nil:
 	case ctx.Err() != nil:
-		err = fmt.Errorf("the build was stopped, %s not done: %w", plural(sum.Skipped, "step"), context.Cause(ctx))
+		err = fmt.Errorf("the build was stopped, %s not done: %w", plural(sum.Skipped, "step"), whyStopped(ctx))
 	case len(failed.Steps) > 0:
 		err = failed
 	}

@@ -7,11 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -161,7 +159,7 @@ func run(ctx context.Context, choose func(*study) (plan, error)) (err error) {
 			return err
 		}
 	}
-	ctx, stop := untilSignal(ctx)
+	ctx, stop := build.Context(ctx)
 	defer stop()
 	built, err := graph.Build(ctx, p.goals...)
 	if err != nil {
@@ -172,15 +170,6 @@ func run(ctx context.Context, choose func(*study) (plan, error)) (err error) {
 		return err
 	}
 	return held.verify(ctx, s, graph, built)
-}
-
-// untilSignal is a context that ends when the program is told to. Mage cancels
-// its own at an interrupt and knows no other signal. A second one ends the
-// program at once.
-func untilSignal(ctx context.Context) (context.Context, func()) {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
 }
 
 // checkSteps refuses a pattern that no step can match: it would be obeyed by

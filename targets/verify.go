@@ -72,7 +72,7 @@ func rebuildSteps(ctx context.Context, step *string) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(ctx)
+	ctx, stop := build.Context(ctx)
 	defer stop()
 	done, err := graph.Rebuild(ctx, goals...)
 	if err != nil {

@@ -8,9 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/foundation-plr/pipeline/build"
 )
@@ -30,7 +28,7 @@ func main() {
 	jobs := flag.Int("j", 1, "steps that run at once")
 	verbose := flag.Bool("v", false, "a line for each step that did something")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := build.Context(context.Background())
 	defer stop()
 	if err := run(ctx, *jobs, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)

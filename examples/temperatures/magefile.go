@@ -18,6 +18,8 @@ var Default = Build
 
 // Build brings the table and the plot up to date.
 func Build(ctx context.Context) error {
+	ctx, stop := build.Context(ctx)
+	defer stop()
 	g, err := graph()
 	if err == nil {
 		_, err = g.Build(ctx)
@@ -46,11 +48,9 @@ func graph() (*build.Graph, error) {
 	return build.New(o, []build.Step{
 		build.Map("mean", build.Glob(build.Work, "data/*.csv"), func(f build.Ref) build.Step {
 			out := build.Ref{Root: build.Work, Path: "out/means/" + path.Base(f.Path) + ".txt"}
-			return build.Step{Inputs: []build.Input{build.File(f.Root, f.Path)}, Outputs: []build.Output{{Ref: out}},
-				Run: func(_ context.Context, t *build.Task) error { return mean(t.Path(f), t.Out(out)) }}
+			return build.Step{Inputs: []build.Input{build.File(f.Root, f.Path)}, Outputs: []build.Output{{Ref: out}}, Run: func(_ context.Context, t *build.Task) error { return mean(t.Path(f), t.Out(out)) }}
 		}),
-		{Name: "table", Inputs: []build.Input{build.OutputsOf("mean:*")}, Outputs: []build.Output{build.Out(build.Work, "out/table.txt")},
-			Command: []string{"sort", "-k2n", "{in}"}, Stdout: "{out}"},
+		{Name: "table", Inputs: []build.Input{build.OutputsOf("mean:*")}, Outputs: []build.Output{build.Out(build.Work, "out/table.txt")}, Command: []string{"sort", "-k2n", "{in}"}, Stdout: "{out}"},
 		{Name: "plot", Inputs: []build.Input{build.File(build.Work, "plot.awk"), build.File(build.Work, "out/table.txt")}, Outputs: []build.Output{build.Out(build.Work, "out/plot.svg")},
 			Params: map[string]any{"width": 480}, Command: []string{"awk", "-v", "width={param:width}", "-f", "{in:0}", "{in:1}"}, Stdout: "{out}"},
 	})
