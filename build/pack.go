@@ -515,7 +515,7 @@ func (s *session) placeSource(src source, abs string) (err error) {
 	if err := s.clearStaging(abs); err != nil {
 		return err
 	}
-	dir := filepath.Join(s.opt.home(abs), stagingDir, "import")
+	dir := filepath.Join(s.opt.staging(s.opt.home(abs)), "import")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -528,5 +528,5 @@ func (s *session) placeSource(src source, abs string) (err error) {
 			return fmt.Errorf("it may not become public: %w", err)
 		}
 	}
-	return os.Rename(tmp, abs)
+	return s.rename(tmp, abs)
 }

@@ -91,10 +91,13 @@ func (s *session) filePerm(abs string, exec bool) fs.FileMode {
 // holds the lock, so nobody is using it.
 func (s *session) clearStaging(out string) error {
 	home := s.opt.home(out)
-	if s.staged[home] {
+	s.mu.Lock()
+	done := s.staged[home]
+	s.staged[home] = true
+	s.mu.Unlock()
+	if done {
 		return nil
 	}
-	s.staged[home] = true
 	return removeAll(s.opt.staging(home))
 }
 
@@ -280,7 +283,13 @@ func (s *session) put(n *node, i int, m *made, staging string, last *record) err
 			return err
 		}
 		// Two renames: a crash between them leaves no tree, which is stale.
-		if err := os.Rename(abs, staging+".old"); err != nil {
+		err := os.Rename(abs, staging+".old")
+		if errors.Is(err, syscall.EXDEV) {
+			if staging, err = s.stageNear(abs, staging); err == nil {
+				err = os.Rename(abs, staging+".old")
+			}
+		}
+		if err != nil {
 			return err
 		}
 	case !m.tree && mode.IsRegular():
@@ -292,7 +301,54 @@ func (s *session) put(n *node, i int, m *made, staging string, last *record) err
 			return err
 		}
 	}
-	return os.Rename(staging, abs)
+	return s.rename(staging, abs)
+}
+
+// rename moves what is staged to its place, where nothing or a file is.
+func (s *session) rename(staging, abs string) error {
+	err := os.Rename(staging, abs)
+	if errors.Is(err, syscall.EXDEV) {
+		if staging, err = s.stageNear(abs, staging); err == nil {
+			err = os.Rename(staging, abs)
+		}
+	}
+	return err
+}
+
+// stageNear copies what is staged to a staging directory beside its place: a
+// directory of outputs may be a link to another disk, or mounted.
+func (s *session) stageNear(abs, staging string) (near string, err error) {
+	dir := filepath.Dir(abs)
+	own := filepath.Join(s.opt.staging(dir), filepath.Base(abs))
+	if err := removeAll(own); err != nil { // left by a crash
+		return "", err
+	}
+	near = filepath.Join(own, "new")
+	if err := os.MkdirAll(own, 0o700); err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	s.staged[dir] = true
+	s.mu.Unlock()
+	return near, filepath.WalkDir(staging, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(near, relative(staging, path))
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			err = os.Mkdir(to, 0o700)
+		} else {
+			err = copyFile(path, to)
+		}
+		if err != nil {
+			return err
+		}
+		return os.Chmod(to, info.Mode().Perm())
+	})
 }
 
 // openTree gives the files of a tree the permissions of their tier.

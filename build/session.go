@@ -36,7 +36,7 @@ type session struct {
 
 	mu      sync.Mutex
 	results map[*node][]made // of settled steps whose outputs are known
-	staged  map[string]bool  // staging directories in use
+	staged  map[string]bool  // directories with a staging directory in use
 
 	batchMu sync.Mutex
 	batch   batch

@@ -108,10 +108,10 @@ func (v *view) look(f *file, name, abs string) (err error) {
 		return err
 	}
 	if f.mode&fs.ModeSymlink != 0 {
-		if err := v.checkLink(abs, private); err != nil {
-			return err
-		}
 		if f.stat, f.mode, err = store.FileStat(abs); err != nil {
+			return err // a loop is told better than by checkLink
+		}
+		if err := v.checkLink(abs, private); err != nil {
 			return err
 		}
 	}
