@@ -59,7 +59,8 @@ type scheduler struct {
 	steps      map[*node]*progress
 	dependants map[*node][]*node
 	ready      []*node
-	queue      []*node // steps to run, sorted by urgency
+	queue      []*node // steps to run
+	unsorted   bool    // the queue is to be sorted by urgency
 
 	deciders int          // steps that are being decided
 	thinkers int          // goroutines that decide
@@ -240,6 +241,10 @@ func (q *scheduler) startRuns(ctx context.Context) {
 	if q.deciders > 0 || q.stop {
 		return
 	}
+	if q.unsorted {
+		slices.SortFunc(q.queue, q.urgency)
+		q.unsorted = false
+	}
 	full := map[string]bool{}
 	for i := 0; i < len(q.queue) && q.runners < q.s.opt.Jobs; {
 		n := q.queue[i]
@@ -249,7 +254,11 @@ func (q *scheduler) startRuns(ctx context.Context) {
 			i++
 			continue
 		}
-		q.queue = slices.Delete(q.queue, i, i+1)
+		if i == 0 {
+			q.queue = q.queue[1:] // as a rule; the rest of a long queue stays where it is
+		} else {
+			q.queue = slices.Delete(q.queue, i, i+1)
+		}
 		q.pools[n.Pool] += weight
 		q.runners++
 		p := q.steps[n]
@@ -306,8 +315,7 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 		q.finish(ctx, e, p, StepResult{State: StateFailed, err: errors.New(strings.Join(d.reasons, ", "))})
 	default:
 		p.state, p.cost = queued, q.s.lastElapsed(n)
-		q.queue = append(q.queue, n)
-		slices.SortFunc(q.queue, q.urgency)
+		q.queue, q.unsorted = append(q.queue, n), true
 	}
 }
 
