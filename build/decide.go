@@ -1,11 +1,13 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/foundation-plr/pipeline/internal/store"
 )
@@ -35,6 +37,10 @@ type decision struct {
 	was      *record // the newest of the step until now, if rec takes its place; for Fresh
 }
 
+// encodings are for decisions, each of which needs the encoding of a manifest only
+// until it has been held against the recorded one.
+var encodings = sync.Pool{New: func() any { return new(writer) }}
+
 // decide looks at a step whose dependencies are settled. It changes nothing.
 func (s *session) decide(ctx context.Context, n *node) decision {
 	var d decision
@@ -55,17 +61,20 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 		return cannot(err)
 	}
 	d.manifest = n.manifest(d.groups, ledgers)
-	encoded := d.manifest.encode()
-	d.key = keyOf(encoded)
+	w := encodings.Get().(*writer)
+	defer encodings.Put(w)
+	w.b = w.b[:0]
+	d.manifest.write(w)
+	d.key = keyOf(w.b)
 	if n.each != nil { // there is nothing to run, and nothing to remember
-		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: encoded}
+		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: slices.Clone(w.b)}
 		return d
 	}
 	if s.forced(n) {
 		d.verdict, d.reasons = WillRun, []string{"forced"}
 		return d
 	}
-	d.rec = s.recordOf(n, d.key)
+	d.rec = s.recordOf(n, d.key, w.b)
 	if d.rec == nil {
 		d.verdict, d.reasons = WillRun, reasons(s.lastManifest(n), d.manifest)
 		return d
@@ -159,8 +168,9 @@ func (s *session) forced(n *node) bool {
 }
 
 // recordOf returns the record of a key, nil if there is none that can be read
-// and speaks of just the outputs that the step declares.
-func (s *session) recordOf(n *node, key store.Sum) *record {
+// and speaks of just the outputs that the step declares. The key is the digest
+// of the encoded manifest.
+func (s *session) recordOf(n *node, key store.Sum, encoded []byte) *record {
 	st := s.tier(n.secret)
 	if st == nil {
 		return nil
@@ -169,8 +179,8 @@ func (s *session) recordOf(n *node, key store.Sum) *record {
 	if !ok || stored.Step != n.Name {
 		return nil
 	}
-	rec, err := decodeRecord(stored)
-	if err != nil {
+	rec, err := readRecord(stored)
+	if err != nil || !bytes.Equal(rec.manifest, encoded) { // which spares a second digest
 		return nil // damaged is as good as not there
 	}
 	return n.order(rec)
@@ -182,9 +192,19 @@ func (n *node) order(rec *record) *record {
 	if len(rec.outs) != len(n.Outputs) {
 		return nil
 	}
+	recorded := func(m *made, o Output) bool { return m.ref == o.Ref && m.tree == o.Tree && m.kind == o.Kind }
+	inOrder := true
+	for i := range rec.outs {
+		if inOrder = inOrder && recorded(&rec.outs[i], n.Outputs[i]); inOrder {
+			rec.outs[i].ref = n.Outputs[i].Ref // which is in memory for good
+		}
+	}
+	if inOrder {
+		return rec
+	}
 	outs := make([]made, len(n.Outputs))
 	for i, o := range n.Outputs {
-		j := slices.IndexFunc(rec.outs, func(m made) bool { return m.ref == o.Ref && m.tree == o.Tree && m.kind == o.Kind })
+		j := slices.IndexFunc(rec.outs, func(m made) bool { return recorded(&m, o) })
 		if j < 0 {
 			return nil
 		}

@@ -3,9 +3,11 @@ package build
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/zeebo/blake3"
 
@@ -83,7 +85,9 @@ func (e entry) text() string {
 
 // toolchain is what turns sources into results: floating point differs
 // between architectures and their levels.
-func toolchain() string { return runtime.Version() + " " + Platform() }
+func toolchain() string { return toolchainName() }
+
+var toolchainName = sync.OnceValue(func() string { return runtime.Version() + " " + Platform() })
 
 // manifest returns the manifest of a node over resolved inputs and the present
 // state of its ledgers.
@@ -118,13 +122,21 @@ func (n *node) manifest(groups []group, ledgers []entry) *manifest {
 }
 
 func (m *manifest) encode() []byte {
-	size := 256
+	size := 256 // of what is short; too little costs a copy
+	for _, p := range m.params {
+		size += len(p.name) + len(p.value) + 4
+	}
 	for _, g := range m.inputs {
 		for _, e := range g.entries {
 			size += 48 + len(e.ref.Root) + len(e.ref.Path) + len(e.meaning)
 		}
 	}
 	w := writer{b: make([]byte, 0, size)}
+	m.write(&w)
+	return w.b
+}
+
+func (m *manifest) write(w *writer) {
 	w.str(m.format)
 	w.str(m.step)
 	w.str(m.code)
@@ -150,7 +162,6 @@ func (m *manifest) encode() []byte {
 		w.str(o)
 	}
 	w.entries(m.ledgers)
-	return w.b
 }
 
 func decodeManifest(b []byte) (*manifest, error) {
@@ -251,7 +262,7 @@ func (r *reader) byte() byte {
 
 func (r *reader) int64() int64 {
 	v, n := binary.Uvarint(r.b)
-	if r.bad || n <= 0 || n != len(binary.AppendUvarint(nil, v)) {
+	if r.bad || n <= 0 || n != (bits.Len64(v|1)+6)/7 { // longer than it has to be
 		r.bad = true
 		return 0
 	}

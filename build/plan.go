@@ -12,13 +12,15 @@ import (
 // plan is the graph of one build: the declared steps, and those that have
 // grown so far, with the edges between them.
 type plan struct {
-	g      *Graph
-	nodes  []*node
-	byName map[string]*node
-	mu     sync.RWMutex // held for writing while the plan grows
+	g       *Graph
+	nodes   []*node // sorted by name
+	growing []*node // of them, those that further steps may grow from
+	byName  map[string]*node
+	mu      sync.RWMutex // held for writing while the plan grows
 
 	owners map[string]owner // absolute path → who makes it
 	paths  []string         // keys of owners, sorted
+	dirs   map[string]owner // of above, while add looks at many paths of few directories
 
 	programs map[string]program // by the name that commands use
 }
@@ -45,6 +47,7 @@ type node struct {
 	broken  error    // why it can only fail, though its declaration is sound
 
 	deps    []*node // sorted by name
+	mark    uint8   // of cycle
 	private bool    // reads something private
 	secret  bool    // reads or writes something private: so are its record and log
 }
@@ -54,17 +57,23 @@ type input struct {
 	Input
 	abs  string   // of the path, or of the root of a pattern
 	glob *pattern // of Glob and Names
+	who  owner    // of File: the step that makes it or a directory above it, if any
 }
 
 func newPlan(g *Graph) *plan {
-	return &plan{g: g, byName: map[string]*node{}, owners: map[string]owner{}, programs: map[string]program{}}
+	return &plan{g: g, byName: make(map[string]*node, len(g.steps)), owners: make(map[string]owner, len(g.steps)), programs: map[string]program{}}
 }
 
 // add checks steps and links them in. After an error the plan is not usable.
 func (p *plan) add(steps []Step, by *node) error {
+	if by != nil {
+		steps = slices.Clone(steps) // somebody else's; declared ones are the graph's own
+	}
+	p.dirs = map[string]owner{}
+	defer func() { p.dirs = nil }()
 	for i := range steps {
-		s := steps[i]
-		n, err := p.node(&s)
+		s := &steps[i]
+		n, err := p.node(s)
 		if err != nil {
 			return err
 		}
@@ -77,12 +86,11 @@ func (p *plan) add(steps []Step, by *node) error {
 		n.grownBy = by
 		p.byName[s.Name] = n
 		p.nodes = append(p.nodes, n)
+		if s.Grow != nil {
+			p.growing = append(p.growing, n)
+		}
 	}
 	slices.SortFunc(p.nodes, func(a, b *node) int { return compare(a.Name, b.Name) })
-	p.paths = p.paths[:0]
-	for path := range p.owners {
-		p.paths = append(p.paths, path)
-	}
 	slices.Sort(p.paths)
 	if err := p.checkNesting(); err != nil {
 		return err
@@ -132,6 +140,7 @@ func (p *plan) node(s *Step) (*node, error) {
 	if n.code, err = p.g.code(s); err != nil {
 		return nil, err
 	}
+	n.ins = make([]input, 0, len(s.Inputs))
 	for _, in := range s.Inputs {
 		r, err := p.input(in)
 		if err != nil {
@@ -139,7 +148,7 @@ func (p *plan) node(s *Step) (*node, error) {
 		}
 		n.ins = append(n.ins, r)
 	}
-	slices.SortFunc(n.ins, func(a, b input) int { return compare(a.id(), b.id()) })
+	slices.SortFunc(n.ins, func(a, b input) int { return a.compare(b.Input) })
 	n.ins = slices.CompactFunc(n.ins, func(a, b input) bool { return a.Input == b.Input })
 	for i, out := range s.Outputs {
 		abs, err := p.claim(out.Ref, owner{n: n, out: i})
@@ -192,7 +201,10 @@ func (p *plan) locate(ref Ref) (string, error) {
 	if len(root.Only) > 0 && ref.Path != "." && !slices.Contains(root.Only, ref.Path) {
 		return "", fmt.Errorf("%q is not one of the files of the root %q", ref.Path, ref.Root)
 	}
-	return p.g.opt.abs(ref), nil
+	if ref.Path == "." || root.Path == string(filepath.Separator) {
+		return p.g.opt.abs(ref), nil
+	}
+	return root.Path + string(filepath.Separator) + filepath.FromSlash(ref.Path), nil // both are clean: nothing is left for Join
 }
 
 func (p *plan) claim(ref Ref, who owner) (string, error) {
@@ -217,6 +229,7 @@ func (p *plan) claim(ref Ref, who owner) (string, error) {
 		return "", fmt.Errorf("step %s makes it, too", other.n.Name)
 	}
 	p.owners[abs] = who
+	p.paths = append(p.paths, abs)
 	return abs, nil
 }
 
@@ -247,7 +260,7 @@ func (p *plan) input(in Input) (input, error) {
 // checkNesting refuses outputs below other outputs.
 func (p *plan) checkNesting() error {
 	for _, path := range p.paths {
-		if up, ok := p.above(filepath.Dir(path)); ok {
+		if up, ok := p.over(path); ok {
 			return fmt.Errorf("step %s makes %s, which lies inside what step %s makes", p.owners[path].n.Name, p.name(path), up.n.Name)
 		}
 	}
@@ -269,12 +282,48 @@ func (p *plan) above(abs string) (owner, bool) {
 		if o, ok := p.owners[abs]; ok {
 			return o, true
 		}
-		up := filepath.Dir(abs)
+		up := parent(abs)
 		if up == abs {
 			return owner{}, false
 		}
 		abs = up
 	}
+}
+
+// named returns the nodes whose names match a pattern. Only those are looked at
+// that begin as the pattern does: many steps may each ask for a few others.
+func (p *plan) named(pattern string) []*node {
+	prefix := literalPrefix(pattern)
+	i, _ := slices.BinarySearchFunc(p.nodes, prefix, func(n *node, s string) int { return compare(n.Name, s) })
+	var found []*node
+	for _, n := range p.nodes[i:] {
+		if !strings.HasPrefix(n.Name, prefix) {
+			break
+		}
+		if matchName(pattern, n.Name) {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// parent is filepath.Dir of a clean absolute path.
+func parent(abs string) string {
+	return abs[:max(1, strings.LastIndexByte(abs, filepath.Separator))]
+}
+
+// over returns the owner of the nearest directory above a path.
+func (p *plan) over(abs string) (owner, bool) {
+	dir := parent(abs)
+	if p.dirs == nil {
+		return p.above(dir)
+	}
+	o, known := p.dirs[dir]
+	if !known {
+		o, _ = p.above(dir)
+		p.dirs[dir] = o
+	}
+	return o, o.n != nil
 }
 
 // below returns the owned paths inside a directory.
@@ -290,7 +339,11 @@ func (p *plan) below(dir string) []string {
 func (p *plan) makers(in *input) []owner {
 	switch in.kind {
 	case inFile, inAbsent:
-		if o, ok := p.above(in.abs); ok {
+		o, ok := p.owners[in.abs]
+		if !ok {
+			o, ok = p.over(in.abs)
+		}
+		if ok {
 			return []owner{o}
 		}
 	case inGlob, inNames:
@@ -330,16 +383,16 @@ func (p *plan) link(n *node) error {
 			if n.Grow != nil && mayGrow(n.Grows, in.pattern) {
 				return fmt.Errorf("step %s: input %s: steps that grow from it may match: say in Grows what their names begin with, or narrow the pattern", n.Name, in)
 			}
-			for _, m := range p.nodes {
-				if m == n {
-					continue
-				}
-				if matchName(in.pattern, m.Name) {
+			for _, m := range p.named(in.pattern) {
+				if m != n {
 					deps = append(deps, m)
 					for _, out := range m.outs {
 						private = private || o.private(out)
 					}
-				} else if m.Grow != nil && m != n.grownBy && mayGrow(m.Grows, in.pattern) {
+				}
+			}
+			for _, m := range p.growing {
+				if m != n && m != n.grownBy && mayGrow(m.Grows, in.pattern) {
 					deps = append(deps, m)
 				}
 			}
@@ -349,7 +402,11 @@ func (p *plan) link(n *node) error {
 		if in.glob != nil {
 			private = private || o.private(filepath.Join(in.abs, filepath.FromSlash(in.glob.base)))
 		}
+		in.who = owner{}
 		for _, who := range p.makers(in) {
+			if in.kind == inFile {
+				in.who = who
+			}
 			if in.kind == inAbsent {
 				return fmt.Errorf("step %s: input %s: step %s makes it", n.Name, in, who.n.Name)
 			}
@@ -406,18 +463,20 @@ func (p *plan) cycle() []string {
 		open = 1
 		done = 2
 	)
-	state := make(map[*node]int, len(p.nodes))
+	for _, n := range p.nodes {
+		n.mark = 0
+	}
 	var stack, found []*node
 	var visit func(n *node) bool
 	visit = func(n *node) bool {
-		switch state[n] {
+		switch n.mark {
 		case done:
 			return false
 		case open:
 			found = append(slices.Clone(stack[slices.Index(stack, n):]), n)
 			return true
 		}
-		state[n] = open
+		n.mark = open
 		stack = append(stack, n)
 		for _, d := range n.deps {
 			if visit(d) {
@@ -425,7 +484,7 @@ func (p *plan) cycle() []string {
 			}
 		}
 		stack = stack[:len(stack)-1]
-		state[n] = done
+		n.mark = done
 		return false
 	}
 	for _, n := range p.nodes {

@@ -34,7 +34,7 @@ type view struct {
 
 // file is what is known of a path, once it was asked for.
 type file struct {
-	once sync.Once
+	mu   sync.Mutex // held while it is looked at
 	done atomic.Bool
 	stat store.Stat
 	mode fs.FileMode
@@ -72,24 +72,26 @@ var errPrivateLink = errors.New("it is a link to a private file, but it is not i
 // digest returns what is known of a regular file, reached through links or
 // not.
 func (v *view) digest(ref Ref, abs string) (*file, error) {
-	v.mu.RLock()
+	v.mu.Lock() // most files are asked for once, so to read first would be in vain
 	f := v.files[abs]
-	v.mu.RUnlock()
 	if f == nil {
-		v.mu.Lock()
-		if f = v.files[abs]; f == nil {
-			f = new(file)
-			v.files[abs] = f
-		}
-		v.mu.Unlock()
+		f = new(file)
+		v.files[abs] = f
 	}
-	f.once.Do(func() {
-		f.err = v.look(f, ref.String(), abs)
-		if f.err == nil && v.changed != nil && v.changed(abs) {
-			f.sum = other(f.sum)
-		}
-		f.done.Store(true)
-	})
+	v.mu.Unlock()
+	if f.done.Load() {
+		return f, f.err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done.Load() {
+		return f, f.err
+	}
+	f.err = v.look(f, ref.String(), abs)
+	if f.err == nil && v.changed != nil && v.changed(abs) {
+		f.sum = other(f.sum)
+	}
+	f.done.Store(true)
 	return f, f.err
 }
 
