@@ -354,7 +354,9 @@ func (s *study) subjects() build.Step {
 // none, unless a public database says that there has been one.
 func (s *study) assign(t *build.Task, subjects []extract.Subject, names map[string][]string) error {
 	lookupPath := t.Path(build.Ref{Root: rootPrivate, Path: lookupFile})
-	for _, file := range []string{lookupPath, anonymize.PreviousPath(lookupPath), filepath.Join(s.settings.PrivateDir, keyFile)} {
+	keyPath := filepath.Join(s.settings.PrivateDir, keyFile)
+	draft := keyPath + draftSuffix
+	for _, file := range []string{lookupPath, anonymize.PreviousPath(lookupPath), keyPath, draft} {
 		if err := anonymize.Protect(file); err != nil {
 			return err
 		}
@@ -373,14 +375,24 @@ func (s *study) assign(t *build.Task, subjects []extract.Subject, names map[stri
 		t.Log.Warn(warning)
 	}
 	key, err := s.key()
-	if errors.Is(err, fs.ErrNotExist) {
+	first := errors.Is(err, fs.ErrNotExist)
+	if first {
+		key, err = anonymize.ReadKey(draft)
+	}
+	switch {
+	case first && err == nil:
+		// A build was killed while it gave the first codes.
+		if lookup.Sealed() {
+			err = lookup.Verify(key)
+		}
+	case first && errors.Is(err, fs.ErrNotExist):
 		// A lookup of ours has always had one; one made elsewhere gets its own.
 		if lookup.Sealed() {
 			return fmt.Errorf("the key %s of the lookup is missing: without it new subjects get codes in another order, and nobody can tell whether the lookup was edited; "+
 				"put it back from a backup; if it is lost for good and the lookup is known to be right, write \"seal: none\" in the place of the lookup's seal",
-				filepath.Join(s.settings.PrivateDir, keyFile))
+				keyPath)
 		}
-		key, err = anonymize.CreateKey(filepath.Join(s.settings.PrivateDir, keyFile))
+		key, err = anonymize.CreateKey(draft)
 	}
 	if err != nil {
 		return err
@@ -405,8 +417,16 @@ func (s *study) assign(t *build.Task, subjects []extract.Subject, names map[stri
 		}
 		t.Log.Info("names that the registry lacks", "factor", factor, "added", added, "in the runs", len(names[factor]))
 	}
-	return lookup.WriteFile(lookupPath)
+	if err := lookup.WriteFile(lookupPath); err != nil || !first {
+		return err
+	}
+	return os.Rename(draft, keyPath)
 }
+
+// draftSuffix is added to the name of a key until the lookup that it made is
+// written: a key is a witness that codes have been given, and a build may be
+// killed between the two.
+const draftSuffix = ".new"
 
 // refuseNewCodes keeps a published database from being contradicted by codes
 // drawn anew: that there was a lookup is known by the database, by its key, by
