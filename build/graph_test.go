@@ -8,7 +8,7 @@ import (
 
 func nothing(context.Context, *Task) error { return nil }
 
-func testOptions(t *testing.T) Options {
+func testOptions(t testing.TB) Options {
 	t.Helper()
 	dir := t.TempDir()
 	return Options{

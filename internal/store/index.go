@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
+	"hash/maphash"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,10 +31,16 @@ type Index struct {
 	gap   int64
 	clock int64 // of the file system, when the index was opened; 0: unknown
 
+	// What the log held when it was opened stays as it was read: text is the
+	// log, and files says where in it the newest entry of each file is.
+	text  []byte
+	files table
+	live  int64 // about how large those entries are
+
 	mu       sync.RWMutex
-	files    map[string]indexed
+	recent   map[string]indexed // since the index was opened
 	meanings map[meaningKey]string
-	pending  map[string]indexed // not yet in the log
+	pending  []string // names in recent that are not yet in the log
 	pendingM []meaningKey
 }
 
@@ -63,12 +72,12 @@ const (
 const SafetyGap = 2 * time.Second
 
 func openIndex(dir string, perm Perm, gap time.Duration, write bool) (*Index, error) {
-	l, entries, err := openLog(filepath.Join(dir, "index"), indexHeader, perm.File, write)
+	l, text, entries, err := openLog(filepath.Join(dir, "index"), indexHeader, perm.File, write)
 	if err != nil {
 		return nil, err
 	}
-	ix := &Index{log: l, gap: int64(gap), meanings: map[meaningKey]string{}, pending: map[string]indexed{}}
-	ix.files = make(map[string]indexed, l.size/120)
+	ix := &Index{log: l, gap: int64(gap), text: text, meanings: map[meaningKey]string{}, recent: map[string]indexed{}}
+	ix.files = newTable(len(text) / typicalEntry)
 	for _, e := range entries {
 		ix.load(e)
 	}
@@ -76,14 +85,8 @@ func openIndex(dir string, perm Perm, gap time.Duration, write bool) (*Index, er
 		return ix, nil
 	}
 	ix.clock = probe(filepath.Join(dir, "clock"), perm.File)
-	if write {
-		live := int64(0)
-		for name := range ix.files {
-			live += int64(len(name)) + 80
-		}
-		if wasteful(l.size, live) {
-			return ix, ix.compact()
-		}
+	if write && wasteful(l.size, ix.live) {
+		return ix, ix.compact()
 	}
 	return ix, nil
 }
@@ -109,12 +112,16 @@ func (ix *Index) Young(st Stat) bool {
 
 // Get returns the digest of a file that has this Stat.
 func (ix *Index) Get(name string, st Stat) (Sum, bool) {
+	// What was read with the log needs no lock, and is right where its Stat is,
+	// whatever has been put since.
+	if at, ok := ix.files.find(maphash.String(seed, name), ix.named(name)); ok {
+		if e := ix.entry(at); e.stat == st {
+			return e.sum, true
+		}
+	}
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
-	if e, ok := ix.pending[name]; ok {
-		return e.sum, e.stat == st
-	}
-	e, ok := ix.files[name]
+	e, ok := ix.recent[name]
 	return e.sum, ok && e.stat == st
 }
 
@@ -125,7 +132,8 @@ func (ix *Index) Put(name string, st Stat, sum Sum) {
 	}
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	ix.pending[name] = indexed{st, sum}
+	ix.recent[name] = indexed{st, sum}
+	ix.pending = append(ix.pending, name)
 }
 
 // Meaning returns the digest of meaning of contents.
@@ -156,45 +164,90 @@ const flushChunk = 1 << 20
 func (ix *Index) Flush() error {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	payloads := encodeFiles(ix.pending)
+	c := chunks{}
+	for _, name := range ix.pending {
+		e := ix.recent[name]
+		c.add(name, e.stat, e.sum)
+	}
+	payloads := c.all()
 	for _, k := range ix.pendingM {
 		payloads = append(payloads, encodeMeaning(k, ix.meanings[k]))
 	}
-	for name, e := range ix.pending {
-		ix.files[name] = e
-	}
-	clear(ix.pending)
-	ix.pendingM = nil
+	ix.pending, ix.pendingM = nil, nil
 	return ix.log.append(payloads...)
 }
 
+// compact writes a log without what others have taken the place of. It is
+// called before anything was put.
 func (ix *Index) compact() error {
-	payloads := encodeFiles(ix.files)
+	c := chunks{}
+	ix.files.each(func(at uint32) {
+		e := ix.entry(at)
+		c.add(string(ix.name(at)), e.stat, e.sum)
+	})
+	payloads := c.all()
 	for k, m := range ix.meanings {
 		payloads = append(payloads, encodeMeaning(k, m))
 	}
 	return ix.log.rewrite(payloads)
 }
 
-func encodeFiles(files map[string]indexed) [][]byte {
-	var payloads [][]byte
-	b := []byte{entryFiles}
-	for name, e := range files {
-		b = binary.AppendUvarint(b, uint64(len(name)))
-		b = append(b, name...)
-		for _, v := range [...]uint64{e.stat.Dev, e.stat.Ino, uint64(e.stat.Size), uint64(e.stat.Mtime), uint64(e.stat.Ctime)} {
-			b = binary.LittleEndian.AppendUint64(b, v)
-		}
-		b = append(b, e.sum[:]...)
-		if len(b) > flushChunk {
-			payloads = append(payloads, b)
-			b = []byte{entryFiles}
-		}
+// chunks are entries of the log that hold files: the length of a name and the
+// name, what its Stat says in words of eight bytes, and its digest.
+type chunks struct {
+	full [][]byte
+	last []byte
+}
+
+const (
+	fixedSize = 5*8 + len(Sum{})
+	// typicalEntry is about what a file takes of the log, to begin with a table
+	// that need not grow.
+	typicalEntry = fixedSize + 24
+)
+
+func (c *chunks) add(name string, st Stat, sum Sum) {
+	b := c.last
+	if len(b) == 0 {
+		b = append(b, entryFiles)
 	}
-	if len(b) > 1 {
-		payloads = append(payloads, b)
+	b = binary.AppendUvarint(b, uint64(len(name)))
+	b = append(b, name...)
+	for _, v := range [...]uint64{st.Dev, st.Ino, uint64(st.Size), uint64(st.Mtime), uint64(st.Ctime)} {
+		b = binary.LittleEndian.AppendUint64(b, v)
 	}
-	return payloads
+	c.last = append(b, sum[:]...)
+	if len(c.last) > flushChunk {
+		c.full, c.last = append(c.full, c.last), nil
+	}
+}
+
+func (c *chunks) all() [][]byte {
+	if len(c.last) > 0 {
+		c.full, c.last = append(c.full, c.last), nil
+	}
+	return c.full
+}
+
+// name and entry read what add wrote, at a place in the text that load has found
+// to be good.
+func (ix *Index) name(at uint32) []byte {
+	n, k := binary.Uvarint(ix.text[at:])
+	return ix.text[int(at)+k:][:n]
+}
+
+func (ix *Index) entry(at uint32) (e indexed) {
+	n, k := binary.Uvarint(ix.text[at:])
+	b := ix.text[int(at)+k+int(n):][:fixedSize]
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
+	e.stat = Stat{word(0), word(1), int64(word(2)), int64(word(3)), int64(word(4))}
+	copy(e.sum[:], b[5*8:])
+	return e
+}
+
+// named says of places whether a file of this name is there.
+func (ix *Index) named(name string) func(at uint32) bool {
+	return func(at uint32) bool { return string(ix.name(at)) == name }
 }
 
 func encodeMeaning(k meaningKey, meaning string) []byte {
@@ -206,30 +259,27 @@ func encodeMeaning(k meaningKey, meaning string) []byte {
 	return append(b, meaning...)
 }
 
-// load takes one entry of the log. What it cannot read it leaves out.
-func (ix *Index) load(b []byte) {
-	if len(b) == 0 {
+// load takes one entry of the log, a range of the text. What it cannot read it
+// leaves out.
+func (ix *Index) load(r span) {
+	b := ix.text[r.from:r.to]
+	if len(b) == 0 || r.to > math.MaxUint32-1 { // of which the table has no place
 		return
 	}
 	kind, b := b[0], b[1:]
 	switch kind {
 	case entryFiles:
-		// One string for all the names of the entry: thousands of small ones
-		// would be most of the time of opening.
-		text := string(b)
-		const fixed = 5*8 + len(Sum{})
 		for at := 0; at < len(b); {
 			n, k := binary.Uvarint(b[at:])
-			if k <= 0 || n > uint64(len(b)-at-k) || len(b)-at-k-int(n) < fixed {
+			if k <= 0 || n > uint64(len(b)-at-k) || len(b)-at-k-int(n) < fixedSize {
 				return
 			}
-			name := text[at+k : at+k+int(n)]
-			at += k + int(n)
-			word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[at+8*i:]) }
-			e := indexed{stat: Stat{word(0), word(1), int64(word(2)), int64(word(3)), int64(word(4))}}
-			copy(e.sum[:], b[at+40:])
-			at += fixed
-			ix.files[name] = e
+			name := b[at+k:][:n]
+			is := func(place uint32) bool { return bytes.Equal(ix.name(place), name) }
+			if _, again := ix.files.put(maphash.Bytes(seed, name), uint32(r.from+1+at), is, ix.hash); !again {
+				ix.live += int64(k + len(name) + fixedSize)
+			}
+			at += k + int(n) + fixedSize
 		}
 	case entryMeaning:
 		var k meaningKey
@@ -250,3 +300,5 @@ func (ix *Index) load(b []byte) {
 		ix.meanings[k] = string(b[i+j+int(n):])
 	}
 }
+
+func (ix *Index) hash(at uint32) uint64 { return maphash.Bytes(seed, ix.name(at)) }

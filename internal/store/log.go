@@ -41,21 +41,25 @@ func checksum(head, payload []byte) uint32 {
 	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
 }
 
-// readLog returns the good entries, which share memory, their size and that of
-// the rest. Something that is no file has no good part.
-func readLog(path, header string) (entries [][]byte, size, lost int64, err error) {
+// span is where an entry is in the text of a log.
+type span struct{ from, to int }
+
+// readLog returns the text of a log, where the good entries are in it, how large
+// the good part is and how large the rest. Something that is no file has no good
+// part.
+func readLog(path, header string) (data []byte, entries []span, size, lost int64, err error) {
 	if noFile(path) {
-		return nil, 0, 1, nil
+		return nil, nil, 0, 1, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err = os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, 0, nil
+		return nil, nil, 0, 0, nil
 	}
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, nil, 0, 0, err
 	}
 	if len(data) < headerSize || string(data[:headerSize]) != header {
-		return nil, 0, int64(len(data)), nil
+		return nil, nil, 0, int64(len(data)), nil
 	}
 	rest := data[headerSize:]
 	for len(rest) >= entryHead {
@@ -63,26 +67,28 @@ func readLog(path, header string) (entries [][]byte, size, lost int64, err error
 		if n > maxEntry || int64(n) > int64(len(rest)-entryHead) {
 			break
 		}
-		payload := rest[entryHead : entryHead+n : entryHead+n]
+		payload := rest[entryHead:][:n]
 		if checksum(rest[:4], payload) != binary.LittleEndian.Uint32(rest[4:]) {
 			break
 		}
-		entries = append(entries, payload)
+		from := len(data) - len(rest) + entryHead
+		entries = append(entries, span{from, from + len(payload)})
 		rest = rest[entryHead+n:]
 	}
-	return entries, int64(len(data) - len(rest)), int64(len(rest)), nil
+	return data, entries, int64(len(data) - len(rest)), int64(len(rest)), nil
 }
 
 // openLog reads a log. With write it is cut to its good part and can be
-// appended to; without it can be appended to if it exists and is all good.
-func openLog(path, header string, perm fs.FileMode, write bool) (*appendLog, [][]byte, error) {
+// appended to; without it can be appended to if it exists and is all good. Its
+// text is returned, and where in it the entries are.
+func openLog(path, header string, perm fs.FileMode, write bool) (*appendLog, []byte, []span, error) {
 	if len(header) != headerSize {
-		return nil, nil, fmt.Errorf("log header %q is not of %d bytes", header, headerSize)
+		return nil, nil, nil, fmt.Errorf("log header %q is not of %d bytes", header, headerSize)
 	}
 	l := &appendLog{path: path, header: header, perm: perm, owner: write}
-	entries, size, lost, err := readLog(path, header)
+	text, entries, size, lost, err := readLog(path, header)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	l.size, l.lost = size, lost
 	good := lost == 0
@@ -91,7 +97,7 @@ func openLog(path, header string, perm fs.FileMode, write bool) (*appendLog, [][
 		if noFile(path) {
 			dir := filepath.Dir(path)
 			if err := setAside(path, filepath.Join(dir, asideDir), dirPerm(perm)); err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 		}
 		l.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, perm)
@@ -102,7 +108,7 @@ func openLog(path, header string, perm fs.FileMode, write bool) (*appendLog, [][
 			err = l.write([]byte(header))
 		}
 		if err != nil {
-			return nil, nil, errors.Join(err, l.close())
+			return nil, nil, nil, errors.Join(err, l.close())
 		}
 	case good && size > 0:
 		// A cache that may not be written to is still good for reading.
@@ -110,7 +116,7 @@ func openLog(path, header string, perm fs.FileMode, write bool) (*appendLog, [][
 			l.f = f
 		}
 	}
-	return l, entries, nil
+	return l, text, entries, nil
 }
 
 func appendEntry(b, payload []byte) ([]byte, error) {

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/maphash"
 	"slices"
 	"sync"
 )
@@ -18,11 +20,12 @@ type Record struct {
 // Records finds the newest record of a step and of a key. It is safe for
 // concurrent use.
 type Records struct {
-	mu   sync.RWMutex
-	log  *appendLog
-	last map[string]Record
-	keys map[Sum]Record
-	all  []Record // in the order of the log
+	mu      sync.RWMutex
+	log     *appendLog
+	entries [][]byte // as in the log, in its order; good ones only
+	steps   table    // places of the newest of each step
+	keys    table    // and of each key
+	newest  int64    // about how large the newest of all steps are
 }
 
 // The last digits are the version of the entries.
@@ -33,48 +36,65 @@ const recordsHeader = "step-records  1\n"
 const keepPerStep = 8
 
 func openRecords(path string, perm Perm, write bool) (*Records, error) {
-	l, entries, err := openLog(path, recordsHeader, perm.File, write)
+	l, text, entries, err := openLog(path, recordsHeader, perm.File, write)
 	if err != nil {
 		return nil, err
 	}
-	r := &Records{log: l, last: make(map[string]Record, len(entries)), keys: make(map[Sum]Record, len(entries))}
+	r := &Records{log: l}
+	r.forget(len(entries))
 	for _, e := range entries {
-		if rec, ok := decodeRecord(e); ok {
-			r.remember(rec)
+		if b := text[e.from:e.to:e.to]; wellFormed(b) {
+			r.remember(b)
 		}
 	}
-	if write {
+	// What is kept is at least the newest: what is not wasteful measured by that
+	// need not be counted.
+	if write && wasteful(l.size, r.newest) {
 		if keep, live := r.live(); wasteful(l.size, live) {
-			entries = entries[:0]
-			for _, rec := range keep {
-				entries = append(entries, encodeRecord(rec))
-			}
-			return r, l.rewrite(entries)
+			return r, l.rewrite(keep)
 		}
 	}
 	return r, nil
 }
 
-func (r *Records) remember(rec Record) {
-	r.last[rec.Step] = rec
-	r.keys[rec.Key] = rec
-	r.all = append(r.all, rec)
+// forget empties the tables and makes room.
+func (r *Records) forget(room int) {
+	r.entries = make([][]byte, 0, room)
+	r.steps, r.keys, r.newest = newTable(room), newTable(room), 0
 }
 
-// live returns the records that a compaction keeps, in their order, and about
+func (r *Records) remember(entry []byte) {
+	at := uint32(len(r.entries))
+	r.entries = append(r.entries, entry)
+	step, key := stepIn(entry), keyIn(entry)
+	is := func(at uint32) bool { return bytes.Equal(stepIn(r.entries[at]), step) }
+	was, again := r.steps.put(maphash.Bytes(seed, step), at, is, func(at uint32) uint64 { return maphash.Bytes(seed, stepIn(r.entries[at])) })
+	if again {
+		r.newest -= int64(len(r.entries[was])) + 64
+	}
+	r.newest += int64(len(entry)) + 64
+	r.keys.put(hashKey(key), at, r.ofKey(key), func(at uint32) uint64 { return hashKey(keyIn(r.entries[at])) })
+}
+
+func (r *Records) ofKey(key Sum) func(at uint32) bool {
+	return func(at uint32) bool { return keyIn(r.entries[at]) == key }
+}
+
+// hashKey takes a part of a key, which is a digest already.
+func hashKey(key Sum) uint64 { return binary.LittleEndian.Uint64(key[:]) }
+
+// live returns the entries that a compaction keeps, in their order, and about
 // how large they are.
-func (r *Records) live() (keep []Record, size int64) {
-	seen := make(map[Sum]bool, len(r.keys))
-	count := make(map[string]int, len(r.last))
-	for i := len(r.all) - 1; i >= 0; i-- {
-		rec := r.all[i]
-		if seen[rec.Key] || count[rec.Step] == keepPerStep {
-			continue
+func (r *Records) live() (keep [][]byte, size int64) {
+	seen := map[Sum]bool{}
+	count := map[string]int{}
+	for _, e := range slices.Backward(r.entries) {
+		if key := keyIn(e); !seen[key] && count[string(stepIn(e))] < keepPerStep {
+			seen[key] = true
+			count[string(stepIn(e))]++
+			keep = append(keep, e)
+			size += int64(len(e)) + 64
 		}
-		seen[rec.Key] = true
-		count[rec.Step]++
-		keep = append(keep, rec)
-		size += int64(len(rec.Body)+len(rec.Step)) + 64
 	}
 	slices.Reverse(keep)
 	return keep, size
@@ -84,23 +104,45 @@ func (r *Records) live() (keep []Record, size int64) {
 func (r *Records) Last(step string) (Record, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	rec, ok := r.last[step]
-	return rec, ok
+	at, ok := r.last(step)
+	if !ok {
+		return Record{}, false
+	}
+	return record(r.entries[at]), true
+}
+
+func (r *Records) last(step string) (at uint32, ok bool) {
+	return r.steps.find(maphash.String(seed, step), func(at uint32) bool { return string(stepIn(r.entries[at])) == step })
+}
+
+// IsLast says whether the newest record of a step is that of a key.
+func (r *Records) IsLast(step string, key Sum) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	at, ok := r.last(step)
+	return ok && keyIn(r.entries[at]) == key
 }
 
 // ByKey returns the newest record of a key.
 func (r *Records) ByKey(key Sum) (Record, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	rec, ok := r.keys[key]
-	return rec, ok
+	at, ok := r.keys.find(hashKey(key), r.ofKey(key))
+	if !ok {
+		return Record{}, false
+	}
+	return record(r.entries[at]), true
 }
 
 // All returns every record, the oldest first.
 func (r *Records) All() []Record {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.all[:len(r.all):len(r.all)]
+	all := make([]Record, len(r.entries))
+	for i, e := range r.entries {
+		all[i] = record(e)
+	}
+	return all
 }
 
 // Append adds records for good: when it returns they survive a power cut. The
@@ -118,8 +160,8 @@ func (r *Records) Append(recs []Record) error {
 	if err := r.log.sync(); err != nil {
 		return err
 	}
-	for _, rec := range recs {
-		r.remember(rec)
+	for _, p := range payloads {
+		r.remember(p)
 	}
 	return nil
 }
@@ -139,9 +181,9 @@ func (r *Records) Replace(recs []Record) error {
 	if err := r.log.rewrite(entries); err != nil {
 		return err
 	}
-	r.last, r.keys, r.all = make(map[string]Record, len(recs)), make(map[Sum]Record, len(recs)), nil
-	for _, rec := range recs {
-		r.remember(rec)
+	r.forget(len(entries))
+	for _, e := range entries {
+		r.remember(e)
 	}
 	return nil
 }
@@ -158,17 +200,26 @@ func encodeRecord(r Record) []byte {
 	return append(b, r.Body...)
 }
 
-func decodeRecord(b []byte) (Record, bool) {
-	n, k := binary.Uvarint(b)
-	if k <= 0 || n > uint64(len(b)-k) {
-		return Record{}, false
-	}
-	var r Record
-	b = b[k:]
-	r.Step, b = string(b[:n]), b[n:]
-	if len(b) < len(r.Key) {
-		return Record{}, false
-	}
-	r.Body = b[copy(r.Key[:], b):]
-	return r, true
+// wellFormed says that an entry holds a step and a key, so that they can be
+// asked for.
+func wellFormed(entry []byte) bool {
+	n, k := binary.Uvarint(entry)
+	return k > 0 && n <= uint64(len(entry)-k) && len(entry)-k-int(n) >= len(Sum{})
+}
+
+func stepIn(entry []byte) []byte {
+	n, k := binary.Uvarint(entry)
+	return entry[k:][:n]
+}
+
+func keyIn(entry []byte) Sum {
+	n, k := binary.Uvarint(entry)
+	return Sum(entry[k+int(n):])
+}
+
+func record(entry []byte) Record {
+	n, k := binary.Uvarint(entry)
+	at := k + int(n)
+	key := Sum(entry[at:])
+	return Record{Step: string(entry[k:at]), Key: key, Body: entry[at+len(key):]}
 }

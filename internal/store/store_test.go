@@ -69,6 +69,16 @@ func TestRecords(t *testing.T) {
 	closeStore(t, s)
 }
 
+// openEntries opens a log and cuts its text into entries.
+func openEntries(path, header string, perm fs.FileMode, write bool) (*appendLog, [][]byte, error) {
+	l, text, spans, err := openLog(path, header, perm, write)
+	var entries [][]byte
+	for _, s := range spans {
+		entries = append(entries, text[s.from:s.to])
+	}
+	return l, entries, err
+}
+
 // TestLogPrefix holds that whatever happens to a log, what is read is a prefix
 // of what was written, and that it can be appended to after that.
 func TestLogPrefix(t *testing.T) {
@@ -78,7 +88,7 @@ func TestLogPrefix(t *testing.T) {
 		n++
 		path := filepath.Join(dir, fmt.Sprint(n))
 		want := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 40), 1, 6).Draw(t, "entries")
-		l, _, err := openLog(path, recordsHeader, 0o600, true)
+		l, _, err := openEntries(path, recordsHeader, 0o600, true)
 		if err == nil {
 			err = errors.Join(l.append(want...), l.close())
 		}
@@ -102,7 +112,7 @@ func TestLogPrefix(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		reader, read, err := openLog(path, recordsHeader, 0o600, false)
+		reader, read, err := openEntries(path, recordsHeader, 0o600, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +122,7 @@ func TestLogPrefix(t *testing.T) {
 		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, b) {
 			t.Fatalf("a reader changed the log: %v", err)
 		}
-		l, entries, err := openLog(path, recordsHeader, 0o600, true)
+		l, entries, err := openEntries(path, recordsHeader, 0o600, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +137,7 @@ func TestLogPrefix(t *testing.T) {
 		if err := errors.Join(l.append([]byte("more")), l.close()); err != nil {
 			t.Fatal(err)
 		}
-		_, more, err := openLog(path, recordsHeader, 0o600, false)
+		_, more, err := openEntries(path, recordsHeader, 0o600, false)
 		if err != nil || len(more) != len(entries)+1 || string(more[len(entries)]) != "more" {
 			t.Fatalf("after appending: %d entries, %v", len(more), err)
 		}
