@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 		d.verdict, d.reasons = WillRun, []string{"forced"}
 		return d
 	}
-	d.rec = s.recordOf(n, d.key)
+	d.rec = s.recordOf(n, d.key, encoded)
 	if d.rec == nil {
 		d.verdict, d.reasons = WillRun, reasons(s.lastManifest(n), d.manifest)
 		return d
@@ -159,8 +160,9 @@ func (s *session) forced(n *node) bool {
 }
 
 // recordOf returns the record of a key, nil if there is none that can be read
-// and speaks of just the outputs that the step declares.
-func (s *session) recordOf(n *node, key store.Sum) *record {
+// and speaks of just the outputs that the step declares. The key is the digest
+// of the encoded manifest.
+func (s *session) recordOf(n *node, key store.Sum, encoded []byte) *record {
 	st := s.tier(n.secret)
 	if st == nil {
 		return nil
@@ -169,8 +171,8 @@ func (s *session) recordOf(n *node, key store.Sum) *record {
 	if !ok || stored.Step != n.Name {
 		return nil
 	}
-	rec, err := decodeRecord(stored)
-	if err != nil {
+	rec, err := readRecord(stored)
+	if err != nil || !bytes.Equal(rec.manifest, encoded) { // which spares a second digest
 		return nil // damaged is as good as not there
 	}
 	return n.order(rec)
@@ -182,9 +184,17 @@ func (n *node) order(rec *record) *record {
 	if len(rec.outs) != len(n.Outputs) {
 		return nil
 	}
+	recorded := func(m *made, o Output) bool { return m.ref == o.Ref && m.tree == o.Tree && m.kind == o.Kind }
+	inOrder := true
+	for i := range rec.outs {
+		inOrder = inOrder && recorded(&rec.outs[i], n.Outputs[i])
+	}
+	if inOrder {
+		return rec
+	}
 	outs := make([]made, len(n.Outputs))
 	for i, o := range n.Outputs {
-		j := slices.IndexFunc(rec.outs, func(m made) bool { return m.ref == o.Ref && m.tree == o.Tree && m.kind == o.Kind })
+		j := slices.IndexFunc(rec.outs, func(m made) bool { return recorded(&m, o) })
 		if j < 0 {
 			return nil
 		}

@@ -165,7 +165,7 @@ func chain(n *node) []*node {
 func (s *session) account(n *node, p *progress, redacted bool) Account {
 	a := Account{Drawn: s.drawn(n, p, redacted), Reads: []Read{}, Makes: []FileState{}}
 	hide := redacted && n.secret
-	d := &p.dec
+	d := p.dec
 	if d.manifest != nil && !hide {
 		a.Key = d.key.String()
 	}

@@ -1,6 +1,9 @@
 package build
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Input is something that a step reads. Inputs are values: equal declarations
 // compare equal, and Task.Files takes the same value that the step declared.
@@ -77,8 +80,8 @@ func (in Input) String() string {
 	return b.String()
 }
 
-// id is injective where String is made for reading: a file and a glob without
-// special characters print alike.
-func (in Input) id() string {
-	return string(rune('0'+in.kind)) + "\x00" + in.root + "\x00" + in.pattern + "\x00" + in.as
+// compare orders inputs by all that tells them apart: String is made for reading,
+// and a file and a glob without special characters print alike.
+func (in Input) compare(b Input) int {
+	return cmp.Or(cmp.Compare(in.kind, b.kind), compare(in.root, b.root), compare(in.pattern, b.pattern), compare(in.as, b.as))
 }

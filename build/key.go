@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/zeebo/blake3"
 
@@ -83,7 +84,9 @@ func (e entry) text() string {
 
 // toolchain is what turns sources into results: floating point differs
 // between architectures and their levels.
-func toolchain() string { return runtime.Version() + " " + Platform() }
+func toolchain() string { return toolchainName() }
+
+var toolchainName = sync.OnceValue(func() string { return runtime.Version() + " " + Platform() })
 
 // manifest returns the manifest of a node over resolved inputs and the present
 // state of its ledgers.
@@ -118,7 +121,10 @@ func (n *node) manifest(groups []group, ledgers []entry) *manifest {
 }
 
 func (m *manifest) encode() []byte {
-	size := 256
+	size := 256 // of what is short; too little costs a copy
+	for _, p := range m.params {
+		size += len(p.name) + len(p.value) + 4
+	}
 	for _, g := range m.inputs {
 		for _, e := range g.entries {
 			size += 48 + len(e.ref.Root) + len(e.ref.Path) + len(e.meaning)

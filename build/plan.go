@@ -19,6 +19,7 @@ type plan struct {
 
 	owners map[string]owner // absolute path → who makes it
 	paths  []string         // keys of owners, sorted
+	dirs   map[string]owner // of above, while add looks at many paths of few directories
 
 	programs map[string]program // by the name that commands use
 }
@@ -54,6 +55,7 @@ type input struct {
 	Input
 	abs  string   // of the path, or of the root of a pattern
 	glob *pattern // of Glob and Names
+	who  owner    // of File: the step that makes it or a directory above it, if any
 }
 
 func newPlan(g *Graph) *plan {
@@ -62,9 +64,14 @@ func newPlan(g *Graph) *plan {
 
 // add checks steps and links them in. After an error the plan is not usable.
 func (p *plan) add(steps []Step, by *node) error {
+	if by != nil {
+		steps = slices.Clone(steps) // somebody else's; declared ones are the graph's own
+	}
+	p.dirs = map[string]owner{}
+	defer func() { p.dirs = nil }()
 	for i := range steps {
-		s := steps[i]
-		n, err := p.node(&s)
+		s := &steps[i]
+		n, err := p.node(s)
 		if err != nil {
 			return err
 		}
@@ -79,10 +86,6 @@ func (p *plan) add(steps []Step, by *node) error {
 		p.nodes = append(p.nodes, n)
 	}
 	slices.SortFunc(p.nodes, func(a, b *node) int { return compare(a.Name, b.Name) })
-	p.paths = p.paths[:0]
-	for path := range p.owners {
-		p.paths = append(p.paths, path)
-	}
 	slices.Sort(p.paths)
 	if err := p.checkNesting(); err != nil {
 		return err
@@ -139,7 +142,7 @@ func (p *plan) node(s *Step) (*node, error) {
 		}
 		n.ins = append(n.ins, r)
 	}
-	slices.SortFunc(n.ins, func(a, b input) int { return compare(a.id(), b.id()) })
+	slices.SortFunc(n.ins, func(a, b input) int { return a.compare(b.Input) })
 	n.ins = slices.CompactFunc(n.ins, func(a, b input) bool { return a.Input == b.Input })
 	for i, out := range s.Outputs {
 		abs, err := p.claim(out.Ref, owner{n: n, out: i})
@@ -192,7 +195,10 @@ func (p *plan) locate(ref Ref) (string, error) {
 	if len(root.Only) > 0 && ref.Path != "." && !slices.Contains(root.Only, ref.Path) {
 		return "", fmt.Errorf("%q is not one of the files of the root %q", ref.Path, ref.Root)
 	}
-	return p.g.opt.abs(ref), nil
+	if ref.Path == "." || root.Path == string(filepath.Separator) {
+		return p.g.opt.abs(ref), nil
+	}
+	return root.Path + string(filepath.Separator) + filepath.FromSlash(ref.Path), nil // both are clean: nothing is left for Join
 }
 
 func (p *plan) claim(ref Ref, who owner) (string, error) {
@@ -217,6 +223,7 @@ func (p *plan) claim(ref Ref, who owner) (string, error) {
 		return "", fmt.Errorf("step %s makes it, too", other.n.Name)
 	}
 	p.owners[abs] = who
+	p.paths = append(p.paths, abs)
 	return abs, nil
 }
 
@@ -247,7 +254,7 @@ func (p *plan) input(in Input) (input, error) {
 // checkNesting refuses outputs below other outputs.
 func (p *plan) checkNesting() error {
 	for _, path := range p.paths {
-		if up, ok := p.above(filepath.Dir(path)); ok {
+		if up, ok := p.over(path); ok {
 			return fmt.Errorf("step %s makes %s, which lies inside what step %s makes", p.owners[path].n.Name, p.name(path), up.n.Name)
 		}
 	}
@@ -269,12 +276,31 @@ func (p *plan) above(abs string) (owner, bool) {
 		if o, ok := p.owners[abs]; ok {
 			return o, true
 		}
-		up := filepath.Dir(abs)
+		up := parent(abs)
 		if up == abs {
 			return owner{}, false
 		}
 		abs = up
 	}
+}
+
+// parent is filepath.Dir of a clean absolute path.
+func parent(abs string) string {
+	return abs[:max(1, strings.LastIndexByte(abs, filepath.Separator))]
+}
+
+// over returns the owner of the nearest directory above a path.
+func (p *plan) over(abs string) (owner, bool) {
+	dir := parent(abs)
+	if p.dirs == nil {
+		return p.above(dir)
+	}
+	o, known := p.dirs[dir]
+	if !known {
+		o, _ = p.above(dir)
+		p.dirs[dir] = o
+	}
+	return o, o.n != nil
 }
 
 // below returns the owned paths inside a directory.
@@ -290,7 +316,11 @@ func (p *plan) below(dir string) []string {
 func (p *plan) makers(in *input) []owner {
 	switch in.kind {
 	case inFile, inAbsent:
-		if o, ok := p.above(in.abs); ok {
+		o, ok := p.owners[in.abs]
+		if !ok {
+			o, ok = p.over(in.abs)
+		}
+		if ok {
 			return []owner{o}
 		}
 	case inGlob, inNames:
@@ -349,7 +379,11 @@ func (p *plan) link(n *node) error {
 		if in.glob != nil {
 			private = private || o.private(filepath.Join(in.abs, filepath.FromSlash(in.glob.base)))
 		}
+		in.who = owner{}
 		for _, who := range p.makers(in) {
+			if in.kind == inFile {
+				in.who = who
+			}
 			if in.kind == inAbsent {
 				return fmt.Errorf("step %s: input %s: step %s makes it", n.Name, in, who.n.Name)
 			}

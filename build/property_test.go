@@ -98,7 +98,7 @@ func modelRun(ms modelStep, code int) func(context.Context, *Task) error {
 		h := blake3.New()
 		total := 0
 		ins := slices.Clone(t.n.Inputs)
-		slices.SortFunc(ins, func(a, b Input) int { return compare(a.id(), b.id()) })
+		slices.SortFunc(ins, func(a, b Input) int { return a.compare(b) })
 		for _, in := range ins {
 			fmt.Fprintf(h, "%s\n", in)
 			for _, ref := range t.Files(in) {

@@ -116,6 +116,16 @@ func (r *record) encode() []byte {
 
 // decodeRecord reads a record and checks that it is the one of its key.
 func decodeRecord(rec store.Record) (*record, error) {
+	out, err := readRecord(rec)
+	if err == nil && keyOf(out.manifest) != rec.Key {
+		return nil, errDamaged
+	}
+	return out, err
+}
+
+// readRecord reads a record. That its manifest is the one of its key is for the
+// caller to check.
+func readRecord(rec store.Record) (*record, error) {
 	out := &record{key: rec.Key}
 	r := reader{b: rec.Body}
 	seconds := math.Float64frombits(uint64(r.int64()))
@@ -132,7 +142,7 @@ func decodeRecord(rec store.Record) (*record, error) {
 		out.outs = append(out.outs, m)
 	}
 	out.manifest = r.take(r.num())
-	if r.end() != nil || keyOf(out.manifest) != rec.Key {
+	if r.end() != nil {
 		return nil, errDamaged
 	}
 	return out, nil

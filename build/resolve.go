@@ -60,8 +60,8 @@ func (r resolver) resolve(ctx context.Context, n *node) ([]group, error) {
 
 func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
 	ref := Ref{in.root, in.pattern}
-	who, ok := r.s.plan.above(in.abs)
-	if !ok || who.ledger && who.n.ledgers[who.out] == in.abs {
+	who := in.who
+	if who.n == nil || who.ledger && who.n.ledgers[who.out] == in.abs {
 		f, err := r.v.digest(ref, in.abs)
 		if err != nil {
 			return nil, err

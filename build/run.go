@@ -384,7 +384,7 @@ func (s *session) revive(n *node, rec *record) (was *record, err error) {
 	if !s.write || n.each != nil {
 		return nil, nil
 	}
-	if last, ok := s.tier(n.secret).Records.Last(n.Name); ok && last.Key == rec.key {
+	if s.tier(n.secret).Records.IsLast(n.Name, rec.key) {
 		return nil, nil
 	}
 	return s.last(n), s.commit(n, rec)

@@ -14,7 +14,7 @@ import (
 type progress struct {
 	state stepState
 	waits int // dependencies that are not settled
-	dec   decision
+	dec   *decision
 	cost  time.Duration // of the last run, once the outlook has asked for it
 	begun time.Time     // of this run
 	end   StepResult
@@ -23,6 +23,9 @@ type progress struct {
 	order  int   // among the settled steps
 	behind *node // of a fresh step: what it waited for the longest, if that did anything
 }
+
+// undecided is the decision about a step before there is one.
+var undecided = new(decision)
 
 // stepState is how far a step has come. Steps only move forward, except that
 // queued and running are left out where nothing has to be done:
@@ -49,10 +52,10 @@ type event struct {
 }
 
 // scheduler moves the steps of a session forward. All of its state belongs to
-// the goroutine of loop; decisions and runs are goroutines that send one event.
+// the goroutine of loop; goroutines that decide or run steps send what has ended.
 type scheduler struct {
 	s      *session
-	events chan event
+	events chan []event
 
 	steps      map[*node]*progress
 	dependants map[*node][]*node
@@ -61,9 +64,10 @@ type scheduler struct {
 	arranged   bool
 	ahead      map[*node]time.Duration // see path
 
-	deciders int
-	thinkers int         // goroutines that decide
-	thoughts chan func() // for them
+	deciders int          // steps that are being decided
+	thinkers int          // goroutines that decide
+	thinking int          // of them, those that have something to do
+	thoughts chan []*node // for them
 	runners  int
 	pools    map[string]int64
 	stop     bool  // start nothing more
@@ -77,7 +81,8 @@ const decidersPerCPU = 4
 
 func newScheduler(s *session) *scheduler {
 	most := decidersPerCPU * runtime.GOMAXPROCS(0)
-	q := &scheduler{s: s, events: make(chan event, most), thoughts: make(chan func(), most), steps: map[*node]*progress{}, pools: map[string]int64{}}
+	q := &scheduler{s: s, events: make(chan []event, most), thoughts: make(chan []*node, most), pools: map[string]int64{}}
+	q.steps = make(map[*node]*progress, len(s.want))
 	q.arrange()
 	return q
 }
@@ -86,13 +91,18 @@ func newScheduler(s *session) *scheduler {
 func (q *scheduler) arrange() {
 	q.dependants = make(map[*node][]*node, len(q.s.want))
 	q.ahead, q.arranged = map[*node]time.Duration{}, false
+	var fresh []progress // made at once: there is one for each step
 	for _, n := range q.s.plan.nodes {
 		if !q.s.want[n] {
 			continue
 		}
 		p := q.steps[n]
 		if p == nil {
-			p = &progress{}
+			if len(fresh) == 0 {
+				fresh = make([]progress, len(q.s.want)-len(q.steps))
+			}
+			p, fresh = &fresh[0], fresh[1:]
+			p.dec = undecided
 			q.steps[n] = p
 		}
 		if p.state != waiting {
@@ -124,14 +134,20 @@ func (q *scheduler) loop(ctx context.Context) {
 		if q.deciders+q.runners == 0 {
 			return
 		}
-		q.handle(ctx, q.next())
+		ended := q.next()
+		if ended[0].dec != nil {
+			q.thinking--
+		}
+		for _, e := range ended {
+			q.handle(ctx, e)
+		}
 	}
 }
 
 // next waits for the next event. What has been done is meanwhile recorded once
 // it is old enough: while one step runs for an hour, those that ended before it
 // must not be lost.
-func (q *scheduler) next() event {
+func (q *scheduler) next() []event {
 	for q.s.write {
 		wait, pending := q.s.batchDue()
 		if !pending {
@@ -149,43 +165,61 @@ func (q *scheduler) next() event {
 	return <-q.events
 }
 
+// startDecisions hands out what is ready, several steps at a time while there are
+// many: to hand over a step and to take back the decision takes as long as most
+// decisions do. The last are handed out singly, so that all processors have
+// something to do until the end.
 func (q *scheduler) startDecisions(ctx context.Context) {
-	for len(q.ready) > 0 && q.deciders < cap(q.thoughts) && !q.stop {
-		n := q.ready[0]
-		q.ready = q.ready[1:]
-		p := q.steps[n]
-		if bad := q.unsettled(n); bad != "" {
-			q.settle(n, p, false, StepResult{State: StateSkipped, Reason: bad})
-			continue
-		}
-		p.state = deciding
-		q.deciders++
-		q.decide(func() {
-			d := q.s.decide(ctx, n)
-			e := event{n: n, dec: &d}
-			if d.verdict == Fresh {
-				q.s.setResults(n, d.rec.outs)
-				if d.was, e.err = q.s.revive(n, d.rec); e.err == nil {
-					e.grown, e.err = q.s.grow(ctx, n, d.groups)
-				}
+	for len(q.ready) > 0 && q.thinking < cap(q.thoughts) && !q.stop {
+		share := 1 + len(q.ready)/(2*cap(q.thoughts))
+		var steps []*node
+		for len(steps) < share && len(q.ready) > 0 {
+			n := q.ready[0]
+			q.ready = q.ready[1:]
+			p := q.steps[n]
+			if bad := q.unsettled(n); bad != "" {
+				q.settle(n, p, false, StepResult{State: StateSkipped, Reason: bad})
+				continue
 			}
-			q.events <- e
-		})
+			p.state = deciding
+			steps = append(steps, n)
+		}
+		if len(steps) > 0 {
+			q.decide(ctx, steps)
+		}
 	}
 }
 
-// decide hands a decision to a goroutine that has made some before, if there is
+// decide hands steps to a goroutine that has decided some before, if there is
 // one: a new one for each would spend much of its time growing its stack.
-func (q *scheduler) decide(f func()) {
-	if q.thinkers < q.deciders {
+func (q *scheduler) decide(ctx context.Context, steps []*node) {
+	q.deciders += len(steps)
+	q.thinking++
+	if q.thinkers < q.thinking {
 		q.thinkers++
 		go func() {
-			for f := range q.thoughts {
-				f()
+			for steps := range q.thoughts {
+				events := make([]event, len(steps))
+				for i, n := range steps {
+					events[i] = q.decideOne(ctx, n)
+				}
+				q.events <- events
 			}
 		}()
 	}
-	q.thoughts <- f // there is room for all that may be under way
+	q.thoughts <- steps // there is room for all that may be under way
+}
+
+func (q *scheduler) decideOne(ctx context.Context, n *node) event {
+	d := q.s.decide(ctx, n)
+	e := event{n: n, dec: &d}
+	if d.verdict == Fresh {
+		q.s.setResults(n, d.rec.outs)
+		if d.was, e.err = q.s.revive(n, d.rec); e.err == nil {
+			e.grown, e.err = q.s.grow(ctx, n, d.groups)
+		}
+	}
+	return e
 }
 
 // unsettled names what keeps a step from being decided though nothing is left
@@ -229,7 +263,7 @@ func (q *scheduler) startRuns(ctx context.Context) {
 		p := q.steps[n]
 		p.state, p.begun = running, time.Now()
 		q.s.con.began(n, len(q.steps), q.outlook)
-		d := p.dec
+		d := *p.dec
 		go func() {
 			begin := time.Now()
 			end, groups := q.s.execute(ctx, n, d)
@@ -238,7 +272,7 @@ func (q *scheduler) startRuns(ctx context.Context) {
 			if end.err == nil {
 				e.grown, e.err = q.s.grow(ctx, n, groups)
 			}
-			q.events <- e
+			q.events <- []event{e}
 		}()
 	}
 }
@@ -252,7 +286,7 @@ func (q *scheduler) handle(ctx context.Context, e event) {
 	p := q.steps[e.n]
 	if e.dec != nil {
 		q.deciders--
-		p.dec = *e.dec
+		p.dec = e.dec
 		q.decided(ctx, e, p)
 		return
 	}
@@ -262,9 +296,12 @@ func (q *scheduler) handle(ctx context.Context, e event) {
 }
 
 func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
-	n, d := e.n, &p.dec
+	n, d := e.n, p.dec
 	switch {
 	case d.verdict == Fresh:
+		if q.s.write {
+			p.dec = undecided // nobody will ask, and the manifests of many steps are large
+		}
 		q.finish(ctx, e, p, StepResult{State: StateFresh, trail: trail{key: d.key, was: d.was, now: d.rec}})
 	case d.verdict == CannotRun:
 		q.finish(ctx, e, p, StepResult{State: StateFailed, err: d.err})

@@ -37,7 +37,7 @@ func (g *Graph) Build(ctx context.Context, goals ...string) (sum *Summary, err e
 	leave()
 	s.con.end()
 	err = s.flush() // records before history
-	sum = &Summary{HistoryDir: s.history.Dir()}
+	sum = &Summary{HistoryDir: s.history.Dir(), Steps: make([]StepResult, 0, len(s.want))}
 	failed := &Failed{}
 	for _, n := range s.plan.nodes {
 		if !s.want[n] {

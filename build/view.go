@@ -83,6 +83,9 @@ func (v *view) digest(ref Ref, abs string) (*file, error) {
 		}
 		v.mu.Unlock()
 	}
+	if f.done.Load() {
+		return f, f.err
+	}
 	f.once.Do(func() {
 		f.err = v.look(f, ref.String(), abs)
 		if f.err == nil && v.changed != nil && v.changed(abs) {

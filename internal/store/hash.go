@@ -14,23 +14,24 @@ import (
 
 // Lstat returns the Stat and the type of a file, without following links. The
 // error is an *fs.PathError.
-func Lstat(path string) (Stat, fs.FileMode, error) { return statWith(unix.Lstat, "lstat", path) }
+func Lstat(path string) (Stat, fs.FileMode, error) {
+	return statAt(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, "lstat")
+}
 
 // FileStat is Lstat through symbolic links.
-func FileStat(path string) (Stat, fs.FileMode, error) { return statWith(unix.Stat, "stat", path) }
+func FileStat(path string) (Stat, fs.FileMode, error) {
+	return statAt(unix.AT_FDCWD, path, 0, "stat")
+}
 
 // LstatAt is Lstat of a name in an open directory, which spares the way there.
 func LstatAt(dir *os.File, name string) (Stat, fs.FileMode, error) {
-	fd := int(dir.Fd())
-	return statWith(func(name string, st *unix.Stat_t) error {
-		return unix.Fstatat(fd, name, st, unix.AT_SYMLINK_NOFOLLOW)
-	}, "lstat", name)
+	return statAt(int(dir.Fd()), name, unix.AT_SYMLINK_NOFOLLOW, "lstat")
 }
 
-func statWith(call func(string, *unix.Stat_t) error, op, path string) (Stat, fs.FileMode, error) {
+func statAt(dir int, path string, flags int, op string) (Stat, fs.FileMode, error) {
 	var st unix.Stat_t
 	for {
-		err := call(path, &st)
+		err := unix.Fstatat(dir, path, &st, flags)
 		if err == unix.EINTR {
 			continue
 		}
@@ -55,7 +56,17 @@ func modeOf(st *unix.Stat_t) fs.FileMode {
 }
 
 func fstat(f *os.File) (Stat, fs.FileMode, error) {
-	return statWith(func(_ string, st *unix.Stat_t) error { return unix.Fstat(int(f.Fd()), st) }, "fstat", f.Name())
+	var st unix.Stat_t
+	for {
+		err := unix.Fstat(int(f.Fd()), &st)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return Stat{}, 0, &fs.PathError{Op: "fstat", Path: f.Name(), Err: err}
+		}
+		return statOf(&st), modeOf(&st), nil
+	}
 }
 
 // bufferSize is large enough that system calls are no part of the time, and
