@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/foundation-plr/pipeline/internal/store"
 )
@@ -36,6 +37,10 @@ type decision struct {
 	was      *record // the newest of the step until now, if rec takes its place; for Fresh
 }
 
+// encodings are for decisions, each of which needs the encoding of a manifest only
+// until it has been held against the recorded one.
+var encodings = sync.Pool{New: func() any { return new(writer) }}
+
 // decide looks at a step whose dependencies are settled. It changes nothing.
 func (s *session) decide(ctx context.Context, n *node) decision {
 	var d decision
@@ -56,17 +61,20 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 		return cannot(err)
 	}
 	d.manifest = n.manifest(d.groups, ledgers)
-	encoded := d.manifest.encode()
-	d.key = keyOf(encoded)
+	w := encodings.Get().(*writer)
+	defer encodings.Put(w)
+	w.b = w.b[:0]
+	d.manifest.write(w)
+	d.key = keyOf(w.b)
 	if n.each != nil { // there is nothing to run, and nothing to remember
-		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: encoded}
+		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: slices.Clone(w.b)}
 		return d
 	}
 	if s.forced(n) {
 		d.verdict, d.reasons = WillRun, []string{"forced"}
 		return d
 	}
-	d.rec = s.recordOf(n, d.key, encoded)
+	d.rec = s.recordOf(n, d.key, w.b)
 	if d.rec == nil {
 		d.verdict, d.reasons = WillRun, reasons(s.lastManifest(n), d.manifest)
 		return d

@@ -3,6 +3,7 @@ package build
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"os"
 	"runtime"
 	"slices"
@@ -131,6 +132,11 @@ func (m *manifest) encode() []byte {
 		}
 	}
 	w := writer{b: make([]byte, 0, size)}
+	m.write(&w)
+	return w.b
+}
+
+func (m *manifest) write(w *writer) {
 	w.str(m.format)
 	w.str(m.step)
 	w.str(m.code)
@@ -156,7 +162,6 @@ func (m *manifest) encode() []byte {
 		w.str(o)
 	}
 	w.entries(m.ledgers)
-	return w.b
 }
 
 func decodeManifest(b []byte) (*manifest, error) {
@@ -257,7 +262,7 @@ func (r *reader) byte() byte {
 
 func (r *reader) int64() int64 {
 	v, n := binary.Uvarint(r.b)
-	if r.bad || n <= 0 || n != len(binary.AppendUvarint(nil, v)) {
+	if r.bad || n <= 0 || n != (bits.Len64(v|1)+6)/7 { // longer than it has to be
 		r.bad = true
 		return 0
 	}

@@ -59,7 +59,7 @@ type input struct {
 }
 
 func newPlan(g *Graph) *plan {
-	return &plan{g: g, byName: map[string]*node{}, owners: map[string]owner{}, programs: map[string]program{}}
+	return &plan{g: g, byName: make(map[string]*node, len(g.steps)), owners: make(map[string]owner, len(g.steps)), programs: map[string]program{}}
 }
 
 // add checks steps and links them in. After an error the plan is not usable.
@@ -135,6 +135,7 @@ func (p *plan) node(s *Step) (*node, error) {
 	if n.code, err = p.g.code(s); err != nil {
 		return nil, err
 	}
+	n.ins = make([]input, 0, len(s.Inputs))
 	for _, in := range s.Inputs {
 		r, err := p.input(in)
 		if err != nil {
@@ -440,7 +441,7 @@ func (p *plan) cycle() []string {
 		open = 1
 		done = 2
 	)
-	state := make(map[*node]int, len(p.nodes))
+	state := make(map[*node]uint8, len(p.nodes))
 	var stack, found []*node
 	var visit func(n *node) bool
 	visit = func(n *node) bool {

@@ -56,7 +56,7 @@ func tierIndex(private bool) int {
 func (g *Graph) open(ctx context.Context, goals []string, write, force bool) (*session, error) {
 	s := &session{
 		opt: &g.opt, goals: goals, write: write, force: force,
-		results: map[*node][]made{}, staged: map[string]bool{}, begun: time.Now(),
+		staged: map[string]bool{}, begun: time.Now(),
 		con: newConsole(&g.opt),
 	}
 	s.view = newView(&g.opt, s.index)
@@ -67,6 +67,8 @@ func (g *Graph) open(ctx context.Context, goals []string, write, force bool) (*s
 	if s.want, err = s.plan.closure(goals); err != nil {
 		return nil, err
 	}
+	s.results = make(map[*node][]made, len(s.want))
+	s.view.files = make(map[string]*file, 2*len(s.want)) // an input and an output, as a rule
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

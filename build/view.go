@@ -34,7 +34,7 @@ type view struct {
 
 // file is what is known of a path, once it was asked for.
 type file struct {
-	once sync.Once
+	mu   sync.Mutex // held while it is looked at
 	done atomic.Bool
 	stat store.Stat
 	mode fs.FileMode
@@ -86,13 +86,16 @@ func (v *view) digest(ref Ref, abs string) (*file, error) {
 	if f.done.Load() {
 		return f, f.err
 	}
-	f.once.Do(func() {
-		f.err = v.look(f, ref.String(), abs)
-		if f.err == nil && v.changed != nil && v.changed(abs) {
-			f.sum = other(f.sum)
-		}
-		f.done.Store(true)
-	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done.Load() {
+		return f, f.err
+	}
+	f.err = v.look(f, ref.String(), abs)
+	if f.err == nil && v.changed != nil && v.changed(abs) {
+		f.sum = other(f.sum)
+	}
+	f.done.Store(true)
 	return f, f.err
 }
 
