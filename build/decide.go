@@ -195,7 +195,9 @@ func (n *node) order(rec *record) *record {
 	recorded := func(m *made, o Output) bool { return m.ref == o.Ref && m.tree == o.Tree && m.kind == o.Kind }
 	inOrder := true
 	for i := range rec.outs {
-		inOrder = inOrder && recorded(&rec.outs[i], n.Outputs[i])
+		if inOrder = inOrder && recorded(&rec.outs[i], n.Outputs[i]); inOrder {
+			rec.outs[i].ref = n.Outputs[i].Ref // which is in memory for good
+		}
 	}
 	if inOrder {
 		return rec

@@ -12,10 +12,11 @@ import (
 // plan is the graph of one build: the declared steps, and those that have
 // grown so far, with the edges between them.
 type plan struct {
-	g      *Graph
-	nodes  []*node
-	byName map[string]*node
-	mu     sync.RWMutex // held for writing while the plan grows
+	g       *Graph
+	nodes   []*node // sorted by name
+	growing []*node // of them, those that further steps may grow from
+	byName  map[string]*node
+	mu      sync.RWMutex // held for writing while the plan grows
 
 	owners map[string]owner // absolute path → who makes it
 	paths  []string         // keys of owners, sorted
@@ -84,6 +85,9 @@ func (p *plan) add(steps []Step, by *node) error {
 		n.grownBy = by
 		p.byName[s.Name] = n
 		p.nodes = append(p.nodes, n)
+		if s.Grow != nil {
+			p.growing = append(p.growing, n)
+		}
 	}
 	slices.SortFunc(p.nodes, func(a, b *node) int { return compare(a.Name, b.Name) })
 	slices.Sort(p.paths)
@@ -285,6 +289,23 @@ func (p *plan) above(abs string) (owner, bool) {
 	}
 }
 
+// named returns the nodes whose names match a pattern. Only those are looked at
+// that begin as the pattern does: many steps may each ask for a few others.
+func (p *plan) named(pattern string) []*node {
+	prefix := literalPrefix(pattern)
+	i, _ := slices.BinarySearchFunc(p.nodes, prefix, func(n *node, s string) int { return compare(n.Name, s) })
+	var found []*node
+	for _, n := range p.nodes[i:] {
+		if !strings.HasPrefix(n.Name, prefix) {
+			break
+		}
+		if matchName(pattern, n.Name) {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
 // parent is filepath.Dir of a clean absolute path.
 func parent(abs string) string {
 	return abs[:max(1, strings.LastIndexByte(abs, filepath.Separator))]
@@ -361,16 +382,16 @@ func (p *plan) link(n *node) error {
 			if n.Grow != nil && mayGrow(n.Grows, in.pattern) {
 				return fmt.Errorf("step %s: input %s: steps that grow from it may match: say in Grows what their names begin with, or narrow the pattern", n.Name, in)
 			}
-			for _, m := range p.nodes {
-				if m == n {
-					continue
-				}
-				if matchName(in.pattern, m.Name) {
+			for _, m := range p.named(in.pattern) {
+				if m != n {
 					deps = append(deps, m)
 					for _, out := range m.outs {
 						private = private || o.private(out)
 					}
-				} else if m.Grow != nil && m != n.grownBy && mayGrow(m.Grows, in.pattern) {
+				}
+			}
+			for _, m := range p.growing {
+				if m != n && m != n.grownBy && mayGrow(m.Grows, in.pattern) {
 					deps = append(deps, m)
 				}
 			}

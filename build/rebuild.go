@@ -217,7 +217,7 @@ func (s *session) again(ctx context.Context, q *scheduler, n *node) (r RebuiltSt
 		r.State, r.Reason = RebuiltNot, err.Error()
 		return r
 	}
-	other, err := s.rerunUntil(ctx, n, p.dec)
+	other, err := s.rerunUntil(ctx, n, *p.dec)
 	switch {
 	case err != nil:
 		r.State, r.Reason = RebuiltFailed, err.Error()

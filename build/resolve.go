@@ -206,8 +206,8 @@ func (r resolver) absent(in *input) ([]entry, error) {
 
 func (r resolver) outputsOf(ctx context.Context, n *node, in *input) ([]entry, error) {
 	var entries []entry
-	for _, m := range r.s.plan.nodes {
-		if m == n || !matchName(in.pattern, m.Name) {
+	for _, m := range r.s.plan.named(in.pattern) {
+		if m == n {
 			continue
 		}
 		for i := range m.Outputs {
