@@ -272,8 +272,9 @@ func (s *session) put(n *node, i int, m *made, staging string, last *record) err
 	} else if err := os.Chmod(staging, s.filePerm(abs, m.exec)); err != nil {
 		return err
 	}
-	defer s.view.forget(abs, true)
 	_, mode, err := store.Lstat(abs)
+	// To forget what is below looks at all that is known: not for every file.
+	defer s.view.forget(abs, m.tree || mode.IsDir())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:

@@ -47,6 +47,7 @@ type node struct {
 	broken  error    // why it can only fail, though its declaration is sound
 
 	deps    []*node // sorted by name
+	mark    uint8   // of cycle
 	private bool    // reads something private
 	secret  bool    // reads or writes something private: so are its record and log
 }
@@ -462,18 +463,20 @@ func (p *plan) cycle() []string {
 		open = 1
 		done = 2
 	)
-	state := make(map[*node]uint8, len(p.nodes))
+	for _, n := range p.nodes {
+		n.mark = 0
+	}
 	var stack, found []*node
 	var visit func(n *node) bool
 	visit = func(n *node) bool {
-		switch state[n] {
+		switch n.mark {
 		case done:
 			return false
 		case open:
 			found = append(slices.Clone(stack[slices.Index(stack, n):]), n)
 			return true
 		}
-		state[n] = open
+		n.mark = open
 		stack = append(stack, n)
 		for _, d := range n.deps {
 			if visit(d) {
@@ -481,7 +484,7 @@ func (p *plan) cycle() []string {
 			}
 		}
 		stack = stack[:len(stack)-1]
-		state[n] = done
+		n.mark = done
 		return false
 	}
 	for _, n := range p.nodes {

@@ -257,7 +257,11 @@ func (q *scheduler) startRuns(ctx context.Context) {
 			i++
 			continue
 		}
-		q.queue = slices.Delete(q.queue, i, i+1)
+		if i == 0 {
+			q.queue = q.queue[1:] // as a rule; the rest of a long queue stays where it is
+		} else {
+			q.queue = slices.Delete(q.queue, i, i+1)
+		}
 		q.pools[n.Pool] += weight
 		q.runners++
 		p := q.steps[n]

@@ -72,17 +72,13 @@ var errPrivateLink = errors.New("it is a link to a private file, but it is not i
 // digest returns what is known of a regular file, reached through links or
 // not.
 func (v *view) digest(ref Ref, abs string) (*file, error) {
-	v.mu.RLock()
+	v.mu.Lock() // most files are asked for once, so to read first would be in vain
 	f := v.files[abs]
-	v.mu.RUnlock()
 	if f == nil {
-		v.mu.Lock()
-		if f = v.files[abs]; f == nil {
-			f = new(file)
-			v.files[abs] = f
-		}
-		v.mu.Unlock()
+		f = new(file)
+		v.files[abs] = f
 	}
+	v.mu.Unlock()
 	if f.done.Load() {
 		return f, f.err
 	}
