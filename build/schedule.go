@@ -184,10 +184,22 @@ func (q *scheduler) startDecisions(ctx context.Context) {
 			p.state = deciding
 			steps = append(steps, n)
 		}
-		if len(steps) > 0 {
+		switch {
+		case len(steps) == 0:
+		case len(steps) == 1 && q.alone():
+			q.deciders++
+			q.handle(ctx, q.decideOne(ctx, steps[0]))
+		default:
 			q.decide(ctx, steps)
 		}
 	}
+}
+
+// alone says that nothing is under way that loop could be needed for, so that it
+// may as well decide the only ready step itself.
+func (q *scheduler) alone() bool {
+	_, pending := q.s.batchDue()
+	return q.thinking == 0 && q.runners == 0 && len(q.ready) == 0 && !pending
 }
 
 // decide hands steps to a goroutine that has decided some before, if there is
