@@ -424,7 +424,7 @@ func TestOutlook(t *testing.T) {
 	at("b:2").state, at("b:2").end = settled, StepResult{State: StateRan, Elapsed: 7 * time.Second}
 	at("b:1").cost = 0
 	expect(outlook{left: 12 * time.Second})
-	at("c").dec.verdict = WillRestore
+	at("c").dec = &decision{verdict: WillRestore}
 	expect(outlook{left: 7 * time.Second})
 }
 
