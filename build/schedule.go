@@ -60,8 +60,8 @@ type scheduler struct {
 	steps      map[*node]*progress
 	dependants map[*node][]*node
 	ready      []*node
-	queue      []*node                 // steps to run
-	unsorted   bool                    // the queue is to be sorted by urgency
+	queue      []*node // steps to run, sorted by urgency if arranged
+	arranged   bool
 	ahead      map[*node]time.Duration // see path
 
 	deciders int          // steps that are being decided
@@ -90,7 +90,7 @@ func newScheduler(s *session) *scheduler {
 // arrange counts what every step waits for; anew after the graph has grown.
 func (q *scheduler) arrange() {
 	q.dependants = make(map[*node][]*node, len(q.s.want))
-	q.ahead, q.unsorted = map[*node]time.Duration{}, true
+	q.ahead, q.arranged = map[*node]time.Duration{}, false
 	var fresh []progress // made at once: there is one for each step
 	for _, n := range q.s.plan.nodes {
 		if !q.s.want[n] {
@@ -184,10 +184,22 @@ func (q *scheduler) startDecisions(ctx context.Context) {
 			p.state = deciding
 			steps = append(steps, n)
 		}
-		if len(steps) > 0 {
+		switch {
+		case len(steps) == 0:
+		case len(steps) == 1 && q.alone():
+			q.deciders++
+			q.handle(ctx, q.decideOne(ctx, steps[0]))
+		default:
 			q.decide(ctx, steps)
 		}
 	}
+}
+
+// alone says that nothing is under way that loop could be needed for, so that it
+// may as well decide the only ready step itself.
+func (q *scheduler) alone() bool {
+	_, pending := q.s.batchDue()
+	return q.thinking == 0 && q.runners == 0 && len(q.ready) == 0 && !pending
 }
 
 // decide hands steps to a goroutine that has decided some before, if there is
@@ -244,9 +256,9 @@ func (q *scheduler) startRuns(ctx context.Context) {
 	if q.deciders > 0 || q.stop {
 		return
 	}
-	if q.unsorted && len(q.queue) > 1 {
+	if !q.arranged && len(q.queue) > 1 {
 		slices.SortFunc(q.queue, q.urgency)
-		q.unsorted = false
+		q.arranged = true
 	}
 	full := map[string]bool{}
 	for i := 0; i < len(q.queue) && q.runners < q.s.opt.Jobs; {
@@ -319,7 +331,8 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 		q.finish(ctx, e, p, StepResult{State: StateFailed, err: errors.New(strings.Join(d.reasons, ", "))})
 	default:
 		p.state = queued
-		q.queue, q.unsorted = append(q.queue, n), true
+		q.queue = append(q.queue, n)
+		q.arranged = false
 	}
 }
 
