@@ -104,6 +104,14 @@ func (e example) records(t *testing.T) map[string]*Record {
 	for run, artifact := range e.metrics {
 		readers.Go(func() {
 			indexed := IndexedRun{RunID: run, Name: "n", Artifact: artifact}
+			file, err := pickle.ReadFile(filepath.Join(e.dir, filepath.FromSlash(artifact)), Wanted, DefaultLimits)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if file.Reads != 1 {
+				t.Errorf("was read %d times: what is dropped is not what is not wanted", file.Reads)
+			}
 			record, err := ReadRun(filepath.Join(e.dir, filepath.FromSlash(artifact)), indexed, RunOptions{})
 			if err != nil {
 				t.Error(err)
@@ -450,7 +458,7 @@ func (e example) compareCodes(t *testing.T, records map[string]*Record) {
 			continue
 		}
 		compared++
-		who, err := readCodes(file, pickle.DefaultLimits)
+		who, err := readCodes(file, "", pickle.DefaultLimits)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,10 +18,54 @@ import (
 // RunOptions says how a pickle is read and measured.
 type RunOptions struct {
 	Thresholds []float64     // risks at which net benefit is a measure; none: DefaultThresholds
-	Limits     pickle.Limits // zero fields: pickle.DefaultLimits
+	Limits     pickle.Limits // zero fields: DefaultLimits
 	// CodesPath is the file that names the subjects where the pickle does not
 	// (see CodesArtifact); empty where there is none. It is read only then.
 	CodesPath string
+	// Digest and CodesDigest are what the two files are known to be, as hex of
+	// BLAKE3; a file that is another by the time it is read is an error. Empty:
+	// whatever it is.
+	Digest, CodesDigest string
+}
+
+// DefaultLimits bounds what reading one pickle may cost. A study's need 10 MB
+// beside the file's own bytes, which are dropped as they are read; 112 MB are
+// for one whose wanted parts share values with the others, so that everything
+// has to be made. Go's collector may let that double before it is done.
+var DefaultLimits = func() pickle.Limits {
+	l := pickle.DefaultLimits
+	l.MaxHeld = 112 << 20
+	return l
+}()
+
+// Wanted is what this package reads of a metrics pickle: a fortieth of it.
+var Wanted = pickle.NewPaths(
+	"metrics_iter/test/preds/arrays/predictions/y_pred_proba",
+	"metrics_iter/test/preds/arrays/predictions/label",
+	"metrics_iter/test/preds/arrays/predictions/labels",
+	"metrics_iter/test/metrics/scalars",
+	"metrics_iter/test/metrics/arrays/calibration_curve",
+	"metrics_stats/test/metrics/scalars",
+	"metrics_stats/test/metrics/arrays/calibration_curve",
+	"subjectwise_stats/test",
+	"subjectwise_stats/train/subject_code",
+	"subjectwise_stats/train/labels",
+)
+
+// readPickle reads what want names of a file that digest is of.
+func readPickle(path, digest string, want *pickle.Paths, l pickle.Limits) (any, error) {
+	if l.MaxHeld == 0 {
+		l.MaxHeld = DefaultLimits.MaxHeld
+	}
+	file, err := pickle.ReadFile(path, want, l)
+	if err != nil {
+		return nil, err
+	}
+	if digest != "" && file.Digest != digest {
+		return nil, &pickle.Error{Kind: pickle.Unreadable, Offset: -1,
+			Detail: "it is not the file that the build looked at: somebody writes it; run the build again when that is done"}
+	}
+	return file.Value, nil
 }
 
 // codesDir is the artifact directory of that file.
@@ -77,7 +121,7 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 	fail := func(file string, err error) (*Record, error) {
 		return nil, &RunError{RunID: run.RunID, Name: run.Name, File: file, Err: err}
 	}
-	root, err := pickle.ReadFile(path, o.Limits)
+	root, err := readPickle(path, o.Digest, Wanted, o.Limits)
 	if err != nil {
 		if run.Open && incomplete(err) {
 			return &Record{
@@ -97,7 +141,7 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 		if o.CodesPath == "" {
 			return fail(run.Artifact, fmt.Errorf("%w, and %s, which would name them, does not exist", err, codes))
 		}
-		if who, err = readCodes(o.CodesPath, o.Limits); err != nil {
+		if who, err = readCodes(o.CodesPath, o.CodesDigest, o.Limits); err != nil {
 			return fail(codes, fmt.Errorf("read for the subjects that the metrics pickle lacks: %w", err))
 		}
 	}
@@ -270,9 +314,12 @@ func readSubjects(root any) (*persons, error) {
 	return who, nil
 }
 
+// wantedCodes is what names the subjects in the arrays of the training code.
+var wantedCodes = pickle.NewPaths("subject_codes_test", "subject_codes_train", "y_test", "y_train")
+
 // readCodes reads the subjects from the arrays of the training code.
-func readCodes(path string, limits pickle.Limits) (*persons, error) {
-	root, err := pickle.ReadFile(path, limits)
+func readCodes(path, digest string, limits pickle.Limits) (*persons, error) {
+	root, err := readPickle(path, digest, wantedCodes, limits)
 	if err != nil {
 		return nil, err
 	}

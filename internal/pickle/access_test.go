@@ -1,6 +1,7 @@
 package pickle
 
 import (
+	"encoding/hex"
 	"errors"
 	"math"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/zeebo/blake3"
 )
 
 func decode(t *testing.T, body string) any {
@@ -280,7 +282,7 @@ func TestReadFileKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"good", "link"} {
-		if v, err := ReadFile(path(name), Limits{}); err != nil || v != 7 {
+		if v, err := ReadFile(path(name), nil, Limits{}); err != nil || v.Value != 7 {
 			t.Errorf("%s: got %v, %v", name, v, err)
 		}
 	}
@@ -297,7 +299,7 @@ func TestReadFileKinds(t *testing.T) {
 		{path("good"), Limits{MaxFileBytes: 4}, TooLarge, "5 bytes, the limit is 4"},
 	} {
 		done := make(chan error, 1)
-		go func() { _, err := ReadFile(tt.path, tt.l); done <- err }()
+		go func() { _, err := ReadFile(tt.path, nil, tt.l); done <- err }()
 		select {
 		case err := <-done:
 			var e *Error
@@ -311,7 +313,7 @@ func TestReadFileKinds(t *testing.T) {
 			t.Errorf("%s: still waiting", tt.want)
 		}
 	}
-	if _, err := ReadFile(path("absent"), Limits{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := ReadFile(path("absent"), nil, Limits{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that does not exist: %v does not say so to errors.Is", err)
 	}
 }
@@ -341,11 +343,72 @@ func TestChangedWhileRead(t *testing.T) {
 			if err := change(path); err != nil {
 				t.Fatal(err)
 			}
-			_, err = readAll(f, opened, 1000)
-			var e *Error
-			if !errors.As(err, &e) || e.Kind != Unreadable || !strings.Contains(e.Detail, name) {
-				t.Errorf("got %v, want that the file %s", err, name)
+			_, e := readOpened(f, opened, nil, Limits{}.orDefault())
+			if e == nil || e.Kind != Unreadable || !strings.Contains(e.Detail, name) {
+				t.Errorf("got %v, want that the file %s", e, name)
 			}
 		})
+	}
+}
+
+// TestReadFileNames reads files whose names nobody would type, and one that
+// nobody may read.
+func TestReadFileNames(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"new\nline", "not \xff UTF-8", " ", "*?[a]"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(head+"K\x07."), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := ReadFile(path, nil, Limits{}); err != nil || f.Value != 7 {
+			t.Errorf("%q: got %v, %v", name, f, err)
+		}
+	}
+	if err := os.Symlink("loop", filepath.Join(dir, "loop")); err != nil {
+		t.Fatal(err)
+	}
+	var e *Error
+	if _, err := ReadFile(filepath.Join(dir, "loop"), nil, Limits{}); !errors.As(err, &e) || e.Kind != Unreadable {
+		t.Errorf("a link to itself: %v", err)
+	}
+	if os.Getuid() == 0 {
+		return // may read everything
+	}
+	path := filepath.Join(dir, "closed")
+	if err := os.WriteFile(path, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadFile(path, nil, Limits{}); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("a file that nobody may read: %v", err)
+	}
+}
+
+// TestReadFileDigest compares digests with those of all bytes, for what is
+// kept, skipped, and behind the pickle, around the size of the window.
+func TestReadFileDigest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	for _, n := range []int{0, 1, 5000, windowSize - 30, windowSize, windowSize + 1, 3*windowSize + 7} {
+		long := "\x8e" + le64(uint64(n)) + strings.Repeat("b", n)
+		data := []byte(head + "}(" + text("a") + long + text("c") + long + "X" + le32(uint32(n)) + strings.Repeat("é", n/2) + strings.Repeat("x", n%2) + "0u." + strings.Repeat("z", n))
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []*Paths{nil, NewPaths("a"), NewPaths("none")} {
+			f, err := ReadFile(path, want, Limits{})
+			if err != nil {
+				t.Fatalf("%d: %v", n, err)
+			}
+			sum := blake3.Sum256(data)
+			if f.Digest != hex.EncodeToString(sum[:]) || f.Size != int64(len(data)) {
+				t.Errorf("%d: another digest or size", n)
+			}
+			v, err := At(f.Value, "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, ok := v.([]byte); ok != (want == nil || want.child(0, []byte("a")) == wantWhole) || ok && len(b) != n {
+				t.Errorf("%d: a is %s of %d bytes", n, TypeName(v), len(b))
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/nlpodyssey/gopickle/types"
@@ -58,6 +59,39 @@ func FuzzDecode(f *testing.F) {
 		}
 		budget := 10_000
 		walk(v, &budget)
+	})
+}
+
+// FuzzPaths checks that reading for paths, given one a line, gives the values
+// that reading whole gives, and refuses what that refuses.
+func FuzzPaths(f *testing.F) {
+	files, err := filepath.Glob("testdata/features/*.pkl")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no features: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if len(data) < 4096 {
+			f.Add(data, "a/b")
+		}
+	}
+	shared := "}(" + text("a") + "](" + newDtype("f8") + "\x94" + withState("<", -1) + "N\x85\x94e" + text("b") + "}" + text("c") + "h\x00su"
+	f.Add([]byte(head+shared+tail), "b")
+	f.Add([]byte(head+shared+tail), "a\nb/c")
+	f.Add([]byte(head+"}("+text("a")+"]\x94"+text("b")+"h\x00K\x01aus."), "b")
+	f.Add([]byte(head+"}("+text("a")+"]\x94"+text("b")+"h\x00K\x01au."), "a")
+	f.Add([]byte(head+"}("+text("a")+"}\x94"+text("k")+"Ns"+text("b")+"h\x00u."), "a/*\nb")
+	f.Add([]byte(head+"}("+text("a")+"]\x94"+text("b")+"N0h\x00K\x01a0Nu."), "a")
+	f.Fuzz(func(t *testing.T, data []byte, patterns string) {
+		if len(patterns) > 100 || len(data) > 1<<20 {
+			return
+		}
+		if err := checkPaths(data, strings.Split(patterns, "\n")); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package pickle
 import (
 	"bytes"
 	"encoding/binary"
+	"unicode/utf8"
 )
 
 // The opcodes that are accepted: what Python 3 writes in protocols 2 to 5,
@@ -161,51 +162,89 @@ var opcodes = [256]opcodeInfo{
 // maxLine bounds a line of GLOBAL. The longest allowed name has 30 bytes.
 const maxLine = 1024
 
-// measure gives where the operand's own bytes begin (after a length) and where
-// the next opcode stands. It is false if the operand does not end in data.
-func measure(data []byte, pos int) (body, next int, ok bool) {
-	at := pos + 1
-	rest := uint64(len(data) - at)
-	var width, length uint64
-	switch opcodes[data[pos]].operand {
+// longestHead is the longest run of bytes that operandSize may look at.
+const longestHead = 1 + 2*maxLine
+
+// operandSize gives the bytes of the opcode that data begins with, its length
+// field included, and of the operand that follows. It is false if data ends
+// within the length or, for a line, before its end.
+func operandSize(data []byte) (head int, size uint64, ok bool) {
+	switch opcodes[data[0]].operand {
 	case noOperand, refusedOp:
-		return at, at, true
+		return 1, 0, true
 	case fixed1:
-		width = 1
+		return 1, 1, true
 	case fixed2:
-		width = 2
+		return 1, 2, true
 	case fixed4:
-		width = 4
+		return 1, 4, true
 	case fixed8:
-		width = 8
+		return 1, 8, true
 	case counted1:
-		if rest < 1 {
+		if len(data) < 2 {
 			return 0, 0, false
 		}
-		at, rest, length = at+1, rest-1, uint64(data[at])
+		return 2, uint64(data[1]), true
 	case counted4:
-		if rest < 4 {
+		if len(data) < 5 {
 			return 0, 0, false
 		}
-		at, rest, length = at+4, rest-4, uint64(binary.LittleEndian.Uint32(data[at:]))
+		return 5, uint64(binary.LittleEndian.Uint32(data[1:])), true
 	case counted8:
-		if rest < 8 {
+		if len(data) < 9 {
 			return 0, 0, false
 		}
-		at, rest, length = at+8, rest-8, binary.LittleEndian.Uint64(data[at:])
-	case twoLines:
-		end := at
-		for range 2 {
-			n := bytes.IndexByte(data[end:min(end+maxLine, len(data))], '\n')
-			if n < 0 {
-				return 0, 0, false
-			}
-			end += n + 1
+		return 9, binary.LittleEndian.Uint64(data[1:]), true
+	}
+	// twoLines
+	end := 1
+	for range 2 {
+		n := bytes.IndexByte(data[end:min(end+maxLine, len(data))], '\n')
+		if n < 0 {
+			return 0, 0, false
 		}
-		return at, end, true
+		end += n + 1
 	}
-	if width+length > rest || length > rest {
-		return 0, 0, false
+	return 1, uint64(end - 1), true
+}
+
+// validText tells whether b is UTF-8 as Python's "surrogatepass" reads it:
+// strings may hold lone surrogates.
+func validText(b []byte) bool {
+	if utf8.Valid(b) {
+		return true
 	}
-	return at, at + int(width+length), true
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n <= 1 {
+			if len(b) < 3 || b[0] != 0xed || b[1] < 0xa0 || b[1] > 0xbf || b[2] < 0x80 || b[2] > 0xbf {
+				return false
+			}
+			n = 3
+		}
+		b = b[n:]
+	}
+	return true
+}
+
+// wholeRunes leaves out the bytes of a character that b ends within.
+func wholeRunes(b []byte) []byte {
+	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax+1); i-- {
+		if b[i] < utf8.RuneSelf {
+			break
+		}
+		if utf8.RuneStart(b[i]) {
+			return b[:i]
+		}
+	}
+	return b
+}
+
+func splitLines(b []byte) (module, name string) {
+	for i, x := range b {
+		if x == '\n' {
+			return string(b[:i]), string(b[i+1 : len(b)-1])
+		}
+	}
+	return "", ""
 }

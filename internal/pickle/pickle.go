@@ -3,11 +3,16 @@
 // A preflight interprets every opcode on kinds instead of values: which
 // opcodes and globals occur, whether each operand ends inside the file, what
 // lies on the stack and in the memo, and how much memory the values would
-// take. Only a stream that passes it is decoded, by gopickle, with hooks for
-// the few numpy types that measures are written with. The stream that gopickle
-// sees is rewritten on the way: memo entries that nobody fetches, frames and
-// whatever would make gopickle fail on valid input are gone, and no name of a
-// global is left to look up.
+// take. On its way it keeps, rewritten, what makes the values that are wanted,
+// and drops the rest. Only after the whole file passed, gopickle makes the
+// values of what was kept, with hooks for the few numpy types that measures are
+// written with. Memo entries that nobody fetches, frames and whatever would
+// make gopickle fail on valid input are gone by then, and no name of a global
+// is left to look up.
+//
+// What is not wanted is checked like the rest but for two things that show only
+// when a value is made: that an array's bytes fill its shape and its state is
+// complete, and that a scalar's bytes have the size of its dtype.
 //
 // The package knows no layout of any file, no subject and no path of a store.
 // Its errors say where and what, and hold nothing of a pickle's contents but
@@ -17,6 +22,7 @@ package pickle
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	gopickle "github.com/nlpodyssey/gopickle/pickle"
 	"github.com/nlpodyssey/gopickle/types"
@@ -26,7 +32,8 @@ import (
 // negative takes its value from DefaultLimits.
 type Limits struct {
 	MaxFileBytes int64 // size of the file
-	MaxMemory    int64 // estimate, in bytes, of the file together with all decoded values
+	MaxMemory    int64 // estimate, in bytes, of the file together with all its values, wanted or not
+	MaxHeld      int64 // estimate, in bytes, of what reading takes: the values that are wanted and the notes on all others
 	MaxDepth     int   // opened and not yet closed lists, tuples, dicts at any moment
 }
 
@@ -37,6 +44,7 @@ type Limits struct {
 var DefaultLimits = Limits{
 	MaxFileBytes: 512 << 20,
 	MaxMemory:    2 << 30,
+	MaxHeld:      2 << 30,
 	MaxDepth:     1000,
 }
 
@@ -47,11 +55,95 @@ func (l Limits) orDefault() Limits {
 	if l.MaxMemory <= 0 {
 		l.MaxMemory = DefaultLimits.MaxMemory
 	}
+	if l.MaxHeld <= 0 {
+		l.MaxHeld = DefaultLimits.MaxHeld
+	}
 	if l.MaxDepth <= 0 {
 		l.MaxDepth = DefaultLimits.MaxDepth
 	}
 	return l
 }
+
+// Paths says which parts of a pickle are wanted: keys of dicts, from the root
+// down. A nil *Paths wants everything.
+type Paths struct {
+	nodes []pathNode // the first stands for the root
+}
+
+// pathNode is a dict of which some entries are wanted.
+type pathNode struct {
+	names map[string]int // of the entry with that key: wantWhole, or the place of its node
+	other int            // of every other entry; also unwanted
+}
+
+const (
+	unwanted  = -1
+	wantWhole = 0
+)
+
+// NewPaths makes a set of slash paths such as "metrics/*/mean". Each part is
+// the key of a dict, which must be a string, or * for every such key. What lies
+// at the end of a path is wanted with all that is in it. On the way to there,
+// an entry whose key is no string and a value that is no dict are wanted, too:
+// no path can tell what is in them.
+func NewPaths(patterns ...string) *Paths {
+	tails := make([][]string, len(patterns))
+	for i, pattern := range patterns {
+		if pattern != "" {
+			tails[i] = strings.Split(pattern, "/")
+		}
+	}
+	p := new(Paths)
+	if p.add(tails) == wantWhole && len(p.nodes) == 0 {
+		return nil
+	}
+	return p
+}
+
+// add makes the node of what is left of some paths, and all nodes below it.
+func (p *Paths) add(tails [][]string) int {
+	heads := make(map[string]bool)
+	for _, tail := range tails {
+		if len(tail) == 0 {
+			return wantWhole
+		}
+		heads[tail[0]] = true
+	}
+	at := len(p.nodes)
+	p.nodes = append(p.nodes, pathNode{})
+	below := func(head string) int {
+		var next [][]string
+		for _, tail := range tails {
+			if tail[0] == head || tail[0] == "*" {
+				next = append(next, tail[1:])
+			}
+		}
+		if next == nil {
+			return unwanted
+		}
+		return p.add(next)
+	}
+	node := pathNode{names: make(map[string]int)}
+	for head := range heads {
+		if head != "*" {
+			node.names[head] = below(head)
+		}
+	}
+	node.other = below("*")
+	p.nodes[at] = node
+	return at
+}
+
+// child says what is wanted of the entry key of a node.
+func (p *Paths) child(node int, key []byte) int {
+	if n, ok := p.nodes[node].names[string(key)]; ok {
+		return n
+	}
+	return p.nodes[node].other
+}
+
+// skipped stands where a value was not wanted.
+type skipped struct{}
 
 // Kind says why a pickle was not read.
 type Kind string
@@ -108,36 +200,54 @@ const (
 // numpy arrays and numpy scalars come as opaque values for List, Dict, AsArray,
 // Float and their like. Values share memory with data and with each other, may
 // contain themselves, and must not be changed. Errors are of type *Error.
-func Decode(data []byte, l Limits) (any, error) {
+func Decode(data []byte, l Limits) (any, error) { return DecodePaths(data, nil, l) }
+
+// DecodePaths is Decode for what want names. In place of what it does not name
+// stands a value that no accessor takes.
+func DecodePaths(data []byte, want *Paths, l Limits) (any, error) {
 	l = l.orDefault()
 	if int64(len(data)) > l.MaxFileBytes {
 		return nil, errorf(TooLarge, "%d bytes, the limit is %d", len(data), l.MaxFileBytes)
 	}
-	plan, err := preflight(data, l)
-	if err != nil {
-		return nil, err
-	}
-	v, failure := replay(data, plan)
+	v, failure := decodeSource(fromMemory(data), want, l)
 	if failure != nil {
 		return nil, failure
 	}
 	return v, nil
 }
 
-// replay lets gopickle build the values of a stream that passed the preflight.
-func replay(data []byte, p *plan) (v any, failure *Error) {
-	s := newStream(data, p)
+// decodeSource reads src again where the first reading dropped what was needed.
+func decodeSource(src *source, want *Paths, l Limits) (any, *Error) {
+	m := wantedOnly
+	if want == nil {
+		m = everything
+	}
+	for ; m < modes; m++ {
+		c, err := preflight(src, want, m, l)
+		if err == nil {
+			return play(c)
+		}
+		if err != errNotTrue {
+			return nil, err
+		}
+	}
+	return nil, errNotTrue
+}
+
+// play lets gopickle make the values of a tape.
+func play(c *checker) (v any, failure *Error) {
+	p := &player{tape: &c.tape, fetched: &c.fetched}
 	// The preflight is meant to leave no way to panic; should it be wrong, one
 	// file must not take the whole build down. The panic's text is dropped
 	// because it can hold the pickle's contents.
 	defer func() {
 		if recover() != nil {
-			v, failure = nil, &Error{Kind: Damaged, Offset: int64(s.op), Detail: detailPanic}
+			v, failure = nil, errorf(Damaged, detailPanic)
 		}
 	}()
-	u := gopickle.NewUnpickler(s)
+	u := gopickle.NewUnpickler(p)
 	u.GetExtension = extension
-	u.NextBuffer = s.buffer
+	u.NextBuffer = p.buffer
 	u.PersistentLoad = func(items any) (any, error) {
 		t, ok := items.(*types.Tuple)
 		if !ok {
@@ -157,9 +267,8 @@ func replay(data []byte, p *plan) (v any, failure *Error) {
 		return v, nil
 	}
 	if errors.As(err, &failure) {
-		failure.Offset = int64(s.op)
 		return nil, failure
 	}
 	// gopickle's own text is dropped: it prints values.
-	return nil, &Error{Kind: Damaged, Offset: int64(s.op), Detail: detailDisagree}
+	return nil, errorf(Damaged, detailDisagree)
 }

@@ -35,7 +35,7 @@ func TestRandomPrograms(t *testing.T) {
 		program, open := head+"(", 1
 		for _, i := range rapid.SliceOfN(rapid.IntRange(0, len(snippets)-1), 30, 150).Draw(t, "snippets") {
 			longer := program + snippets[i]
-			c := &checker{data: []byte(longer), limit: limits}
+			c := newChecker(fromMemory([]byte(longer)), nil, literally, limits)
 			// The first mark stays open, to take what is left over at the end.
 			if c.walk() == nil && len(c.marks) > 0 {
 				program, open = longer, len(c.marks)

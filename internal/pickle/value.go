@@ -236,6 +236,8 @@ func TypeName(v any) string {
 		return "an array of dtype " + v.dtypeText()
 	case Scalar:
 		return "a numpy scalar of dtype " + v.DType()
+	case skipped:
+		return "a value that was not asked for"
 	}
 	return "a value of another type"
 }
