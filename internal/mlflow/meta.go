@@ -16,7 +16,7 @@ type meta map[string]*yaml.Node
 
 // meta reads the meta.yaml in dir. The error satisfies absent when there is
 // none.
-func (s *Store) meta(dir string) (meta, error) {
+func (s *Files) meta(dir string) (meta, error) {
 	data, err := s.read(path.Join(dir, "meta.yaml"), maxMeta)
 	if err != nil {
 		return nil, err
@@ -82,13 +82,12 @@ func (m meta) integer(key string, missing int64) (int64, error) {
 // lifecycle returns the lifecycle stage; before there were any, all was active.
 func (m meta) lifecycle() (Lifecycle, error) {
 	text, err := m.text("lifecycle_stage")
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case text == "":
-		return Active, nil
-	case Lifecycle(text) == Active, Lifecycle(text) == Deleted:
-		return Lifecycle(text), nil
 	}
-	return "", fmt.Errorf("meta.yaml has the lifecycle_stage %q, which is neither active nor deleted", text)
+	stage, err := parseLifecycle(text)
+	if err != nil {
+		return "", fmt.Errorf("meta.yaml %w", err)
+	}
+	return stage, nil
 }
