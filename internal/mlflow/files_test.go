@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ const (
 )
 
 // write makes files below root, with the directories above them.
-func write(t *testing.T, root string, files map[string]string) {
+func write(t testing.TB, root string, files map[string]string) {
 	t.Helper()
 	for name, content := range files {
 		path := filepath.Join(root, filepath.FromSlash(name))
@@ -421,11 +422,15 @@ func TestStatusStrings(t *testing.T) {
 
 // meta.yaml comes from other people's programs: no content may panic.
 func FuzzMeta(f *testing.F) {
-	for _, seed := range []string{runMeta(runID), "", "a: b", "- x", "a: &x [*x]", "run_id: [unclosed\n\tstatus: {", "? a\n: b", "!!binary x: y", "status: 99999999999999999999"} {
+	for _, seed := range []string{runMeta(runID), "", "a: b", "- x", "a: &x [*x]", "run_id: [unclosed\n\tstatus: {", "? a\n: b", "!!binary x: y", "status: 99999999999999999999", "a: b: c", "a: 'x'\nb: []\nc: null\n", "a: /x/y z\n", "a: Null\n", "a: 0x1F\n", "a: b\n c\n", "a: b\na: b\n", "a: b -\n", "y: ''\n", "a: 1:2\n"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := parseMeta(data)
+		// What is read without a YAML parser is what that would have read.
+		if slow, slowErr := yamlMeta(data); (err == nil) != (slowErr == nil) || !maps.Equal(m, slow) {
+			t.Fatalf("%q gives %v, %v; to YAML it is %v, %v", data, m, err, slow, slowErr)
+		}
 		if err != nil {
 			return
 		}
