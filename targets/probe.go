@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/zeebo/blake3"
 
+	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
@@ -67,7 +66,7 @@ func (s *study) ask() error {
 		return nil
 	}
 	// Mage's own context does not reach the places that declare steps.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := build.Context(context.Background())
 	defer stop()
 	registry, err := config.LoadRegistry(s.settings.RegistryPath)
 	if err != nil {

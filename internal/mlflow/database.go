@@ -67,11 +67,11 @@ func openDatabase(ctx context.Context, location string, o Options) (*database, e
 	info, err := os.Stat(abs)
 	switch {
 	case absent(err):
-		return fail(fmt.Errorf("%w; give the path of the SQLite database: after sqlite:/// relative ones, after sqlite://// absolute ones", fs.ErrNotExist))
+		return fail(fmt.Errorf("%w; give the path of the SQLite database, a relative one after three slashes, an absolute one makes four", fs.ErrNotExist))
 	case err != nil:
 		return nil, fmt.Errorf("tracking store: %w", err)
 	case info.IsDir():
-		return fail(errors.New("is a directory, not a SQLite database; give a file store without sqlite:"))
+		return fail(errors.New("is a directory, not a SQLite database; give the directory itself for a file store"))
 	case !info.Mode().IsRegular():
 		return fail(errors.New("is not a regular file"))
 	case !isDatabase(abs):

@@ -446,7 +446,6 @@ func TestDownload(t *testing.T) {
 			t.Errorf("%v, %v", info, err)
 		}
 	}
-	half := fmt.Sprintf("bytes=%d-", len(f.file)/2)
 	fetch("GET")
 	fetch("GET", `"1"`) // not modified
 	f.etag = `"2"`
@@ -455,7 +454,7 @@ func TestDownload(t *testing.T) {
 	fetch("GET") // another end: nothing of before counts
 	f.file, f.etag = strings.Repeat("retrained", 100_000), `"3"`
 	f.cut = 1
-	half = fmt.Sprintf("bytes=%d-", len(f.file)/2)
+	half := fmt.Sprintf("bytes=%d-", len(f.file)/2)
 	fetch("GET", "GET", half) // cut off, and continued
 	run.End, f.etag, f.cut = 7, "", 1
 	fetch("GET", "GET") // nothing to know the file by: from the beginning
