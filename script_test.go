@@ -32,6 +32,8 @@ import (
 //	source FILE          write the example's source database
 //	sql FILE STATEMENT   change a DuckDB file
 //	hold FILE TIME       another process has a DuckDB file open for writing
+//	database STORE FILE  write a file store as a SQLite store
+//	server STORE         serve a file store as a tracking server; -stop ends it
 func TestScript(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the program and builds whole studies")
@@ -71,6 +73,8 @@ func TestScript(t *testing.T) {
 			"meta":     damageMeta,
 			"sql":      changeDatabase,
 			"hold":     holdDatabase,
+			"database": makeDatabase,
+			"server":   serveStore(),
 			"source": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 1 {
 					ts.Fatalf("usage: source FILE")

@@ -19,7 +19,6 @@ import (
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
-	"github.com/foundation-plr/pipeline/internal/mlflow"
 )
 
 // Files of the workspace and of the private directory.
@@ -58,10 +57,14 @@ func readRegistry(t *build.Task) (*config.Registry, error) {
 // JOBS says.
 const poolMemory = "memory"
 
-// storeRoot is the directory that refs of the tracking store are relative to.
+// storeRoot is the directory that refs of the tracking store are relative to; ""
+// if the store has no files on this machine, or none that is known of.
 func (s *study) storeRoot() string {
-	if s.example() {
+	switch {
+	case s.example():
 		return filepath.Join(s.workspace, unpackedRoot)
+	case s.probe != nil:
+		return s.probe.base
 	}
 	return s.settings.StorePath
 }
@@ -69,6 +72,9 @@ func (s *study) storeRoot() string {
 // inStore is the path of a file of the tracking store below its root, which
 // for the example holds the source database, too.
 func (s *study) inStore(name string) string {
+	if s.settings.StorePath == "" {
+		return name
+	}
 	return path.Join(below(s.storeRoot(), s.settings.StorePath), name)
 }
 
@@ -140,38 +146,36 @@ func (s *study) unpack() build.Step {
 // pickle that changes does not make it stale; it yields one step a run.
 func (s *study) index() build.Step {
 	out := build.Ref{Root: rootPrivate, Path: indexFile}
-	contents, names := extract.IndexInputs()
 	inputs := []build.Input{build.File(rootWorkspace, registryFile)}
-	for _, pattern := range contents {
-		inputs = append(inputs, build.Glob(rootStore, s.inStore(pattern)))
+	params := map[string]any{
+		"experiment": s.settings.Experiment,
+		"exclude":    s.settings.Exclude,
 	}
-	for _, pattern := range names {
-		inputs = append(inputs, build.Names(rootStore, s.inStore(pattern)))
+	if s.probe != nil {
+		params["listing"] = s.probe.digest
+	} else {
+		contents, names := extract.IndexInputs()
+		for _, pattern := range contents {
+			inputs = append(inputs, build.Glob(rootStore, s.inStore(pattern)))
+		}
+		for _, pattern := range names {
+			inputs = append(inputs, build.Names(rootStore, s.inStore(pattern)))
+		}
 	}
 	return build.Step{
 		Name:    "index",
 		Doc:     "list the runs of the tracking store, with a verdict for each",
 		Inputs:  inputs,
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
-		Params: map[string]any{
-			"experiment": s.settings.Experiment,
-			"exclude":    s.settings.Exclude,
-		},
-		Code: []string{"internal/extract"},
-		Run: func(_ context.Context, t *build.Task) error {
+		Params:  params,
+		Code:    []string{"internal/extract"},
+		Run: func(ctx context.Context, t *build.Task) error {
 			registry, err := readRegistry(t)
 			if err != nil {
 				return err
 			}
-			store, err := mlflow.Open(s.settings.StorePath)
+			index, err := s.listed(ctx, registry)
 			if err != nil {
-				return err
-			}
-			index, err := extract.ReadIndex(store, registry, extract.IndexOptions{
-				Experiment: s.settings.Experiment,
-				Exclude:    s.settings.Exclude,
-			})
-			if err = errors.Join(err, store.Close()); err != nil {
 				return err
 			}
 			for _, run := range index.Runs {
@@ -199,6 +203,9 @@ func (s *study) index() build.Step {
 // run reads one pickle. Its parameters hold what the index says of the run, so
 // a renamed run is read anew and its neighbours are not.
 func (s *study) run(run extract.IndexedRun) build.Step {
+	if run.Remote != nil {
+		return s.runOnServer(run)
+	}
 	pickle := build.Ref{Root: rootStore, Path: s.inStore(run.Artifact)}
 	// Some pickles do not name their subjects; then this file does, where it is.
 	codes := build.Glob(rootStore, literally(s.inStore(extract.CodesArtifact(run.Artifact))))
@@ -213,18 +220,47 @@ func (s *study) run(run extract.IndexedRun) build.Step {
 		Pool:    poolMemory,
 		Weight:  s.weight(pickle),
 		Run: func(_ context.Context, t *build.Task) error {
-			options := extract.RunOptions{Thresholds: s.settings.Thresholds, Digest: t.Digest(pickle)}
+			options := extract.RunOptions{Digest: t.Digest(pickle)}
 			for _, file := range t.Files(codes) {
 				options.CodesPath, options.CodesDigest = t.Path(file), t.Digest(file)
 			}
-			record, err := extract.ReadRun(t.Path(pickle), run, options)
+			return s.record(t, t.Path(pickle), options, run, out)
+		},
+	}
+}
+
+// runOnServer is run for a pickle that a tracking server has. No file stands for
+// it: what the server says of it is in the parameters.
+func (s *study) runOnServer(run extract.IndexedRun) build.Step {
+	out := build.Ref{Root: rootPrivate, Path: path.Join("runs", run.RunID+".json")}
+	return build.Step{
+		Name:    "run:" + run.RunID,
+		Doc:     "fetch one run's pickle, read it and compute its measures",
+		Outputs: []build.Output{build.Out(out.Root, out.Path)},
+		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds},
+		Code:    []string{"internal/extract"},
+		Pool:    poolMemory,
+		Weight:  weightOf(run.Remote.Pickle.Size),
+		Run: func(ctx context.Context, t *build.Task) error {
+			pickle, codes, err := s.fetch(ctx, run)
 			if err != nil {
 				t.Log.Error(err.Error())
 				return unnamed(err, run)
 			}
-			return extract.WriteJSON(t.Out(out), record)
+			return s.record(t, pickle, extract.RunOptions{CodesPath: codes}, run, out)
 		},
 	}
+}
+
+// record reads a pickle and writes what it gave.
+func (s *study) record(t *build.Task, pickle string, options extract.RunOptions, run extract.IndexedRun, out build.Ref) error {
+	options.Thresholds = s.settings.Thresholds
+	record, err := extract.ReadRun(pickle, run, options)
+	if err != nil {
+		t.Log.Error(err.Error())
+		return unnamed(err, run)
+	}
+	return extract.WriteJSON(t.Out(out), record)
 }
 
 // unnamed takes the free text of a store out of an error that goes to the
@@ -264,16 +300,20 @@ func literally(name string) string {
 	return b.String()
 }
 
-// weight is the memory that reading a pickle may take. What is read is dropped
+// weightOf is the memory that reading a pickle may take. What is read is dropped
 // but for the wanted parts, which are a fortieth of the study's 42 MB files;
 // reading one takes 10 MB in all, most of it whatever the file's size.
-func (s *study) weight(pickle build.Ref) int64 {
+func weightOf(size int64) int64 {
 	const least, share = 8 << 20, 8
+	return least + size/share
+}
+
+func (s *study) weight(pickle build.Ref) int64 {
 	info, err := os.Stat(filepath.Join(s.storeRoot(), filepath.FromSlash(pickle.Path)))
 	if err != nil {
 		return 1 // the step itself says what is wrong with the file
 	}
-	return least + info.Size()/share
+	return weightOf(info.Size())
 }
 
 // ledgers are the files of the private directory that are memory, not results.

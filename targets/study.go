@@ -42,6 +42,10 @@ type study struct {
 	gate      *gate
 	stdout    io.Writer
 	workspace string
+	probe     *probe // of a tracking store that is no directory, when it was asked
+
+	serving sync.Mutex
+	server  mlflow.Store // of fetch
 }
 
 // open reads the configuration of the current directory and says which study
@@ -123,12 +127,16 @@ func (s *study) hasStore() (bool, error) {
 	case s.settings.TrackingURI == "":
 		return false, nil
 	}
-	path, err := s.settings.Store()
-	if err == nil {
-		var store *mlflow.Store
-		if store, err = mlflow.Open(path); err == nil {
+	location, err := s.settings.Store()
+	switch {
+	case err != nil:
+	case location.Kind == mlflow.Directory:
+		var store *mlflow.Files
+		if store, err = mlflow.OpenFiles(location.Path); err == nil {
 			err = store.Close()
 		}
+	default:
+		err = s.ask()
 	}
 	if err != nil {
 		return false, usage("%s", s.gate.redact(err.Error()))
@@ -144,8 +152,8 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 		rootDatabase:  {Path: filepath.Dir(s.settings.PublicDB)},
 		rootPrivate:   {Path: s.settings.PrivateDir, Private: true},
 	}
-	if s.settings.StorePath != "" {
-		roots[rootStore] = build.Root{Path: s.storeRoot(), Private: true}
+	if root := s.storeRoot(); root != "" {
+		roots[rootStore] = build.Root{Path: root, Private: true}
 	}
 	if s.settings.SourceDB != "" && !s.example() {
 		// That one file: it may lie beside public ones.

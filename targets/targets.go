@@ -28,7 +28,7 @@ func Extract(ctx context.Context) error {
 			return plan{}, err
 		}
 		if !has {
-			return plan{}, usage("no tracking store is configured: set MLFLOW_TRACKING_URI to an MLflow file store, or STUDY=example for the bundled example")
+			return plan{}, usage("no tracking store is configured: set MLFLOW_TRACKING_URI to an MLflow store, or STUDY=example for the bundled example")
 		}
 		return plan{steps: s.extraction(), private: true}, nil
 	})
@@ -136,6 +136,11 @@ func run(ctx context.Context, choose func(*study) (plan, error)) (err error) {
 	if err != nil {
 		return err
 	}
+	if p.private && !s.settings.DryRun {
+		if err := s.reached(); err != nil {
+			return err
+		}
+	}
 	var held *frozen
 	if s.settings.Frozen && !s.settings.DryRun {
 		if held, err = s.freeze(ctx, &p); err != nil {
@@ -239,7 +244,7 @@ func fromCheckpoint(s *study) (plan, error) {
 // noStore is the error of a study that has nothing to begin from.
 func (s *study) noStore() error {
 	return fmt.Errorf("no tracking store is configured and there is no public database at %s: "+
-		"set MLFLOW_TRACKING_URI to an MLflow file store, put the database there, or set STUDY=example for the bundled example",
+		"set MLFLOW_TRACKING_URI to an MLflow store, put the database there, or set STUDY=example for the bundled example",
 		s.settings.PublicDB)
 }
 

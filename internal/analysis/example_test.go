@@ -51,11 +51,11 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 		t.Fatal(err)
 	}
 	root := filepath.Join(unpacked, "mlruns")
-	store, err := mlflow.Open(root)
+	store, err := mlflow.OpenFiles(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := extract.ReadIndex(store, reg, extract.IndexOptions{})
+	index, err := extract.ReadIndex(t.Context(), store, reg, extract.IndexOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

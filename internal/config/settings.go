@@ -53,8 +53,12 @@ type Settings struct {
 	RegistryPath string
 
 	TrackingURI string // as given; "" for the example and when there is none
-	StorePath   string // the store's directory; "" when Store gives an error
+	StorePath   string // the directory of a file store; "" for other stores and when Store gives an error
 	Experiment  string // id or name; "" means the only one with classification runs
+
+	// ArtifactRoot is where artifacts of the runs of a SQLite store lie that are
+	// not where the store says; "" if there is no such place.
+	ArtifactRoot string
 
 	SourceDB   string // "" if there is none
 	PublicDB   string
@@ -77,6 +81,7 @@ type Settings struct {
 	NoColor     bool     // whatever NO_COLOR holds, as its convention says
 	LogFormat   string   // "json", or "" for text
 
+	store    mlflow.Location
 	storeErr error
 }
 
@@ -84,8 +89,9 @@ type Settings struct {
 type file struct {
 	Study  string `yaml:"STUDY"`
 	MLflow struct {
-		TrackingURI string `yaml:"TRACKING_URI"`
-		Experiment  string `yaml:"EXPERIMENT"`
+		TrackingURI  string `yaml:"TRACKING_URI"`
+		Experiment   string `yaml:"EXPERIMENT"`
+		ArtifactRoot string `yaml:"ARTIFACT_ROOT"`
 	} `yaml:"MLFLOW"`
 	Paths struct {
 		SourceDB   string `yaml:"SOURCE_DB"`
@@ -158,6 +164,7 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 		// Nothing of one's own study enters: a PLR_PRIVATE_DIR that stands in
 		// the shell for good must not receive the example's subjects.
 		s.StorePath = below(exampleStore)
+		s.store = mlflow.Location{Kind: mlflow.Directory, Path: s.StorePath}
 		s.SourceDB = below(exampleSource)
 		s.Results = below(exampleResults)
 		s.PublicDB = filepath.Join(s.Results, filepath.FromSlash(publicFile))
@@ -171,12 +178,10 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 		s.PrivateDir = below(first(private, privateDir))
 		s.Exclude = f.Extraction.ExcludeRuns
 		s.DemoSubjects = f.Extraction.DemoSubjects
-		if uri == "" {
-			s.storeErr = fmt.Errorf("no tracking store is configured: set MLFLOW_TRACKING_URI, or MLFLOW.TRACKING_URI in %s; %s", s.ConfigPath, mlflow.Accepted)
-		} else if path, err := mlflow.ParseURI(uri); err != nil {
-			s.storeErr = err
-		} else {
-			s.StorePath = filepath.Clean(below(path))
+		s.ArtifactRoot = below(first(getenv("PLR_ARTIFACT_ROOT"), f.MLflow.ArtifactRoot))
+		s.store, s.storeErr = s.locate(uri, below)
+		if s.store.Kind == mlflow.Directory {
+			s.StorePath = s.store.Path
 		}
 	}
 	s.Estimand = f.Analysis.Estimand
@@ -190,9 +195,26 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 	return s, s.build(f, getenv)
 }
 
-// Store returns the directory of the tracking store, or why there is none.
-// Whether it exists and is a store says mlflow.Open.
-func (s *Settings) Store() (string, error) { return s.StorePath, s.storeErr }
+// Store returns where the tracking store is, paths absolute, or why there is
+// none. Whether it exists and is a store says mlflow.Open.
+func (s *Settings) Store() (mlflow.Location, error) { return s.store, s.storeErr }
+
+func (s *Settings) locate(uri string, below func(string) string) (mlflow.Location, error) {
+	if uri == "" {
+		return mlflow.Location{}, fmt.Errorf("no tracking store is configured: set MLFLOW_TRACKING_URI, or MLFLOW.TRACKING_URI in %s; %s", s.ConfigPath, mlflow.Accepted)
+	}
+	l, err := mlflow.ParseURI(uri)
+	if err != nil {
+		return mlflow.Location{}, err
+	}
+	if l.Path != "" {
+		l.Path = filepath.Clean(below(l.Path))
+	}
+	if s.ArtifactRoot != "" && l.Kind != mlflow.Database {
+		return mlflow.Location{}, fmt.Errorf("PLR_ARTIFACT_ROOT (MLFLOW.ARTIFACT_ROOT) is for SQLite stores, and the tracking store is %s: unset it", l)
+	}
+	return l, nil
+}
 
 // chooseStudy follows the rule of the design: what STUDY says, else own when a
 // tracking store is configured or the public database exists, else example.
@@ -234,7 +256,7 @@ func (s *Settings) chooseStudy(f file, getenv func(string) string, uri, public s
 	}
 	if s.Study == Example {
 		var unused []string
-		for _, name := range []string{"MLFLOW_TRACKING_URI", "PLR_SOURCE_DB", "PLR_PUBLIC_DB", "PLR_PRIVATE_DIR"} {
+		for _, name := range []string{"MLFLOW_TRACKING_URI", "PLR_ARTIFACT_ROOT", "PLR_SOURCE_DB", "PLR_PUBLIC_DB", "PLR_PRIVATE_DIR"} {
 			if getenv(name) != "" {
 				unused = append(unused, name)
 			}

@@ -76,8 +76,8 @@ func TestExampleByDefault(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Settings{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	if path, err := got.Store(); path != want.StorePath || err != nil {
-		t.Errorf("Store() = %q, %v", path, err)
+	if l, err := got.Store(); l != (mlflow.Location{Kind: mlflow.Directory, Path: want.StorePath}) || err != nil {
+		t.Errorf("Store() = %v, %v", l, err)
 	}
 }
 
@@ -229,23 +229,53 @@ func TestWhichStudy(t *testing.T) {
 	}
 }
 
+func TestStores(t *testing.T) {
+	dir := workspace(t, "")
+	for _, c := range []struct {
+		uri, want string
+		kind      mlflow.Kind
+	}{
+		{"sqlite:///mlflow.db", filepath.Join(dir, "mlflow.db"), mlflow.Database},
+		{"sqlite:////data/mlflow.db", "/data/mlflow.db", mlflow.Database},
+		{"https://ada:secret@host:5000/x/", "https://host:5000/x", mlflow.Server},
+		{"stores/mlruns", filepath.Join(dir, "stores/mlruns"), mlflow.Directory},
+	} {
+		s, err := Load(dir, environment("MLFLOW_TRACKING_URI", c.uri))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := s.Store()
+		if err != nil || l.String() != c.want || l.Kind != c.kind || (s.StorePath != "") != (c.kind == mlflow.Directory) {
+			t.Errorf("%s: Store() = %v of kind %v, %v, directory %q", c.uri, l, l.Kind, err, s.StorePath)
+		}
+	}
+	s, err := Load(dir, environment("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db", "PLR_ARTIFACT_ROOT", "artifacts"))
+	if err != nil || s.ArtifactRoot != filepath.Join(dir, "artifacts") {
+		t.Errorf("artifact root %q, %v", s.ArtifactRoot, err)
+	}
+}
+
 func TestStoreErrors(t *testing.T) {
 	for _, c := range []struct {
 		env  []string
 		want []string
 	}{
 		{[]string{"STUDY", "own"}, []string{"no tracking store is configured", "MLFLOW_TRACKING_URI", mlflow.Accepted}},
-		{[]string{"MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"}, []string{"sqlite:///mlflow.db", mlflow.Accepted}},
+		{[]string{"MLFLOW_TRACKING_URI", "postgresql://ada:secret@host/mlflow"}, []string{"postgresql://…@host/mlflow", "start a tracking server", mlflow.Accepted}},
+		{[]string{"MLFLOW_TRACKING_URI", "http://host", "PLR_ARTIFACT_ROOT", "/x"}, []string{"PLR_ARTIFACT_ROOT", "is for SQLite stores"}},
 		{[]string{"MLFLOW_TRACKING_URI", "file://server/mlruns"}, []string{"server", mlflow.Accepted}},
 	} {
 		s, err := Load(workspace(t, ""), environment(c.env...))
 		if err != nil {
 			t.Fatal(err) // an analysis needs no store
 		}
-		path, err := s.Store()
-		if err == nil || path != "" || s.StorePath != "" {
-			t.Errorf("%v: Store() = %q, %v", c.env, path, err)
+		l, err := s.Store()
+		if err == nil || l.Kind != mlflow.Nowhere || s.StorePath != "" {
+			t.Errorf("%v: Store() = %v, %v", c.env, l, err)
 			continue
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v: the error %q holds a password", c.env, err)
 		}
 		for _, want := range c.want {
 			if !strings.Contains(err.Error(), want) {

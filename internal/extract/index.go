@@ -2,13 +2,16 @@ package extract
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
@@ -91,12 +94,15 @@ func Artifacts() []string {
 // A run whose meta.yaml is damaged is excluded when its id is listed: that is
 // one of the two remedies that Err offers. A run whose name and params disagree
 // is bad_meta unless it is out for another reason anyway.
-func ReadIndex(store *mlflow.Store, reg *config.Registry, o IndexOptions) (*Index, error) {
-	experiment, runs, err := chooseExperiment(store, o.Experiment)
+//
+// Where the artifacts of a store lie anywhere on this machine, [Index.Base] is
+// the directory that those of the used runs share.
+func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o IndexOptions) (*Index, error) {
+	experiment, runs, err := chooseExperiment(ctx, store, o.Experiment)
 	if err != nil {
 		return nil, err
 	}
-	synthetic, _, err := store.ExperimentTag(experiment, syntheticTag)
+	synthetic, _, err := store.ExperimentTag(ctx, experiment, syntheticTag)
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +120,73 @@ func ReadIndex(store *mlflow.Store, reg *config.Registry, o IndexOptions) (*Inde
 	var rivals []rival
 	for i, run := range runs {
 		r := IndexedRun{RunID: run.ID, Name: run.Name}
-		if judge(store, reg, run, o.Exclude, &r) {
+		if judge(ctx, store, reg, run, o.Exclude, &r) {
 			rivals = append(rivals, rival{i, run})
 		}
 		x.Runs = append(x.Runs, r)
 	}
 	supersede(x.Runs, rivals)
+	places := make([]string, len(x.Runs))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(listings)
 	for _, v := range rivals {
 		if r := &x.Runs[v.at]; r.Verdict == "" {
-			chooseArtifact(store, v.run, r)
+			group.Go(func() error {
+				var err error
+				places[v.at], err = chooseArtifact(ctx, store, v.run, r)
+				return err
+			})
 		}
 	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	x.place(store, places)
 	return x, nil
+}
+
+// listings is how many artifact directories are listed at once: a tracking
+// server takes milliseconds for each, most of them waiting.
+const listings = 8
+
+// place names the artifacts by their paths below a directory: the store's own,
+// or the one that all share. Those on a server have names of their own.
+func (x *Index) place(store mlflow.Store, places []string) {
+	x.Base = store.Dir()
+	if x.Base == "" {
+		for i, r := range x.Runs {
+			if places[i] == "" {
+				continue
+			}
+			// PLACE/RUN/artifacts/metrics/FILE, or PLACE/metrics/FILE.
+			dir := filepath.Dir(filepath.Dir(places[i]))
+			if above := filepath.Dir(dir); filepath.Base(dir) == "artifacts" && filepath.Base(above) == r.RunID {
+				dir = filepath.Dir(above)
+			}
+			x.Base = shared(x.Base, dir)
+		}
+	}
+	for i := range x.Runs {
+		if places[i] == "" {
+			continue
+		}
+		if rel, err := filepath.Rel(x.Base, places[i]); err == nil {
+			x.Runs[i].Artifact = filepath.ToSlash(rel)
+		}
+	}
+}
+
+// shared is the deepest directory that holds both; "" is none.
+func shared(a, b string) string {
+	if a == "" {
+		return b
+	}
+	for {
+		if rel, err := filepath.Rel(a, b); err == nil && filepath.IsLocal(rel) || a == filepath.Dir(a) {
+			return a
+		}
+		a = filepath.Dir(a)
+	}
 }
 
 // maxNamed bounds how many runs Err names: a store that was copied badly has
@@ -163,11 +224,11 @@ func (x *Index) Err() error {
 }
 
 // chooseExperiment returns an experiment with its runs.
-func chooseExperiment(store *mlflow.Store, wanted string) (mlflow.Experiment, []mlflow.Run, error) {
+func chooseExperiment(ctx context.Context, store mlflow.Store, wanted string) (mlflow.Experiment, []mlflow.Run, error) {
 	fail := func(format string, args ...any) (mlflow.Experiment, []mlflow.Run, error) {
-		return mlflow.Experiment{}, nil, fmt.Errorf("tracking store %s: %w", store.Path(), fmt.Errorf(format, args...))
+		return mlflow.Experiment{}, nil, fmt.Errorf("tracking store %s: %w", store, fmt.Errorf(format, args...))
 	}
-	all, err := store.Experiments()
+	all, err := store.Experiments(ctx)
 	if err != nil {
 		return fail("%w", err)
 	}
@@ -180,6 +241,7 @@ func chooseExperiment(store *mlflow.Store, wanted string) (mlflow.Experiment, []
 		}
 	}
 	var chosen []mlflow.Experiment
+	var runs []mlflow.Run
 	if wanted != "" {
 		chosen = named(active, wanted)
 		switch {
@@ -192,12 +254,12 @@ func chooseExperiment(store *mlflow.Store, wanted string) (mlflow.Experiment, []
 		}
 	} else {
 		for _, e := range active {
-			runs, err := store.Runs(e)
+			found, err := store.Runs(ctx, e)
 			if err != nil {
 				return fail("%w", err)
 			}
-			if slices.ContainsFunc(runs, isClassification) {
-				chosen = append(chosen, e)
+			if slices.ContainsFunc(found, isClassification) {
+				chosen, runs = append(chosen, e), found
 			}
 		}
 		switch {
@@ -211,9 +273,10 @@ func chooseExperiment(store *mlflow.Store, wanted string) (mlflow.Experiment, []
 	if experiment.Err != nil {
 		return fail("%w", experiment.Err)
 	}
-	runs, err := store.Runs(experiment)
-	if err != nil {
-		return fail("%w", err)
+	if wanted != "" {
+		if runs, err = store.Runs(ctx, experiment); err != nil {
+			return fail("%w", err)
+		}
 	}
 	return experiment, runs, nil
 }
@@ -250,7 +313,7 @@ func isClassification(r mlflow.Run) bool {
 }
 
 // judge gives a verdict that needs no other run, or returns true.
-func judge(store *mlflow.Store, reg *config.Registry, run mlflow.Run, exclude []config.ExcludedRun, r *IndexedRun) bool {
+func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run mlflow.Run, exclude []config.ExcludedRun, r *IndexedRun) bool {
 	decide := func(v Verdict, reason, detail string) bool {
 		r.Verdict, r.Reason, r.Detail = v, reason, detail
 		return false
@@ -287,7 +350,7 @@ func judge(store *mlflow.Store, reg *config.Registry, run mlflow.Run, exclude []
 		return decide(Failed, ReasonKilled, "")
 	}
 	r.Open = run.Status == mlflow.Running || run.Status == mlflow.Scheduled
-	params, err := store.Params(run, paramModel, paramOutlier, paramImputed, paramFeatures)
+	params, err := store.Params(ctx, run, paramModel, paramOutlier, paramImputed, paramFeatures)
 	if err != nil {
 		return decide(BadMeta, ReasonParams, err.Error())
 	}
@@ -369,43 +432,94 @@ func openness(r IndexedRun) int {
 	return 0
 }
 
-// chooseArtifact finds the metrics pickle of a run and gives the verdict.
-func chooseArtifact(store *mlflow.Store, run mlflow.Run, r *IndexedRun) {
-	files, err := store.Artifacts(run, metricsDir)
+// chooseArtifact finds the metrics pickle of a run and gives the verdict. It
+// returns where the pickle lies on this machine, "" if it is on a server or there
+// is none. A server that fails is an error: its runs are not judged by it.
+func chooseArtifact(ctx context.Context, store mlflow.Store, run mlflow.Run, r *IndexedRun) (string, error) {
+	decide := func(v Verdict, reason, detail string) (string, error) {
+		r.Verdict, r.Reason, r.Detail = v, reason, detail
+		return "", nil
+	}
+	files, err := store.Artifacts(ctx, run, metricsDir)
 	switch {
+	case errors.Is(err, mlflow.ErrUnreachable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return "", err
 	case errors.Is(err, mlflow.ErrNoArtifacts), errors.Is(err, mlflow.ErrOutside):
 		// Which of the two depends on this machine's disk outside the store, so
 		// only the private detail says it.
-		r.Verdict, r.Reason, r.Detail = NoArtifact, ReasonNoPickle, err.Error()
-		return
+		return decide(NoArtifact, ReasonNoPickle, err.Error())
 	case errors.Is(err, mlflow.ErrLeaves):
-		r.Verdict, r.Reason, r.Detail = Unreadable, ReasonArtifactLeave, err.Error()
-		return
+		return decide(Unreadable, ReasonArtifactLeave, err.Error())
 	case err != nil:
-		r.Verdict, r.Reason, r.Detail = Unreadable, ReasonArtifacts, err.Error()
-		return
+		return decide(Unreadable, ReasonArtifacts, err.Error())
 	}
-	pickles := slices.DeleteFunc(files, func(f string) bool { return !strings.HasSuffix(f, pickleSuffix) })
-	choice := slices.IndexFunc(pickles, func(f string) bool { return path.Base(f) == "metrics_"+run.Name+pickleSuffix })
+	pickles := slices.DeleteFunc(files, func(a mlflow.Artifact) bool { return !strings.HasSuffix(a.Name, pickleSuffix) })
+	choice := slices.IndexFunc(pickles, func(a mlflow.Artifact) bool { return path.Base(a.Name) == "metrics_"+run.Name+pickleSuffix })
 	switch {
 	case len(pickles) == 0:
-		r.Verdict, r.Reason = NoArtifact, ReasonNoPickle
-		return
+		return decide(NoArtifact, ReasonNoPickle, "")
 	case len(pickles) == 1:
 		choice = 0
 	case choice < 0:
-		r.Verdict, r.Reason, r.Detail = AmbiguousArtifact, ReasonManyPickles, strings.Join(pickles, ", ")
-		return
+		var names []string
+		for _, a := range pickles {
+			names = append(names, a.Name)
+		}
+		return decide(AmbiguousArtifact, ReasonManyPickles, strings.Join(names, ", "))
 	}
-	// A pickle elsewhere in the store would be no input of the step that reads
-	// the index, and a change of it would go unnoticed.
-	if ok, err := doublestar.Match(artifactPattern, pickles[choice]); err != nil || !ok {
-		r.Verdict, r.Reason, r.Detail = NoArtifact, ReasonNoPickle, "not in a run directory: "+pickles[choice]
-		return
+	pickle := pickles[choice]
+	// A pickle elsewhere in a file store would be no input of the step that
+	// reads the index, and a change of it would go unnoticed.
+	if dir := store.Dir(); dir != "" {
+		rel, err := filepath.Rel(dir, pickle.File)
+		if err != nil {
+			return "", err
+		}
+		if ok, err := doublestar.Match(artifactPattern, filepath.ToSlash(rel)); err != nil || !ok {
+			return decide(NoArtifact, ReasonNoPickle, "not in a run directory: "+filepath.ToSlash(rel))
+		}
 	}
-	r.Verdict, r.Artifact = Used, pickles[choice]
-	r.Registered = r.Registered && path.Base(r.Artifact) == "metrics_"+run.Name+pickleSuffix
+	if pickle.File == "" {
+		r.Artifact = path.Join(run.Experiment, run.ID, "artifacts", pickle.Name)
+		if r.Remote, err = remote(ctx, store, run, pickle); err != nil {
+			return "", err
+		}
+	}
+	r.Verdict = Used
+	r.Registered = r.Registered && path.Base(pickle.Name) == "metrics_"+run.Name+pickleSuffix
+	return pickle.File, nil
 }
+
+// remote says what a run step needs from a server.
+func remote(ctx context.Context, store mlflow.Store, run mlflow.Run, pickle mlflow.Artifact) (*Remote, error) {
+	there := &Remote{End: run.End, ArtifactURI: run.ArtifactURI, Pickle: RemoteFile{pickle.Name, pickle.Size}}
+	codes := CodesArtifact(pickle.Name)
+	files, err := store.Artifacts(ctx, run, path.Dir(codes))
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range files {
+		if a.Name == codes {
+			there.Codes = &RemoteFile{a.Name, a.Size}
+		}
+	}
+	return there, nil
+}
+
+// Fetch brings the files of a run from a server and returns where they are now;
+// codes is "" if the run has no such file.
+func (r IndexedRun) Fetch(ctx context.Context, store mlflow.Store) (pickle, codes string, err error) {
+	if r.Remote == nil {
+		return "", "", fmt.Errorf("run %s is not on a server", r.RunID)
+	}
+	run := mlflow.Run{ID: r.RunID, End: r.Remote.End, ArtifactURI: r.Remote.ArtifactURI}
+	if pickle, err = store.Fetch(ctx, run, r.Remote.Pickle.artifact()); err == nil && r.Remote.Codes != nil {
+		codes, err = store.Fetch(ctx, run, r.Remote.Codes.artifact())
+	}
+	return pickle, codes, err
+}
+
+func (f RemoteFile) artifact() mlflow.Artifact { return mlflow.Artifact{Name: f.Name, Size: f.Size} }
 
 func isRunID(id string) bool {
 	return len(id) == runIDDigits && strings.Trim(id, "0123456789abcdef") == ""

@@ -137,7 +137,7 @@ func writeStore(t testing.TB, root string, runs ...testRun) {
 
 func readIndex(t testing.TB, root string, o IndexOptions) (*Index, error) {
 	t.Helper()
-	store, err := mlflow.Open(root)
+	store, err := mlflow.OpenFiles(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func readIndex(t testing.TB, root string, o IndexOptions) (*Index, error) {
 			t.Error(err)
 		}
 	}()
-	return ReadIndex(store, testRegistry(t), o)
+	return ReadIndex(t.Context(), store, testRegistry(t), o)
 }
 
 func mustIndex(t testing.TB, root string, o IndexOptions) *Index {

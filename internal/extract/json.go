@@ -21,17 +21,24 @@ const privateMode fs.FileMode = 0o600
 // order, maps are sorted by key and numbers are the shortest text that reads
 // back as the same float64. The folder must exist.
 func WriteJSON(path string, v any) error {
-	if err := checkFormat(v); err != nil {
+	data, err := EncodeJSON(v)
+	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return writePrivate(path, data)
+}
+
+// EncodeJSON returns what WriteJSON writes.
+func EncodeJSON(v any) ([]byte, error) {
+	if err := checkFormat(v); err != nil {
+		return nil, err
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", " ")
-	if err := encoder.Encode(v); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return writePrivate(path, text.Bytes())
+	err := encoder.Encode(v)
+	return text.Bytes(), err
 }
 
 // ReadJSON fills an *Index or a *Record from path. A file of another format, an

@@ -44,10 +44,14 @@ type Index struct {
 	Format     string       `json:"format"`
 	Experiment string       `json:"experiment"` // id
 	Synthetic  bool         `json:"synthetic"`  // the experiment carries plr.synthetic = true
-	Runs       []IndexedRun `json:"runs"`       // every run directory of the experiment, by run id
+	Runs       []IndexedRun `json:"runs"`       // every run of the experiment, by run id
+
+	// Base is the directory on this machine that the artifacts lie below; "" if
+	// they are on a server or no run has any. It is no part of the file.
+	Base string `json:"-"`
 }
 
-// IndexedRun is one run directory. Only runs with the verdict Used have an
+// IndexedRun is one run. Only runs with the verdict Used have an
 // Artifact and get a step of their own.
 type IndexedRun struct {
 	RunID         string        `json:"run_id"`
@@ -56,9 +60,25 @@ type IndexedRun struct {
 	Reason        string        `json:"reason"` // from a closed list; holds no free text of the store
 	Detail        string        `json:"detail"` // free text for the private log; may name files and values
 	Configuration Configuration `json:"configuration"`
-	Artifact      string        `json:"artifact,omitempty"` // slash path of the pickle below the store's root
+	Artifact      string        `json:"artifact,omitempty"` // slash path of the pickle below the index's Base
 	Registered    bool          `json:"registered"`         // its name, and so that of its pickle, is made of names of the registry
 	Open          bool          `json:"open,omitempty"`     // RUNNING or SCHEDULED: usable if the pickle is complete
+	Remote        *Remote       `json:"remote,omitempty"`   // what a server is asked for; nil where artifacts are files
+}
+
+// Remote is what a run has on a tracking server. Size and end stand for what the
+// files hold, as they are not read to know whether they changed.
+type Remote struct {
+	End         int64       `json:"end"` // of the run, Unix time in milliseconds
+	ArtifactURI string      `json:"artifact_uri"`
+	Pickle      RemoteFile  `json:"pickle"`
+	Codes       *RemoteFile `json:"codes,omitempty"` // see [CodesArtifact]
+}
+
+// RemoteFile is a file among the artifacts of a run on a server.
+type RemoteFile struct {
+	Name string `json:"name"` // slash path below the run's artifacts
+	Size int64  `json:"size"` // bytes, -1 if the server does not say
 }
 
 // Record is what one pickle gave. It is private: it holds original subject codes.

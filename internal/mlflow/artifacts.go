@@ -1,9 +1,11 @@
 package mlflow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -32,7 +34,7 @@ var (
 // nothing for it and says nothing. The second place counts only inside the
 // store. When none exists the error wraps ErrOutside or ErrNoArtifacts and
 // names the places, each once.
-func (s *Store) ArtifactDirs(r Run) ([]string, error) {
+func (s *Files) ArtifactDirs(r Run) ([]string, error) {
 	beside := path.Join(r.Dir, "artifacts")
 	tried := []string{beside}
 	try := func(dir string) {
@@ -41,7 +43,7 @@ func (s *Store) ArtifactDirs(r Run) ([]string, error) {
 		}
 	}
 	inside, outside := false, false
-	if named, err := ParseURI(r.ArtifactURI); err == nil && filepath.IsAbs(named) {
+	if named, err := artifactPath(r.ArtifactURI); err == nil && filepath.IsAbs(named) {
 		var below string
 		if below, inside = s.below(named); inside {
 			try(below)
@@ -79,7 +81,7 @@ func (s *Store) ArtifactDirs(r Run) ([]string, error) {
 }
 
 // below returns a path of this machine as a slash path below the root.
-func (s *Store) below(name string) (string, bool) {
+func (s *Files) below(name string) (string, bool) {
 	for _, root := range []string{s.path, s.real} {
 		rel, err := filepath.Rel(root, filepath.Clean(name))
 		if err == nil && filepath.IsLocal(rel) {
@@ -90,45 +92,50 @@ func (s *Store) below(name string) (string, bool) {
 }
 
 // Artifacts lists the files in one directory of a run's artifacts (not below
-// it), sorted, as slash paths below the root: of the first artifact directory
-// that holds any there. Directories, pipes, devices and links to nothing are
-// no files; a link that leaves the store is an error that wraps ErrLeaves.
-func (s *Store) Artifacts(r Run, dir string) ([]string, error) {
+// it), sorted: of the first artifact directory that holds any there.
+// Directories, pipes, devices and links to nothing are no files; a link that
+// leaves the store is an error that wraps ErrLeaves.
+func (s *Files) Artifacts(_ context.Context, r Run, dir string) ([]Artifact, error) {
 	places, err := s.ArtifactDirs(r)
 	if err != nil {
 		return nil, err
 	}
 	for _, place := range places {
-		files, err := s.files(path.Join(place, dir))
+		found, err := listArtifacts(s.root, s.path, place, dir)
 		if err != nil {
 			return nil, fmt.Errorf("run %s: artifacts: %w", r.ID, err)
 		}
-		if len(files) > 0 {
-			return files, nil
+		if len(found) > 0 {
+			return found, nil
 		}
 	}
 	return nil, nil
 }
 
-func (s *Store) files(dir string) ([]string, error) {
-	entries, err := fs.ReadDir(s.trees, dir)
+// Fetch returns where the artifact lies.
+func (s *Files) Fetch(_ context.Context, _ Run, a Artifact) (string, error) { return a.File, nil }
+
+// listArtifacts lists one directory of the artifacts at place, a slash path
+// below root, whose own path is at.
+func listArtifacts(root *os.Root, at, place, dir string) ([]Artifact, error) {
+	entries, err := fs.ReadDir(root.FS(), path.Join(place, dir))
 	if absent(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, leaving(err)
 	}
-	var files []string
+	var found []Artifact
 	for _, e := range entries {
-		name := path.Join(dir, e.Name())
-		info, err := s.root.Stat(filepath.FromSlash(name))
+		name := filepath.FromSlash(path.Join(place, dir, e.Name()))
+		info, err := root.Stat(name)
 		switch {
 		case absent(err):
 		case err != nil:
 			return nil, leaving(err)
 		case info.Mode().IsRegular():
-			files = append(files, name)
+			found = append(found, Artifact{Name: path.Join(dir, e.Name()), File: filepath.Join(at, name), Size: info.Size()})
 		}
 	}
-	return files, nil
+	return found, nil
 }

@@ -5,18 +5,32 @@ import (
 	"fmt"
 	"path"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
 
-// meta is a meta.yaml: its keys with their nodes. Values are read as they are
-// written, not as YAML would type them: a run id of digits around one e is a
-// number to YAML, and its text would be lost.
-type meta map[string]*yaml.Node
+// meta is a meta.yaml. Values are read as they are written, not as YAML would type
+// them: a run id of digits around one e is a number to YAML, and its text would be
+// lost.
+type meta map[string]metaValue
+
+type metaValue struct {
+	text string
+	kind metaKind
+}
+
+type metaKind uint8
+
+const (
+	single metaKind = iota // one value
+	null
+	several // a list or a mapping
+)
 
 // meta reads the meta.yaml in dir. The error satisfies absent when there is
 // none.
-func (s *Store) meta(dir string) (meta, error) {
+func (s *Files) meta(dir string) (meta, error) {
 	data, err := s.read(path.Join(dir, "meta.yaml"), maxMeta)
 	if err != nil {
 		return nil, err
@@ -28,7 +42,64 @@ func (s *Store) meta(dir string) (meta, error) {
 	return m, nil
 }
 
+// parseMeta reads a meta.yaml as MLflow writes it at once, and everything else as
+// the YAML that it is: of the time to list a store the YAML parser would take most.
 func parseMeta(data []byte) (meta, error) {
+	if m, ok := plainMeta(data); ok {
+		return m, nil
+	}
+	return yamlMeta(data)
+}
+
+// plainMeta reads lines of a key, a colon and a value that means to YAML what it
+// spells: unquoted and of harmless characters, or in single quotes and without
+// any inside. False means that there is something else.
+func plainMeta(data []byte) (meta, bool) {
+	m := make(meta, 16)
+	for line := range strings.Lines(string(data)) {
+		line, ended := strings.CutSuffix(line, "\n")
+		key, text, ok := strings.Cut(line, ": ")
+		if !ok || !ended || key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz_") != "" || key[0] == '_' {
+			return nil, false
+		}
+		if _, twice := m[key]; twice {
+			return nil, false
+		}
+		var v metaValue
+		switch n := len(text); {
+		case text == "null":
+			v.kind = null
+		case text == "[]":
+			v.kind = several
+		case n >= 2 && text[0] == '\'' && text[n-1] == '\'' && harmless(text[1:n-1]):
+			v.text = text[1 : n-1]
+		case n > 0 && isLetterOrDigit(text[0]) && isLetterOrDigit(text[n-1]) && harmless(text) && !strings.Contains(text, ": ") && !strings.EqualFold(text, "null"),
+			n > 1 && text[0] == '/' && isLetterOrDigit(text[n-1]) && harmless(text) && !strings.Contains(text, ": "):
+			v.text = text
+		default:
+			return nil, false
+		}
+		m[key] = v
+	}
+	return m, len(m) > 0
+}
+
+func isLetterOrDigit(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// harmless says whether a text holds nothing that could mean something else to
+// YAML within a value.
+func harmless(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; !isLetterOrDigit(c) && strings.IndexByte(" _-+./:", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func yamlMeta(data []byte) (meta, error) {
 	if len(data) == 0 {
 		return nil, errors.New("empty")
 	}
@@ -46,24 +117,25 @@ func parseMeta(data []byte) (meta, error) {
 		if _, twice := m[key]; twice {
 			return nil, fmt.Errorf("the key %q stands there twice", key)
 		}
-		m[key] = pairs[i+1]
+		switch n := pairs[i+1]; {
+		case n.Kind != yaml.ScalarNode:
+			m[key] = metaValue{kind: several}
+		case n.ShortTag() == "!!null":
+			m[key] = metaValue{kind: null}
+		default:
+			m[key] = metaValue{text: n.Value}
+		}
 	}
 	return m, nil
 }
 
 // text returns a value as it is written; "" if it is absent or null.
 func (m meta) text(key string) (string, error) {
-	n, ok := m[key]
-	if !ok {
-		return "", nil
-	}
-	if n.Kind != yaml.ScalarNode {
+	v := m[key]
+	if v.kind == several {
 		return "", fmt.Errorf("meta.yaml has a %s that is no single value", key)
 	}
-	if n.ShortTag() == "!!null" {
-		return "", nil
-	}
-	return n.Value, nil
+	return v.text, nil
 }
 
 // integer returns a whole number; missing if it is absent or null.
@@ -82,13 +154,12 @@ func (m meta) integer(key string, missing int64) (int64, error) {
 // lifecycle returns the lifecycle stage; before there were any, all was active.
 func (m meta) lifecycle() (Lifecycle, error) {
 	text, err := m.text("lifecycle_stage")
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case text == "":
-		return Active, nil
-	case Lifecycle(text) == Active, Lifecycle(text) == Deleted:
-		return Lifecycle(text), nil
 	}
-	return "", fmt.Errorf("meta.yaml has the lifecycle_stage %q, which is neither active nor deleted", text)
+	stage, err := parseLifecycle(text)
+	if err != nil {
+		return "", fmt.Errorf("meta.yaml %w", err)
+	}
+	return stage, nil
 }

@@ -1,214 +1,224 @@
-// Package mlflow reads MLflow file stores: experiments, runs, params, tags and
-// the names of artifacts.
+// Package mlflow reads MLflow tracking stores: experiments, runs, params, tags,
+// metrics and artifacts of file stores, SQLite databases and tracking servers.
 //
 // It only ever reads: MLflow's own client makes directories in a store that it
-// opens, this package makes none. It never leaves the store: a symbolic link
-// that points outside is an error. It knows nothing of what the runs mean, of
-// pickles or of subjects, and keeps nothing between calls.
+// opens, this package makes none, and what it needs to write (a copy of a
+// database that is in use, artifacts that a server sends) goes into a directory
+// that its caller names. It knows nothing of what the runs mean, of pickles or
+// of subjects. No error holds a password or a token.
 package mlflow
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path"
-	"path/filepath"
-	"slices"
-	"strings"
-	"syscall"
-	"unicode/utf8"
+	"maps"
+	"strconv"
+
+	"github.com/cenkalti/backoff/v5"
 )
 
-// Limits of the files that are read whole. A meta.yaml has 500 bytes and a
-// param of MLflow at most 8,000 characters; what is far larger is no such file.
-const (
-	maxMeta  = 1 << 20
-	maxValue = 1 << 20
-)
-
-// ErrLeaves is wrapped by errors about a symbolic link that leaves the store.
-var ErrLeaves = errors.New("a symbolic link leaves the store")
-
-// reserved are the names that MLflow uses inside an experiment beside runs.
-var reserved = []string{"tags", "datasets", "traces", "models", ".trash"}
-
-// trash holds deleted experiments, moved there whole.
-const trash = ".trash"
-
-// Store is an open file store. Its methods may be called by several
-// goroutines. All paths that it takes and gives are slash paths below its root.
-type Store struct {
-	root  *os.Root
-	path  string // absolute, as given
-	real  string // absolute, links resolved
-	trees fs.FS
+// Store is a tracking store, whatever keeps it. Its methods may be called by
+// several goroutines.
+type Store interface {
+	// String says which store it is, as messages name it: a path or a URL
+	// without user and password.
+	String() string
+	// Dir is the directory below which all artifacts lie, "" if they may lie
+	// anywhere or are on a server.
+	Dir() string
+	// Experiments lists the experiments, active ones before deleted ones.
+	Experiments(ctx context.Context) ([]Experiment, error)
+	// Runs lists the runs of an experiment by id, deleted ones too.
+	Runs(ctx context.Context, e Experiment) ([]Run, error)
+	// Params returns the named params of a run, or all of them when none is
+	// named. A param that the run lacks is not in the map; "" is a value.
+	Params(ctx context.Context, r Run, names ...string) (map[string]string, error)
+	// Tags returns the named tags of a run like Params.
+	Tags(ctx context.Context, r Run, names ...string) (map[string]string, error)
+	// Metrics returns the latest value of every metric of a run.
+	Metrics(ctx context.Context, r Run) (map[string]Metric, error)
+	// ExperimentTag returns a tag of an experiment; false means that it has none.
+	ExperimentTag(ctx context.Context, e Experiment, key string) (string, bool, error)
+	// Artifacts lists the files in one directory of a run's artifacts (not
+	// below it), sorted by name. A directory that does not exist has none.
+	// Where a run has no artifacts at all the error wraps ErrNoArtifacts or
+	// ErrOutside.
+	Artifacts(ctx context.Context, r Run, dir string) ([]Artifact, error)
+	// Fetch returns the path of an artifact on this machine. What has to come
+	// from a server is downloaded, unless it already was.
+	Fetch(ctx context.Context, r Run, a Artifact) (string, error)
+	Close() error
 }
 
-// Open opens the store in the directory at location. The error says whether
-// there is nothing, a file, or a directory that is no store.
-func Open(location string) (*Store, error) {
-	abs, err := filepath.Abs(location)
+// Options are what a store needs besides its place. The zero value does for
+// file stores.
+type Options struct {
+	// Getenv gives the MLFLOW_TRACKING_ variables of a server's credentials and
+	// TLS settings; nil is none.
+	Getenv func(string) string
+	// Scratch is a private directory for copies of databases that are in use
+	// and for artifacts that a server sends. It is made when it is needed.
+	Scratch string
+	// ArtifactRoot is the directory where the artifacts of a database's runs
+	// lie as EXPERIMENT/RUN/artifacts, for a store that was moved or whose
+	// artifacts a server keeps; "" is none.
+	ArtifactRoot string
+
+	wait func() backoff.BackOff // between tries of a request; nil is as it should be
+}
+
+// Open opens a store. The error says what is not there, or what it is instead.
+func Open(ctx context.Context, l Location, o Options) (Store, error) {
+	switch l.Kind {
+	case Directory:
+		return opened(OpenFiles(l.Path))
+	case Database:
+		return opened(openDatabase(ctx, l.Path, o))
+	case Server:
+		return opened(openServer(ctx, l, o))
+	}
+	return nil, errors.New("no tracking store")
+}
+
+// opened keeps a nil pointer from becoming a Store that is not nil.
+func opened[S Store](s S, err error) (Store, error) {
 	if err != nil {
-		return nil, fmt.Errorf("tracking store %s: %w", location, err)
-	}
-	info, err := os.Stat(abs)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return nil, fmt.Errorf("tracking store %s: %w; give the directory that holds the experiments (often called mlruns)", abs, fs.ErrNotExist)
-	case err != nil:
-		return nil, fmt.Errorf("tracking store: %w", err)
-	case !info.IsDir():
-		return nil, fmt.Errorf("tracking store %s: is a file, not a directory; %s", abs, Accepted)
-	}
-	resolved, err := filepath.EvalSymlinks(abs)
-	if err != nil {
-		return nil, fmt.Errorf("tracking store: %w", err)
-	}
-	root, err := os.OpenRoot(abs)
-	if err != nil {
-		return nil, fmt.Errorf("tracking store: %w", err)
-	}
-	s := &Store{root: root, path: abs, real: resolved, trees: root.FS()}
-	experiments, err := s.Experiments()
-	if err == nil && len(experiments) == 0 {
-		err = fmt.Errorf("tracking store %s: is a directory but no MLflow store: it holds no experiment (a directory named by a number with a meta.yaml)%s", abs, s.hint())
-	}
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, err
 	}
 	return s, nil
 }
 
-// hint says where the store probably is.
-func (s *Store) hint() string {
-	if s.isFile("meta.yaml") {
-		return "; it looks like an experiment or a run of a store: give the store's own directory, above it"
+// runNameTag was the only place of a run's name before MLflow 1.30.
+const runNameTag = "mlflow.runName"
+
+// Status is what MLflow says of a run's life. A run whose process died stays
+// Running for ever.
+type Status int
+
+// The numbers are MLflow's (protos/service.proto).
+const (
+	Running   Status = 1
+	Scheduled Status = 2
+	Finished  Status = 3
+	Failed    Status = 4
+	Killed    Status = 5
+)
+
+func (s Status) String() string {
+	switch s {
+	case Running:
+		return "RUNNING"
+	case Scheduled:
+		return "SCHEDULED"
+	case Finished:
+		return "FINISHED"
+	case Failed:
+		return "FAILED"
+	case Killed:
+		return "KILLED"
 	}
-	if info, err := s.root.Stat("mlruns"); err == nil && info.IsDir() {
-		return "; perhaps " + filepath.Join(s.path, "mlruns") + " is meant"
-	}
-	return ""
+	return "status " + strconv.Itoa(int(s))
 }
 
-// Close releases the directory.
-func (s *Store) Close() error { return s.root.Close() }
+// Lifecycle says whether an experiment or a run has been deleted. Deleted runs
+// keep their directory and artifacts.
+type Lifecycle string
 
-// Path returns the absolute path of the store's directory.
-func (s *Store) Path() string { return s.path }
+// Lifecycle stages.
+const (
+	Active  Lifecycle = "active"
+	Deleted Lifecycle = "deleted"
+)
 
-// read returns the content of a regular file below the root.
-func (s *Store) read(name string, limit int64) ([]byte, error) {
-	// Without O_NONBLOCK the open of a FIFO would wait for a writer for ever.
-	f, err := s.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, leaving(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("longer than %d bytes", limit)}
-	}
-	return data, nil
+// Experiment is a collection of runs.
+type Experiment struct {
+	ID        string
+	Name      string // unique in a file store only; elsewhere in a workspace
+	Lifecycle Lifecycle
+	Dir       string // in a file store: slash path below its root
+	Err       error  // why its metadata cannot be used; then Name is empty and Lifecycle may be
+
+	tags map[string]string // outside of file stores
 }
 
-// value reads a param or tag file: its whole content is the value. False
-// means that there is none.
-func (s *Store) value(dir, key string) (string, bool, error) {
-	if !fs.ValidPath(key) || key == "." {
-		return "", false, fmt.Errorf("%s: %q cannot be the name of a param or tag", dir, key)
-	}
-	name := path.Join(dir, key)
-	data, err := s.read(name, maxValue)
-	if absent(err) {
-		return "", false, nil
-	}
-	if err != nil {
-		return "", false, err
-	}
-	if !utf8.Valid(data) {
-		return "", false, &fs.PathError{Op: "read", Path: name, Err: errors.New("not UTF-8")}
-	}
-	return string(data), true, nil
+// Run is one run of an experiment.
+type Run struct {
+	ID          string // in a file store the name of its directory
+	Experiment  string // id
+	Name        string // "" if it has none; not unique
+	Status      Status
+	Lifecycle   Lifecycle
+	Start, End  int64  // Unix time in milliseconds, 0 if absent
+	ArtifactURI string // as written when the run was made; the store may have moved since
+	Dir         string // in a file store: slash path below its root
+	Err         error  // why its metadata cannot be used; then only ID, Experiment and Dir hold
+
+	data *runData // outside of file stores
 }
 
-// values reads the named files below dir, or all of them when none is named.
-// A key with slashes is a file in subdirectories.
-func (s *Store) values(dir string, keys []string) (map[string]string, error) {
-	if len(keys) == 0 {
-		err := fs.WalkDir(s.trees, dir, func(name string, d fs.DirEntry, err error) error {
-			if err != nil {
-				if name == dir && absent(err) {
-					return fs.SkipAll
-				}
-				return leaving(err)
-			}
-			if !d.IsDir() {
-				keys = append(keys, strings.TrimPrefix(name, dir+"/"))
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
+// runData is what a database or a server tells of a run together with it.
+type runData struct {
+	params, tags map[string]string
+	metrics      map[string]Metric // nil: not asked for yet
+}
+
+// Metric is the latest value of a metric: that of the largest step, then time,
+// then value. It may be NaN or infinite.
+type Metric struct {
+	Value float64
+	Step  int64
+	Time  int64 // Unix time in milliseconds
+}
+
+// later says whether MLflow would call m the latest value rather than o.
+func (m Metric) later(o Metric) bool {
+	return cmp.Or(cmp.Compare(m.Step, o.Step), cmp.Compare(m.Time, o.Time), cmp.Compare(m.Value, o.Value)) > 0
+}
+
+// Artifact is a file among a run's artifacts.
+type Artifact struct {
+	Name string // slash path below the run's artifacts
+	File string // where it lies on this machine; "" if it is on a server
+	Size int64  // bytes; -1 if the server does not say
+}
+
+// chosen returns the named values, or all when none is named.
+func chosen(values map[string]string, names []string) map[string]string {
 	found := map[string]string{}
-	for _, key := range keys {
-		v, ok, err := s.value(dir, key)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			found[key] = v
-		}
+	if len(names) == 0 {
+		maps.Copy(found, values)
 	}
-	return found, nil
-}
-
-func (s *Store) isFile(name string) bool {
-	info, err := s.root.Stat(filepath.FromSlash(name))
-	return err == nil && info.Mode().IsRegular()
-}
-
-// list returns the names of the directories (and of links, which may be some)
-// in a directory, sorted.
-func (s *Store) list(dir string) ([]string, error) {
-	entries, err := fs.ReadDir(s.trees, dir)
-	if err != nil {
-		return nil, leaving(err)
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() || e.Type()&fs.ModeSymlink != 0 {
-			names = append(names, e.Name())
+	for _, name := range names {
+		if v, ok := values[name]; ok {
+			found[name] = v
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	return found
 }
 
-// absent reports whether an error says that there is no such file. A file in
-// the place of a directory above it is the same.
-func absent(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-}
-
-// leaving turns os.Root's refusal, which has no exported error, into ErrLeaves.
-func leaving(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) && pe.Err.Error() == "path escapes from parent" {
-		return &fs.PathError{Op: pe.Op, Path: filepath.ToSlash(pe.Path), Err: ErrLeaves}
+// parseStatus reads a status as databases and servers write it. Runs that have
+// none are running.
+func parseStatus(text string) (Status, error) {
+	if text == "" {
+		return Running, nil
 	}
-	return err
+	for s := Running; s <= Killed; s++ {
+		if s.String() == text {
+			return s, nil
+		}
+	}
+	return 0, fmt.Errorf("has the status %q, which MLflow does not know", text)
+}
+
+// parseLifecycle reads a lifecycle stage; before there were any, all was active.
+func parseLifecycle(text string) (Lifecycle, error) {
+	switch l := Lifecycle(text); l {
+	case "":
+		return Active, nil
+	case Active, Deleted:
+		return l, nil
+	}
+	return "", fmt.Errorf("has the lifecycle_stage %q, which is neither active nor deleted", text)
 }

@@ -18,8 +18,25 @@ func TestParseURI(t *testing.T) {
 		{"file:///data/100%25", "/data/100%"},
 	} {
 		got, err := ParseURI(c.uri)
-		if err != nil || got != c.want {
-			t.Errorf("ParseURI(%q) = %q, %v; want %q", c.uri, got, err, c.want)
+		if err != nil || got != (Location{Kind: Directory, Path: c.want}) {
+			t.Errorf("ParseURI(%q) = %+v, %v; want %q", c.uri, got, err, c.want)
+		}
+	}
+	for _, c := range []struct {
+		uri  string
+		kind Kind
+		want string
+	}{
+		{"sqlite:///mlflow.db", Database, "mlflow.db"},
+		{"sqlite:////data/mlflow.db", Database, "/data/mlflow.db"},
+		{"sqlite+pysqlite:////data/100%25.db?timeout=20", Database, "/data/100%25.db"}, // SQLAlchemy decodes nothing
+		{"http://tracking.example:5000", Server, "http://tracking.example:5000"},
+		{"HTTPS://tracking.example/team/", Server, "https://tracking.example/team"},
+		{"https://ada:secret@tracking.example", Server, "https://tracking.example"},
+	} {
+		got, err := ParseURI(c.uri)
+		if err != nil || got.Kind != c.kind || got.String() != c.want {
+			t.Errorf("ParseURI(%q) = %v, %v, %v; want %v, %q", c.uri, got.Kind, got, err, c.kind, c.want)
 		}
 	}
 }
@@ -27,8 +44,17 @@ func TestParseURI(t *testing.T) {
 func TestParseURIErrors(t *testing.T) {
 	for _, c := range []struct{ uri, want string }{
 		{"", "empty"},
-		{"sqlite:///mlflow.db", "scheme sqlite"},
-		{"http://tracking.example:5000", "scheme http"},
+		{"sqlite://", "sqlite:///PATH"},
+		{"sqlite:///", "no file"},
+		{"sqlite:///:memory:", "no file"},
+		{"sqlite:///file:x.db?mode=ro&uri=true", "write the path itself"},
+		{"sqlite+aiosqlite:///x.db", "scheme sqlite+aiosqlite"},
+		{"postgresql://ada@host/mlflow", "start a tracking server"},
+		{"mysql+pymysql://host/mlflow", "start a tracking server"},
+		{"http://", "no host"},
+		{"http://:5000", "no host"},
+		{"http://host/?x=1", "query"},
+		{"http://ho st/", "not a URL"},
 		{"s3://bucket/mlruns", "scheme s3"},
 		{"databricks:profile", "scheme databricks"},
 		{"file://server/share/mlruns", `host "server"`},
@@ -45,7 +71,7 @@ func TestParseURIErrors(t *testing.T) {
 			t.Errorf("ParseURI(%q): %v; want it to say %q and what is accepted", c.uri, err, c.want)
 		}
 	}
-	for _, uri := range []string{"https://ada:secret@tracking.example/", "https://secret@tracking.example", "file://ada:secret@host/x"} {
+	for _, uri := range []string{"https://ada:secret@tracking.example/?x", "https://ada:se/secret@tracking.example", "https://ada:a@secret@tracking.example:x", "file://ada:secret@host/x", "postgresql://ada:secret@host/x"} {
 		_, err := ParseURI(uri)
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("ParseURI of a URI with a password: %v", err)
@@ -54,15 +80,15 @@ func TestParseURIErrors(t *testing.T) {
 }
 
 func FuzzParseURI(f *testing.F) {
-	for _, seed := range []string{"/a", "file:a", "file:///a%20b", "file://h/a", "sqlite:///a.db", "file://%41/", "a:b", "file:%2e%2e/x"} {
+	for _, seed := range []string{"/a", "file:a", "file:///a%20b", "file://h/a", "sqlite:///a.db", "file://%41/", "a:b", "http://u:p@h/x", "file:%2e%2e/x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, uri string) {
-		path, err := ParseURI(uri)
-		if (err == nil) != (path != "") {
-			t.Errorf("ParseURI(%q) = %q, %v", uri, path, err)
+		l, err := ParseURI(uri)
+		if (err == nil) != (l.String() != "") || (err == nil) != (l.Kind != Nowhere) {
+			t.Errorf("ParseURI(%q) = %q, %v", uri, l, err)
 		}
-		if strings.ContainsRune(path, 0) {
+		if strings.ContainsRune(l.String(), 0) {
 			t.Errorf("ParseURI(%q) gives a path with a NUL byte", uri)
 		}
 	})

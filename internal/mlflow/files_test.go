@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 const (
@@ -19,7 +22,7 @@ const (
 )
 
 // write makes files below root, with the directories above them.
-func write(t *testing.T, root string, files map[string]string) {
+func write(t testing.TB, root string, files map[string]string) {
 	t.Helper()
 	for name, content := range files {
 		path := filepath.Join(root, filepath.FromSlash(name))
@@ -51,12 +54,12 @@ user_id: writer
 
 const experimentMeta = "experiment_id: '" + experiment + "'\nlifecycle_stage: active\nname: PLR_Classification\n"
 
-func open(t *testing.T, files map[string]string) (*Store, string) {
+func open(t *testing.T, files map[string]string) (*Files, string) {
 	t.Helper()
 	root := t.TempDir()
 	write(t, root, map[string]string{experiment + "/meta.yaml": experimentMeta})
 	write(t, root, files)
-	s, err := Open(root)
+	s, err := OpenFiles(root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,18 +71,18 @@ func open(t *testing.T, files map[string]string) (*Store, string) {
 	return s, root
 }
 
-func onlyExperiment(t *testing.T, s *Store) Experiment {
+func onlyExperiment(t *testing.T, s *Files) Experiment {
 	t.Helper()
-	all, err := s.Experiments()
+	all, err := s.Experiments(t.Context())
 	if err != nil || len(all) != 1 {
 		t.Fatalf("experiments %v, %v; want one", all, err)
 	}
 	return all[0]
 }
 
-func onlyRun(t *testing.T, s *Store) Run {
+func onlyRun(t *testing.T, s *Files) Run {
 	t.Helper()
-	runs, err := s.Runs(onlyExperiment(t, s))
+	runs, err := s.Runs(t.Context(), onlyExperiment(t, s))
 	if err != nil || len(runs) != 1 {
 		t.Fatalf("runs %v, %v; want one", runs, err)
 	}
@@ -109,9 +112,9 @@ func TestOpenErrors(t *testing.T) {
 		{"store/12/ab", "give the store's own directory"},
 	} {
 		path := filepath.Join(dir, c.path)
-		_, err := Open(path)
+		_, err := OpenFiles(path)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("Open(%s): %v; want it to name the path and say %q", c.path, err, c.want)
+			t.Errorf("OpenFiles(%s): %v; want it to name the path and say %q", c.path, err, c.want)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
@@ -132,10 +135,10 @@ func TestNothingIsWritten(t *testing.T) {
 	}
 	before := tree(t, root)
 	r := onlyRun(t, s)
-	if _, err := s.Params(r); err != nil {
+	if _, err := s.Params(t.Context(), r); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Artifacts(r, "metrics"); !errors.Is(err, ErrNoArtifacts) {
+	if _, err := s.Artifacts(t.Context(), r, "metrics"); !errors.Is(err, ErrNoArtifacts) {
 		t.Errorf("artifacts of a run without any: %v", err)
 	}
 	if diff := cmp.Diff(before, tree(t, root)); diff != "" {
@@ -178,7 +181,7 @@ func TestExperiments(t *testing.T) {
 	if err := os.Symlink("/etc", filepath.Join(root, "8")); err != nil {
 		t.Fatal(err)
 	}
-	all, err := s.Experiments()
+	all, err := s.Experiments(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,10 +205,10 @@ func TestExperiments(t *testing.T) {
 			t.Errorf("an experiment that is a link out of the store: %v", e.Err)
 		}
 	}
-	if v, ok, err := s.ExperimentTag(all[0], "plr.synthetic"); v != "true" || !ok || err != nil {
+	if v, ok, err := s.ExperimentTag(t.Context(), all[0], "plr.synthetic"); v != "true" || !ok || err != nil {
 		t.Errorf("experiment tag = %q, %v, %v", v, ok, err)
 	}
-	if v, ok, err := s.ExperimentTag(all[0], "absent"); v != "" || ok || err != nil {
+	if v, ok, err := s.ExperimentTag(t.Context(), all[0], "absent"); v != "" || ok || err != nil {
 		t.Errorf("absent experiment tag = %q, %v, %v", v, ok, err)
 	}
 }
@@ -270,7 +273,7 @@ func TestRunMeta(t *testing.T) {
 				got.Err = nil
 				c.want = Run{ID: runID, Experiment: experiment, Dir: full.Dir}
 			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
+			if diff := cmp.Diff(c.want, got, cmpopts.IgnoreUnexported(Run{})); diff != "" {
 				t.Errorf("run (-want +got):\n%s", diff)
 			}
 		})
@@ -312,7 +315,7 @@ func TestRunsSkipsWhatIsNoRun(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(root, experiment, "pipe", "meta.yaml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	runs, err := s.Runs(onlyExperiment(t, s))
+	runs, err := s.Runs(t.Context(), onlyExperiment(t, s))
 	if err != nil || len(runs) != 3 {
 		t.Fatalf("runs %v, %v", runs, err)
 	}
@@ -336,43 +339,75 @@ func TestParamsAndTags(t *testing.T) {
 		dir + "/tags/a/b":              "c",
 	})
 	r := onlyRun(t, s)
-	got, err := s.Params(r)
+	got, err := s.Params(t.Context(), r)
 	want := map[string]string{"model_name": "CatBoost", "empty": "", "lines": "['a'\n 'b']", "nested/key/one": "1"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("all params: %v (-want +got):\n%s", err, diff)
 	}
-	got, err = s.Params(r, "model_name", "nested/key/one", "absent", "nested", "model_name/below")
+	got, err = s.Params(t.Context(), r, "model_name", "nested/key/one", "absent", "nested", "model_name/below")
 	want = map[string]string{"model_name": "CatBoost", "nested/key/one": "1"}
 	if err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a directory read as a param: %v, %v", got, err)
 	}
-	got, err = s.Params(r, "model_name", "nested/key/one", "absent", "model_name/below")
+	got, err = s.Params(t.Context(), r, "model_name", "nested/key/one", "absent", "model_name/below")
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("named params: %v (-want +got):\n%s", err, diff)
 	}
-	if got, err := s.Tags(r); len(got) != 2 || got["a/b"] != "c" || err != nil {
+	if got, err := s.Tags(t.Context(), r); len(got) != 2 || got["a/b"] != "c" || err != nil {
 		t.Errorf("tags = %v, %v", got, err)
 	}
-	if v, ok, err := s.Tag(r, "mlflow.user"); v != "writer" || !ok || err != nil {
+	if v, ok, err := s.tag(r, "mlflow.user"); v != "writer" || !ok || err != nil {
 		t.Errorf("tag = %q, %v, %v", v, ok, err)
 	}
 	for _, key := range []string{"", ".", "..", "../params/model_name", "/etc/hostname", "a//b"} {
-		if _, _, err := s.Tag(r, key); err == nil {
+		if _, _, err := s.tag(r, key); err == nil {
 			t.Errorf("the tag %q is no error", key)
 		}
 	}
 	write(t, root, map[string]string{dir + "/params/latin1": "\xe4"})
-	if _, err := s.Params(r, "latin1"); err == nil || !strings.Contains(err.Error(), "not UTF-8") {
+	if _, err := s.Params(t.Context(), r, "latin1"); err == nil || !strings.Contains(err.Error(), "not UTF-8") {
 		t.Errorf("param that is not UTF-8: %v", err)
 	}
 	if err := os.Symlink("/etc/hostname", filepath.Join(root, dir, "params", "out")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Params(r, "out"); !errors.Is(err, ErrLeaves) {
+	if _, err := s.Params(t.Context(), r, "out"); !errors.Is(err, ErrLeaves) {
 		t.Errorf("param that is a link out of the store: %v", err)
 	}
-	if _, err := s.Params(r); err == nil {
+	if _, err := s.Params(t.Context(), r); err == nil {
 		t.Error("all params with a link out of the store: no error")
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	dir := experiment + "/" + runID + "/metrics/"
+	s, root := open(t, map[string]string{
+		experiment + "/" + runID + "/meta.yaml": runMeta(runID),
+		dir + "AUROC":                           "1700000000000 0.5 0\n1700000000001 0.91 1\n1700000000000 0.7 0\n",
+		dir + "x/nested":                        "1700000000000 1e-05 0\n",
+		dir + "old":                             "1700000000000 0.25\n1700000000005 0.5\n", // no step
+		dir + "new":                             "1700000000000 0.75 2 dataset digest\n",   // more fields
+		dir + "inf":                             "1700000000000 inf 0\n",
+		dir + "minus":                           "1700000000000 -inf 0\n",
+		dir + "nan":                             "1700000000000 nan 0\n",
+		dir + "huge":                            "1700000000000 1e999 0\n",
+		dir + "same":                            "5 0.1 3\n5 0.3 3\n5 0.2 3\n", // then the largest value
+		dir + "empty":                           "",
+	})
+	got, err := s.Metrics(t.Context(), onlyRun(t, s))
+	want := map[string]Metric{
+		"AUROC": {0.91, 1, 1700000000001}, "x/nested": {1e-05, 0, 1700000000000}, "old": {0.5, 0, 1700000000005},
+		"new": {0.75, 2, 1700000000000}, "inf": {math.Inf(1), 0, 1700000000000}, "minus": {math.Inf(-1), 0, 1700000000000},
+		"nan": {math.NaN(), 0, 1700000000000}, "huge": {math.Inf(1), 0, 1700000000000}, "same": {0.3, 3, 5},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for _, bad := range []string{"1700000000000\n", "x 0.5 0\n", "1 a 0\n", "1 0.5 b\n"} {
+		write(t, root, map[string]string{dir + "AUROC": bad})
+		if _, err := s.Metrics(t.Context(), onlyRun(t, s)); err == nil || !strings.Contains(err.Error(), "AUROC") || !strings.Contains(err.Error(), runID) {
+			t.Errorf("the metric file %q: %v", bad, err)
+		}
 	}
 }
 
@@ -387,11 +422,15 @@ func TestStatusStrings(t *testing.T) {
 
 // meta.yaml comes from other people's programs: no content may panic.
 func FuzzMeta(f *testing.F) {
-	for _, seed := range []string{runMeta(runID), "", "a: b", "- x", "a: &x [*x]", "run_id: [unclosed\n\tstatus: {", "? a\n: b", "!!binary x: y", "status: 99999999999999999999"} {
+	for _, seed := range []string{runMeta(runID), "", "a: b", "- x", "a: &x [*x]", "run_id: [unclosed\n\tstatus: {", "? a\n: b", "!!binary x: y", "status: 99999999999999999999", "a: b: c", "a: 'x'\nb: []\nc: null\n", "a: /x/y z\n", "a: Null\n", "a: 0x1F\n", "a: b\n c\n", "a: b\na: b\n", "a: b -\n", "y: ''\n", "a: 1:2\n"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := parseMeta(data)
+		// What is read without a YAML parser is what that would have read.
+		if slow, slowErr := yamlMeta(data); (err == nil) != (slowErr == nil) || !maps.Equal(m, slow) {
+			t.Fatalf("%q gives %v, %v; to YAML it is %v, %v", data, m, err, slow, slowErr)
+		}
 		if err != nil {
 			return
 		}

@@ -1,0 +1,229 @@
+package pipeline_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // the driver of sql
+
+	"github.com/foundation-plr/pipeline/internal/mlflow"
+)
+
+// syntheticTag marks the bundled example, and with it what scripts take from it.
+const syntheticTag = "plr.synthetic"
+
+// makeDatabase is the command
+//
+//	database STORE FILE    write the SQLite store that MLflow would make of a file
+//	                       store; the artifacts stay where they are
+func makeDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: database STORE FILE")
+	}
+	ctx := context.Background()
+	store, err := mlflow.OpenFiles(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer store.Close()
+	db, err := sql.Open("sqlite", ts.MkAbs(args[1]))
+	ts.Check(err)
+	defer db.Close()
+	do := func(statement string, values ...any) {
+		_, err := db.Exec(statement, values...)
+		ts.Check(err)
+	}
+	do("BEGIN")
+	do("CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY, name TEXT, lifecycle_stage TEXT, workspace TEXT)")
+	do("CREATE TABLE runs (run_uuid TEXT PRIMARY KEY, name TEXT, status TEXT, start_time BIGINT, end_time BIGINT, lifecycle_stage TEXT, artifact_uri TEXT, experiment_id INTEGER)")
+	do("CREATE TABLE experiment_tags (key TEXT, value TEXT, experiment_id INTEGER)")
+	do("CREATE TABLE params (key TEXT, value TEXT, run_uuid TEXT)")
+	experiments, err := store.Experiments(ctx)
+	ts.Check(err)
+	for _, e := range experiments {
+		do("INSERT INTO experiments VALUES (?, ?, ?, 'default')", e.ID, e.Name, string(e.Lifecycle))
+		if mark, ok, err := store.ExperimentTag(ctx, e, syntheticTag); ok {
+			do("INSERT INTO experiment_tags VALUES (?, ?, ?)", syntheticTag, mark, e.ID)
+		} else {
+			ts.Check(err)
+		}
+		runs, err := store.Runs(ctx, e)
+		ts.Check(err)
+		for _, r := range runs {
+			place := filepath.Join(store.Dir(), filepath.FromSlash(r.Dir), "artifacts")
+			do("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", r.ID, r.Name, r.Status.String(), r.Start, r.End, string(r.Lifecycle), place, e.ID)
+			params, err := store.Params(ctx, r)
+			ts.Check(err)
+			for key, value := range params {
+				do("INSERT INTO params VALUES (?, ?, ?)", key, value, r.ID)
+			}
+		}
+	}
+	do("COMMIT")
+}
+
+// serveStore is the command
+//
+//	server STORE    answer as a tracking server would that keeps the file store,
+//	                and point MLFLOW_TRACKING_URI to it; an earlier one ends
+//	server -stop
+func serveStore() func(ts *testscript.TestScript, neg bool, args []string) {
+	stop := map[*testscript.TestScript]func(){}
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != 1 {
+			ts.Fatalf("usage: server STORE, or server -stop")
+		}
+		if end := stop[ts]; end != nil {
+			end()
+			delete(stop, ts)
+		}
+		if args[0] == "-stop" {
+			return
+		}
+		store, err := mlflow.OpenFiles(ts.MkAbs(args[0]))
+		ts.Check(err)
+		web := httptest.NewServer(&trackingServer{store})
+		stop[ts] = web.Close
+		ts.Defer(web.Close)
+		// The user's name and password are in no output: the script looks.
+		ts.Setenv("MLFLOW_TRACKING_URI", strings.Replace(web.URL, "//", "//ada:lovelace@", 1))
+	}
+}
+
+// trackingServer answers what the pipeline asks of MLflow's server.
+type trackingServer struct{ store *mlflow.Files }
+
+func (s *trackingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, password, _ := r.BasicAuth(); password != "lovelace" {
+		http.Error(w, "You are not authenticated.", http.StatusUnauthorized)
+		return
+	}
+	answer, err := s.answer(w, r)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		http.Error(w, `{"error_code":"RESOURCE_DOES_NOT_EXIST"}`, http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	case answer != nil:
+		_ = json.NewEncoder(w).Encode(answer)
+	}
+}
+
+func (s *trackingServer) answer(w http.ResponseWriter, r *http.Request) (any, error) {
+	experiments, err := s.store.Experiments(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	type object = map[string]any
+	switch r.URL.Path {
+	case "/api/2.0/mlflow/experiments/search":
+		var list []object
+		for _, e := range experiments {
+			mark, _, err := s.store.ExperimentTag(r.Context(), e, syntheticTag)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, object{"experiment_id": e.ID, "name": e.Name, "lifecycle_stage": e.Lifecycle, "tags": []object{{"key": syntheticTag, "value": mark}}})
+		}
+		return object{"experiments": list}, nil
+	case "/api/2.0/mlflow/runs/search":
+		return s.runs(r, experiments)
+	case "/api/2.0/mlflow/artifacts/list":
+		run, err := s.find(r, experiments)
+		if err != nil {
+			return nil, err
+		}
+		found, err := s.store.Artifacts(r.Context(), run, r.URL.Query().Get("path"))
+		var list []object
+		for _, a := range found {
+			list = append(list, object{"path": a.Name, "is_dir": false, "file_size": a.Size})
+		}
+		if errors.Is(err, mlflow.ErrNoArtifacts) || errors.Is(err, mlflow.ErrOutside) {
+			err = nil
+		}
+		return object{"files": list}, err
+	case "/get-artifact":
+		run, err := s.find(r, experiments)
+		if err != nil {
+			return nil, err
+		}
+		name := path.Clean("/" + r.URL.Query().Get("path"))
+		file := filepath.Join(s.store.Dir(), filepath.FromSlash(run.Dir), "artifacts", filepath.FromSlash(name))
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		w.Header().Set("ETag", strconv.Quote(url.QueryEscape(info.ModTime().String())))
+		http.ServeFile(w, r, file)
+		return nil, nil
+	}
+	return nil, fs.ErrNotExist
+}
+
+func (s *trackingServer) runs(r *http.Request, experiments []mlflow.Experiment) (any, error) {
+	type object = map[string]any
+	var asked struct {
+		IDs   []string `json:"experiment_ids"`
+		Token string   `json:"page_token"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+		return nil, err
+	}
+	var list []object
+	for _, e := range experiments {
+		if len(asked.IDs) != 1 || e.ID != asked.IDs[0] {
+			continue
+		}
+		runs, err := s.store.Runs(r.Context(), e)
+		if err != nil {
+			return nil, err
+		}
+		for _, run := range runs {
+			params, err := s.store.Params(r.Context(), run)
+			if err != nil {
+				return nil, err
+			}
+			var pairs []object
+			for key, value := range params {
+				pairs = append(pairs, object{"key": key, "value": value})
+			}
+			list = append(list, object{
+				"info": object{"run_id": run.ID, "run_name": run.Name, "status": run.Status.String(), "lifecycle_stage": run.Lifecycle, "end_time": run.End, "artifact_uri": "mlflow-artifacts:/" + run.Dir + "/artifacts"},
+				"data": object{"params": pairs},
+			})
+		}
+	}
+	// Pages of five: a second one is there in every script.
+	from, _ := strconv.Atoi(asked.Token)
+	to := min(from+5, len(list))
+	answer := object{"runs": list[from:to]}
+	if to < len(list) {
+		answer["next_page_token"] = strconv.Itoa(to)
+	}
+	return answer, nil
+}
+
+func (s *trackingServer) find(r *http.Request, experiments []mlflow.Experiment) (mlflow.Run, error) {
+	for _, e := range experiments {
+		runs, err := s.store.Runs(r.Context(), e)
+		if err != nil {
+			return mlflow.Run{}, err
+		}
+		for _, run := range runs {
+			if run.ID == r.URL.Query().Get("run_id") {
+				return run, nil
+			}
+		}
+	}
+	return mlflow.Run{}, fs.ErrNotExist
+}
