@@ -31,7 +31,7 @@ import (
 //	pickle, meta         damage files of a store, and mend them
 //	source FILE          write the example's source database
 //	sql FILE STATEMENT   change a DuckDB file
-//	hold FILE TIME       another process has a DuckDB file open for writing
+//	hold FILE            another process has a DuckDB file open for writing
 func TestScript(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the program and builds whole studies")
