@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
+	"sync"
 
 	_ "github.com/duckdb/duckdb-go/v2" // the driver of sql
 	"github.com/rogpeppe/go-internal/testscript"
@@ -185,33 +185,43 @@ func hold(file string) (err error) {
 
 // holdDatabase is the command
 //
-//	hold FILE TIME    another process opens a DuckDB file for writing, and
-//	                  closes it after this time, such as 1s
+//	hold FILE            another process opens a DuckDB file for writing
+//	hold -release FILE   it closes the file
 func holdDatabase(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: hold FILE TIME")
+	release := len(args) == 2 && args[0] == "-release"
+	if neg || len(args) != 1 && !release {
+		ts.Fatalf("usage: hold [-release] FILE")
 	}
-	long, err := time.ParseDuration(args[1])
-	ts.Check(err)
+	file := ts.MkAbs(args[len(args)-1])
+	if release {
+		held, known := holding.LoadAndDelete(file)
+		if !known {
+			ts.Fatalf("nobody holds %s", file)
+		}
+		ts.Check(held.(func() error)())
+		return
+	}
 	exe, err := os.Executable()
 	ts.Check(err)
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), holder+"="+ts.MkAbs(args[0]))
+	cmd.Env = append(os.Environ(), holder+"="+file)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	ts.Check(err)
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
-		ts.Fatalf("the process that was to hold %s said %q, %v", args[0], line, err)
-	}
-	timer := time.AfterFunc(long, func() { _ = in.Close() }) // Wait says what matters
+	close := sync.OnceValue(func() error { return errors.Join(in.Close(), cmd.Wait()) })
+	holding.Store(file, close)
 	ts.Defer(func() {
-		timer.Stop()
-		_ = in.Close() // a second time, if the timer was faster
-		if err := cmd.Wait(); err != nil {
-			ts.Fatalf("the process that held %s: %v", args[0], err)
+		if err := close(); err != nil {
+			ts.Fatalf("the process that held %s: %v", file, err)
 		}
 	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "held\n" {
+		ts.Fatalf("the process that was to hold %s said %q, %v", file, line, err)
+	}
 }
+
+// holding has what ends each process that holds a database, by the file.
+var holding sync.Map

@@ -31,9 +31,9 @@ import (
 //	pickle, meta         damage files of a store, and mend them
 //	source FILE          write the example's source database
 //	sql FILE STATEMENT   change a DuckDB file
-//	hold FILE TIME       another process has a DuckDB file open for writing
 //	database STORE FILE  write a file store as a SQLite store
 //	server STORE         serve a file store as a tracking server; -stop ends it
+//	hold FILE            another process has a DuckDB file open for writing
 func TestScript(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the program and builds whole studies")

@@ -1,11 +1,14 @@
 package build
 
 import (
+	"bytes"
 	"reflect"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/foundation-plr/pipeline/internal/store"
 )
 
 // TestKeyIsStable holds the encoding of manifests: a change of it makes every
@@ -137,4 +140,31 @@ func TestKeyHoldsNoPlace(t *testing.T) {
 	if len(keys) != 1 {
 		t.Errorf("the same step in two directories has %d keys", len(keys))
 	}
+}
+
+// FuzzManifest holds that the encoding of manifests is injective: whatever bytes
+// can be read as a manifest are the bytes that it is written as, so that two
+// different manifests never have the same ones, and one never has two.
+func FuzzManifest(f *testing.F) {
+	for _, m := range []*manifest{
+		{},
+		{format: manifestFormat, step: "a", code: "c", toolchain: "t", params: []param{{"p", "1"}}, env: []variable{{"E", true, store.Sum{1}}},
+			tools: []param{{"awk", "2"}}, outputs: []string{"work:out\x00"},
+			inputs: []group{
+				{Input{kind: inFile, root: "work", pattern: "in"}, []entry{{kind: kindFile, ref: Ref{"work", "in"}, size: 300, sum: store.Sum{2}}}},
+				{Input{kind: inGlob, root: "work", pattern: "*", as: "k"}, []entry{{kind: kindMeaning, ref: Ref{"work", "x"}, meaning: "k m"}, {kind: kindAbsent, ref: Ref{"work", "y"}}}},
+			},
+			ledgers: []entry{{kind: kindAbsent, ref: Ref{"work", "l"}}}},
+	} {
+		f.Add(m.encode())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decodeManifest(b)
+		if err != nil {
+			return
+		}
+		if again := m.encode(); !bytes.Equal(again, b) {
+			t.Errorf("%q is read as a manifest and written as %q", b, again)
+		}
+	})
 }
