@@ -57,11 +57,12 @@ type configuration struct {
 	id     int
 	tables map[string][]row
 	// What is computed again, of the predictions.
-	sample   *metrics.Sample
-	joint    [2]metrics.Result // slope, intercept
-	mean     map[string]metrics.Row
-	refitted int // how many refits the notes speak of
-	found    func(table, column, message string, warning bool)
+	predictions []prediction
+	sample      *metrics.Sample
+	joint       [2]metrics.Result // slope, intercept
+	mean        map[string]metrics.Row
+	refitted    int // how many refits the notes speak of
+	found       func(table, column, message string, warning bool)
 }
 
 // again computes from the predictions what can be computed from them, and
@@ -102,7 +103,10 @@ func (v *validator) again() error {
 		if c.compute(grid) {
 			c.roc()
 			c.calibration()
+			c.histogram()
 			c.decision()
+			c.retention()
+			c.distribution()
 			c.meanRisk()
 		}
 		c.overModels()
@@ -191,6 +195,7 @@ func (c *configuration) compute(thresholds []float64) bool {
 			return false
 		}
 		outcomes, risks = append(outcomes, int(*outcome)), append(risks, *risk)
+		c.predictions = append(c.predictions, prediction{code: p.text("subject_code"), outcome: int(*outcome), risk: *risk})
 	}
 	var err error
 	if c.sample, err = metrics.NewSample(outcomes, risks); err != nil || c.sample.N() == 0 {
@@ -272,6 +277,88 @@ func (c *configuration) calibration() {
 			if !agree(rows[i].number(k.column), k.want, summedTolerance) {
 				c.found(calibrationTable, k.column, "is not that of the predictions", false)
 			}
+		}
+	}
+}
+
+func (c *configuration) histogram() {
+	rows, bins := c.tables[histogramTable], metrics.CalibrationBins(c.sample, calibrationBins)
+	if len(rows) != 2*len(bins) {
+		c.found(histogramTable, "bin_index", "there are not ten bins of each outcome", false)
+		return
+	}
+	for i, r := range rows {
+		outcome, b := i/len(bins), bins[i%len(bins)]
+		count := b.Events
+		if outcome == 0 {
+			count = b.N - b.Events
+		}
+		for _, k := range []struct {
+			column string
+			want   float64
+		}{
+			{"outcome", float64(outcome)}, {"bin_index", float64(i % len(bins))}, {"bin_start", b.Lower}, {"bin_end", b.Upper}, {"count", float64(count)},
+		} {
+			if !agree(r.number(k.column), k.want, copiedTolerance) {
+				c.found(histogramTable, k.column, "is not that of the predictions", false)
+			}
+		}
+	}
+}
+
+// retention takes the order of the subjects from their quantiles' table.
+func (c *configuration) retention() {
+	deviations := map[string]*float64{}
+	for _, r := range c.tables[quantilesTable] {
+		deviations[r.text("subject_code")] = r.number("sd")
+	}
+	for i, p := range c.predictions {
+		sd, ok := deviations[p.code]
+		if !ok {
+			return // a finding of its own
+		}
+		c.predictions[i].sd = sd
+	}
+	curve, err := retentionCurve(c.predictions)
+	if err != nil {
+		return // findings of their own
+	}
+	rows := c.tables[retentionTable]
+	if len(rows) != len(curve)*len(retentionMeasures) {
+		c.found(retentionTable, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
+		return
+	}
+	for _, point := range curve {
+		for i, name := range retentionMeasures {
+			at := slices.IndexFunc(rows, func(r row) bool {
+				return r.text("metric_name") == name && agree(r.number("retention_rate"), point.rate, copiedTolerance)
+			})
+			if at < 0 {
+				c.found(retentionTable, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
+				return
+			}
+			if !agree(rows[at].number("metric_value"), point.values[i], summedTolerance) {
+				c.found(retentionTable, "metric_value", name+" is not that of the predictions, ordered by the deviations in "+quantilesTable, false)
+			}
+		}
+	}
+}
+
+func (c *configuration) distribution() {
+	rows := c.tables[distributionTable]
+	if len(rows) != 1 {
+		return // a finding of its own
+	}
+	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
+	for _, k := range []struct {
+		column string
+		want   float64
+	}{
+		{"auroc", value(metrics.AUROC(c.sample))}, {"median_cases", cases.median}, {"median_controls", controls.median},
+		{"mean_cases", cases.mean}, {"mean_controls", controls.mean}, {"n_cases", float64(cases.n)}, {"n_controls", float64(controls.n)},
+	} {
+		if !agree(rows[0].number(k.column), k.want, summedTolerance) {
+			c.found(distributionTable, k.column, "is not that of the predictions", false)
 		}
 	}
 }

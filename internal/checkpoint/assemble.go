@@ -92,7 +92,9 @@ func Assemble(records []*extract.Record, index *extract.Index, code func(origina
 		return nil, err
 	}
 	for i, c := range a.configs {
-		a.addConfig(i+1, c)
+		if err := a.addConfig(i+1, c); err != nil {
+			return nil, fmt.Errorf("run %s: %w", c.RunID, err)
+		}
 	}
 	a.addRuns(index)
 	a.addMethods()
@@ -124,12 +126,6 @@ type configured struct {
 	classifier, featurization, outlier, imputation string
 	registered                                     bool
 	predictions                                    []prediction // by code
-}
-
-type prediction struct {
-	code    string
-	outcome int
-	risk    float64
 }
 
 // match sees that there is one good record for every run that the index wants
@@ -207,6 +203,14 @@ func checkRecord(r *extract.Record) error {
 	for i, p := range r.Risks {
 		if !(p >= 0 && p <= 1) {
 			return fmt.Errorf("risk %v of subject %d is not in [0, 1]", p, i+1)
+		}
+	}
+	if len(r.Spreads) != len(r.Subjects) {
+		return fmt.Errorf("%d subjects in the test set, and the spread of risks of %d", len(r.Subjects), len(r.Spreads))
+	}
+	for i, s := range r.Spreads {
+		if len(s.Quantiles) != len(extract.RiskQuantiles) {
+			return fmt.Errorf("%d quantiles of the risks of subject %d, not %d", len(s.Quantiles), i+1, len(extract.RiskQuantiles))
 		}
 	}
 	return nil
@@ -290,7 +294,7 @@ func (a *assembler) codeSubjects() error {
 				return fmt.Errorf("run %s: a subject occurs twice in the test set", c.RunID)
 			}
 			seen[original] = struct{}{}
-			c.predictions = append(c.predictions, prediction{code, c.Outcomes[i], c.Risks[i]})
+			c.predictions = append(c.predictions, prediction{code, c.Outcomes[i], c.Risks[i], c.Spreads[i].Quantiles, c.Spreads[i].SD})
 		}
 		for i, original := range c.Train {
 			translate(original, c.TrainOutcomes[i])
@@ -312,7 +316,7 @@ func compareCodes(a, b string) int {
 	return cmp.Or(-cmp.Compare(a[:min(1, len(a))], b[:min(1, len(b))]), cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 
-func (a *assembler) addConfig(id int, c *configured) {
+func (a *assembler) addConfig(id int, c *configured) error {
 	n, events := len(c.Outcomes), 0
 	for _, y := range c.Outcomes {
 		events += y
@@ -335,6 +339,15 @@ func (a *assembler) addConfig(id int, c *configured) {
 	for i, b := range c.Bins {
 		a.content.add(calibrationTable, a.next(calibrationTable), id, i, (b.Lower+b.Upper)/2, b.Observed, b.Predicted, b.N)
 	}
+	for outcome := range 2 {
+		for i, b := range c.Bins {
+			count := b.Events
+			if outcome == 0 {
+				count = b.N - b.Events
+			}
+			a.content.add(histogramTable, a.next(histogramTable), id, outcome, i, b.Lower, b.Upper, count)
+		}
+	}
 	for _, d := range c.Decision {
 		a.content.add(decisionTable, a.next(decisionTable), id, d.Threshold, d.Model, d.All, 0.0, d.Sensitivity, d.Specificity)
 	}
@@ -343,7 +356,20 @@ func (a *assembler) addConfig(id int, c *configured) {
 	}
 	for _, p := range c.predictions {
 		a.content.add(predictionsTable, a.next(predictionsTable), id, p.code, p.outcome, p.risk)
+		a.content.add(quantilesTable, id, p.code, p.quantiles[0], p.quantiles[1], p.quantiles[2], p.quantiles[3], p.quantiles[4], p.sd)
 	}
+	curve, err := retentionCurve(c.predictions)
+	if err != nil {
+		return err
+	}
+	for _, point := range curve {
+		for i, name := range retentionMeasures {
+			a.content.add(retentionTable, a.next(retentionTable), id, point.rate, name, defined(point.values[i]))
+		}
+	}
+	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
+	a.content.add(distributionTable, id, measured(c.Record, metrics.MeanRisk, "auroc"),
+		defined(cases.median), defined(controls.median), defined(cases.mean), defined(controls.mean), cases.n, controls.n)
 	for _, m := range c.Measures {
 		var level any
 		if m.Lower != nil {
@@ -356,6 +382,7 @@ func (a *assembler) addConfig(id int, c *configured) {
 	for _, k := range c.Checks {
 		a.content.add(checksTable, id, k.Name, k.Expected, k.Found, k.Tolerance, k.OK)
 	}
+	return nil
 }
 
 // next is the number of the row about to be added, from 1.

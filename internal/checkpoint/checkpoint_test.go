@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
@@ -129,7 +130,21 @@ func measure(t testing.TB, r *extract.Record, risks [][]float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Risks = all.Mean()
+	r.Risks, r.Spreads = all.Mean(), nil
+	for i := range r.Risks {
+		var of []float64
+		for m := range risks {
+			of = append(of, risks[m][i])
+		}
+		slices.Sort(of)
+		var s extract.Spread
+		for _, p := range extract.RiskQuantiles {
+			s.Quantiles = append(s.Quantiles, metrics.Quantile(of, p))
+		}
+		sd := stat.PopStdDev(of, nil)
+		s.SD = &sd
+		r.Spreads = append(r.Spreads, s)
+	}
 	sample, err := metrics.NewSample(r.Outcomes, r.Risks)
 	if err != nil {
 		t.Fatal(err)
@@ -386,11 +401,13 @@ func TestAssembleRefuses(t *testing.T) {
 			s.records[0].Configuration = s.records[1].Configuration
 			s.index.Runs[0].Configuration = s.records[1].Configuration
 		},
-		"occurs twice":       func(s *study) { s.records[0].Subjects[1] = s.records[0].Subjects[2] },
-		"is not in [0, 1]":   func(s *study) { s.records[0].Risks[1] = math.NaN() },
-		"29 outcomes":        func(s *study) { s.records[0].Outcomes = s.records[0].Outcomes[1:] },
-		"verdict unreadable": func(s *study) { s.records[0].Verdict = extract.Unreadable },
-		"exclude_runs":       func(s *study) { s.index.Runs[8].Verdict = extract.BadMeta },
+		"occurs twice":              func(s *study) { s.records[0].Subjects[1] = s.records[0].Subjects[2] },
+		"the spread of risks of 29": func(s *study) { s.records[0].Spreads = s.records[0].Spreads[1:] },
+		"4 quantiles":               func(s *study) { s.records[0].Spreads[2].Quantiles = make([]float64, 4) },
+		"is not in [0, 1]":          func(s *study) { s.records[0].Risks[1] = math.NaN() },
+		"29 outcomes":               func(s *study) { s.records[0].Outcomes = s.records[0].Outcomes[1:] },
+		"verdict unreadable":        func(s *study) { s.records[0].Verdict = extract.Unreadable },
+		"exclude_runs":              func(s *study) { s.index.Runs[8].Verdict = extract.BadMeta },
 		"none of the": func(s *study) {
 			s.records = s.records[len(configurations):]
 			s.index.Runs = s.index.Runs[len(configurations):]
@@ -424,6 +441,7 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 			r.Subjects[i], r.Subjects[j] = r.Subjects[j], r.Subjects[i]
 			r.Outcomes[i], r.Outcomes[j] = r.Outcomes[j], r.Outcomes[i]
 			r.Risks[i], r.Risks[j] = r.Risks[j], r.Risks[i]
+			r.Spreads[i], r.Spreads[j] = r.Spreads[j], r.Spreads[i]
 		})
 	}
 	b := assemble(t, s)

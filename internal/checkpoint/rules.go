@@ -45,6 +45,17 @@ var contentRules = []rule{
 	{table: predictionsTable, column: "y_true", message: "the subjects are not n_test, or the events not n_events",
 		query: "SELECT config_id FROM essential_metrics JOIN (SELECT config_id, count(*) AS n, sum(y_true) AS events FROM predictions GROUP BY config_id) USING (config_id) WHERE n <> n_test OR events <> n_events"},
 
+	{table: quantilesTable, column: "subject_code", message: "is not among the predictions, or one of these is missing",
+		query: "SELECT coalesce(p.config_id, q.config_id) FROM predictions p FULL JOIN risk_quantiles q ON p.config_id = q.config_id AND p.subject_code = q.subject_code WHERE p.config_id IS NULL OR q.config_id IS NULL"},
+	{table: quantilesTable, column: "q025, q25, q50, q75, q975", message: "the quantiles do not ascend",
+		query: "SELECT config_id FROM risk_quantiles WHERE q025 > q25 OR q25 > q50 OR q50 > q75 OR q75 > q975"},
+	// A mean is within one standard deviation of the median, and risks that
+	// differ cannot deviate by more than the mean allows.
+	{table: quantilesTable, column: "sd", message: "cannot be that of risks with this mean and median",
+		query: "SELECT config_id FROM risk_quantiles JOIN predictions USING (config_id, subject_code) WHERE abs(y_prob - q50) > sd + 1e-9 OR sd * sd > y_prob * (1 - y_prob) + 1e-9 OR (sd = 0 AND q025 <> q975)"},
+	{table: retentionTable, column: "metric_name", message: "is none that this version knows",
+		query: "SELECT config_id FROM retention_metrics WHERE metric_name NOT IN (" + quotedList(retentionMeasures) + ")"},
+
 	{table: stratosTable, column: "estimand", message: "is neither over_models nor mean_risk",
 		query: "SELECT config_id FROM stratos_metrics WHERE estimand NOT IN ('" + metrics.OverModels + "', '" + metrics.MeanRisk + "')"},
 	{table: stratosTable, column: "estimate", message: "is undefined without a reason, or has both a value and a reason",

@@ -8,7 +8,7 @@ package extract
 // IndexFormat and RecordFormat version the private JSON files of a build.
 const (
 	IndexFormat  = "plr.index/1"
-	RecordFormat = "plr.run/1"
+	RecordFormat = "plr.run/2"
 )
 
 // Verdict says what becomes of a run of the tracking store.
@@ -72,6 +72,7 @@ type Record struct {
 	Subjects      []string  `json:"subjects"` // original codes of the test set, in the pickle's order
 	Outcomes      []int     `json:"outcomes"` // 0 control, 1 event, like Subjects
 	Risks         []float64 `json:"risks"`    // mean risk over refits, like Subjects
+	Spreads       []Spread  `json:"spreads"`  // of the risks over refits, like Subjects
 	Train         []string  `json:"train"`    // original codes of the training set
 	TrainOutcomes []int     `json:"train_outcomes"`
 	RiskType      string    `json:"risk_type"` // float64 or float32, as the classifier predicts
@@ -86,6 +87,15 @@ type Record struct {
 	Decision []NetBenefit `json:"decision"`
 	Joint    Joint        `json:"joint"`
 	Checks   []Check      `json:"checks"`
+}
+
+// RiskQuantiles are the probabilities at which a Spread has quantiles.
+var RiskQuantiles = []float64{0.025, 0.25, 0.5, 0.75, 0.975}
+
+// Spread is how the risk of one subject differs between refits.
+type Spread struct {
+	Quantiles []float64 `json:"quantiles"` // type 7, at RiskQuantiles
+	SD        *float64  `json:"sd"`        // divisor n; nil for a single refit
 }
 
 // Scalar is a pickle's summary of one measure over refits: NaN replicates

@@ -160,7 +160,7 @@ func TestReadRun(t *testing.T) {
 		Calibration: PickledCalibration{Grid: []*float64{ptr(0.0), ptr(1.0)}, Observed: []*float64{ptr(0.25), nil}},
 	}
 	head := *r
-	head.Risks, head.Scalars, head.Measures, head.ROC, head.Bins, head.Decision, head.Checks = nil, nil, nil, nil, nil, nil, nil
+	head.Risks, head.Spreads, head.Scalars, head.Measures, head.ROC, head.Bins, head.Decision, head.Checks = nil, nil, nil, nil, nil, nil, nil, nil
 	head.Joint = Joint{}
 	if diff := cmp.Diff(want, &head); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
