@@ -222,6 +222,13 @@ func (s *study) run(run extract.IndexedRun) build.Step {
 				t.Log.Error(err.Error())
 				return unnamed(err, run)
 			}
+			if record.Verdict == extract.Used {
+				info, err := os.Stat(t.Path(pickle))
+				if err != nil {
+					return err
+				}
+				record.Artifact = extract.Artifact{BLAKE3: t.Digest(pickle), Bytes: info.Size()}
+			}
 			return extract.WriteJSON(t.Out(out), record)
 		},
 	}
@@ -533,9 +540,10 @@ func (s *study) checkpoint() build.Step {
 				return err
 			}
 			content, err := checkpoint.Assemble(records, &list, codes.Code, registry, checkpoint.AssembleOptions{
-				Published:  codes.Name,
-				Estimand:   s.settings.Estimand,
-				Unlabelled: codes.Unlabelled(),
+				Published:   codes.Name,
+				KeyedDigest: func(digest string) (string, error) { return anonymize.KeyedDigest(key, digest) },
+				Estimand:    s.settings.Estimand,
+				Unlabelled:  codes.Unlabelled(),
 			})
 			if err != nil {
 				return err

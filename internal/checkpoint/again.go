@@ -42,6 +42,9 @@ func (r row) number(column string) *float64 {
 	case int32:
 		x := float64(v)
 		return &x
+	case int64:
+		x := float64(v)
+		return &x
 	}
 	return nil
 }

@@ -20,10 +20,12 @@ import (
 type AssembleOptions struct {
 	// Published gives what stands for a name of a factor that the registry lacks:
 	// unregistered-1, …, for ever the same. It is needed where there are such names.
-	Published  func(factor, name string) (string, bool)
-	Estimand   string            // that of figures and tables: over_models or mean_risk
-	Unlabelled int               // subjects without a label, who have no code
-	Settings   map[string]string // published under settings.<key>; must hold nothing private
+	Published func(factor, name string) (string, bool)
+	// KeyedDigest gives what is published in the place of an artifact's digest.
+	KeyedDigest func(digest string) (string, error)
+	Estimand    string            // that of figures and tables: over_models or mean_risk
+	Unlabelled  int               // subjects without a label, who have no code
+	Settings    map[string]string // published under settings.<key>; must hold nothing private
 }
 
 // Verdicts that a run can have, as the table meta counts them.
@@ -47,6 +49,8 @@ var reasons = []string{
 const (
 	codePattern    = `^[HG][0-9]{3,}$`
 	runIDPattern   = `^[0-9a-f]{32}$`
+	digestPattern  = `^[0-9a-f]{64}$`
+	readerPattern  = `^plr\.run/[1-9][0-9]*$`
 	settingPattern = `^[a-z][a-z0-9_.]*$`
 	valuePattern   = `^[a-z0-9_.]+( [a-z0-9_.]+)*$`
 	// unregistered and otherRun begin what stands for free text of the store.
@@ -56,6 +60,7 @@ const (
 
 var (
 	codeForm    = regexp.MustCompile(codePattern)
+	digestForm  = regexp.MustCompile(digestPattern)
 	runIDForm   = regexp.MustCompile(runIDPattern)
 	settingForm = regexp.MustCompile(settingPattern)
 	valueForm   = regexp.MustCompile(valuePattern)
@@ -204,6 +209,9 @@ func checkRecord(r *extract.Record) error {
 		if !(p >= 0 && p <= 1) {
 			return fmt.Errorf("risk %v of subject %d is not in [0, 1]", p, i+1)
 		}
+	}
+	if !digestForm.MatchString(r.Artifact.BLAKE3) || r.Artifact.Bytes <= 0 {
+		return errors.New("the record does not say which file it was read from")
 	}
 	if len(r.Spreads) != len(r.Subjects) {
 		return fmt.Errorf("%d subjects in the test set, and the spread of risks of %d", len(r.Subjects), len(r.Spreads))
@@ -382,6 +390,11 @@ func (a *assembler) addConfig(id int, c *configured) error {
 	for _, k := range c.Checks {
 		a.content.add(checksTable, id, k.Name, k.Expected, k.Found, k.Tolerance, k.OK)
 	}
+	digest, err := a.options.KeyedDigest(c.Artifact.BLAKE3)
+	if err != nil {
+		return err
+	}
+	a.content.add(provenanceTable, id, digest, c.Artifact.Bytes, c.Format)
 	return nil
 }
 

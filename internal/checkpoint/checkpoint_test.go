@@ -85,6 +85,7 @@ func newStudy(t testing.TB, name func(i int) string) *study {
 	for k, c := range configurations {
 		r := &extract.Record{
 			Format: extract.RecordFormat, RunID: fmt.Sprintf("%032x", 0xabc000-k), Configuration: c, Verdict: extract.Used,
+			Artifact: extract.Artifact{BLAKE3: fmt.Sprintf("%064x", k+1), Bytes: 3<<31 + int64(k)},
 			RiskType: "float64", Refits: refits, Scalars: map[string]extract.Scalar{},
 		}
 		risks := make([][]float64, refits)
@@ -235,9 +236,12 @@ func published(factor, name string) (string, bool) {
 	return fmt.Sprint(unregistered, n), ok && factor == config.Outlier
 }
 
+// keyed stands for a keyed digest.
+func keyed(digest string) (string, error) { return "ab" + digest[2:], nil }
+
 func options() AssembleOptions {
 	return AssembleOptions{
-		Published: published, Estimand: metrics.MeanRisk, Unlabelled: 5,
+		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Unlabelled: 5,
 		Settings: map[string]string{"thresholds": "0.05 0.1 0.15 0.2"},
 	}
 }
@@ -403,6 +407,7 @@ func TestAssembleRefuses(t *testing.T) {
 		},
 		"occurs twice":              func(s *study) { s.records[0].Subjects[1] = s.records[0].Subjects[2] },
 		"the spread of risks of 29": func(s *study) { s.records[0].Spreads = s.records[0].Spreads[1:] },
+		"which file it was":         func(s *study) { s.records[0].Artifact.BLAKE3 = "metrics.pickle" },
 		"4 quantiles":               func(s *study) { s.records[0].Spreads[2].Quantiles = make([]float64, 4) },
 		"is not in [0, 1]":          func(s *study) { s.records[0].Risks[1] = math.NaN() },
 		"29 outcomes":               func(s *study) { s.records[0].Outcomes = s.records[0].Outcomes[1:] },

@@ -70,6 +70,12 @@ var contentRules = []rule{
 		query: "SELECT config_id FROM stratos_metrics WHERE (spread_lower IS NULL) <> (spread_upper IS NULL) OR spread_lower > spread_upper OR (estimand = '" + metrics.MeanRisk + "' AND spread_lower IS NOT NULL)"},
 	{table: stratosTable, column: "n, n_events", message: "are not n_test and n_events of the configuration",
 		query: "SELECT config_id FROM stratos_metrics s JOIN essential_metrics e USING (config_id) WHERE s.n <> e.n_test OR s.n_events <> e.n_events"},
+	{table: provenanceTable, column: "artifact_blake3_keyed", message: "is not a digest, and so may be private",
+		query: "SELECT config_id FROM provenance WHERE NOT regexp_full_match(artifact_blake3_keyed, '" + digestPattern + "')"},
+	{table: provenanceTable, column: "reader_version", message: "is not of the published form, and so may be private",
+		query: "SELECT config_id FROM provenance WHERE NOT regexp_full_match(reader_version, '" + readerPattern + "')"},
+	{table: provenanceTable, column: "artifact_blake3_keyed", warning: true, message: "another configuration was read from an equal file: mistrust both",
+		query: "SELECT config_id FROM provenance WHERE artifact_blake3_keyed IN (SELECT artifact_blake3_keyed FROM provenance GROUP BY ALL HAVING count(*) > 1)"},
 	{table: checksTable, column: "ok", warning: true, message: "a number that the pickle holds is not the one recomputed from its predictions: mistrust the run",
 		query: "SELECT config_id FROM checks WHERE NOT ok"},
 }

@@ -22,6 +22,7 @@ type kind string
 
 const (
 	integer kind = "INTEGER"
+	bigint  kind = "BIGINT"
 	double  kind = "DOUBLE"
 	varchar kind = "VARCHAR"
 	boolean kind = "BOOLEAN"
@@ -67,6 +68,7 @@ const (
 	runsTable          = "runs"
 	methodsTable       = "methods"
 	checksTable        = "checks"
+	provenanceTable    = "provenance"
 	metaTable          = "meta"
 )
 
@@ -218,6 +220,12 @@ var tables = []table{
 		{"found", double, nullable},
 		{"tolerance", double, natural},
 		{"ok", boolean, 0},
+	}},
+	{provenanceTable, []string{"config_id"}, []column{
+		{"config_id", integer, 0},
+		{"artifact_blake3_keyed", varchar, 0},
+		{"bytes", bigint, natural},
+		{"reader_version", varchar, 0},
 	}},
 	{metaTable, []string{"key"}, []column{
 		{"key", varchar, 0},

@@ -225,6 +225,13 @@ func TestValidate(t *testing.T) {
 			{`DELETE FROM stratos_metrics WHERE measure = 'cal_slope' AND estimand = 'mean_risk'`, "stratos_metrics.measure: mean_risk, cal_slope is missing"},
 		},
 		{
+			{`UPDATE provenance SET artifact_blake3_keyed = 'metrics of Jane Doe' WHERE config_id = 1`, "provenance.artifact_blake3_keyed config_id 1: is not a digest"},
+			{`UPDATE provenance SET reader_version = 'Jane Doe' WHERE config_id = 2`, "provenance.reader_version config_id 2: is not of the published form"},
+			{`UPDATE provenance SET bytes = -1 WHERE config_id = 3`, "provenance.bytes config_id 3: is below 0"},
+			{`UPDATE provenance SET artifact_blake3_keyed = (SELECT artifact_blake3_keyed FROM provenance WHERE config_id = 6) WHERE config_id = 5`, "warning: provenance.artifact_blake3_keyed config_id 5: another configuration"},
+			{`DELETE FROM provenance WHERE config_id = 4`, "provenance.config_id config_id 4: the configuration has no row"},
+		},
+		{
 			{`UPDATE runs SET config_id = NULL WHERE config_id = 1`, "runs.config_id: a run has one without"},
 			{`UPDATE runs SET verdict = 'lost' WHERE verdict = 'failed'`, "runs.verdict: is none"},
 			{`UPDATE runs SET run_id = 'Jane Doe' WHERE verdict = 'excluded'`, "runs.run_id: is neither an id"},

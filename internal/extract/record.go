@@ -5,7 +5,9 @@
 // the public codes, beyond a function that gives them, nor the public database.
 package extract
 
-// IndexFormat and RecordFormat version the private JSON files of a build.
+// IndexFormat and RecordFormat version the private JSON files of a build. The
+// latter is published, too, as the version of what read a pickle: it is raised
+// when the same pickle gives other numbers.
 const (
 	IndexFormat  = "plr.index/1"
 	RecordFormat = "plr.run/2"
@@ -68,6 +70,7 @@ type Record struct {
 	Configuration Configuration `json:"configuration"`
 	Verdict       Verdict       `json:"verdict"` // Used, or Unfinished for an open run without a readable pickle
 	Reason        string        `json:"reason"`
+	Artifact      Artifact      `json:"artifact"`
 
 	Subjects      []string  `json:"subjects"` // original codes of the test set, in the pickle's order
 	Outcomes      []int     `json:"outcomes"` // 0 control, 1 event, like Subjects
@@ -87,6 +90,12 @@ type Record struct {
 	Decision []NetBenefit `json:"decision"`
 	Joint    Joint        `json:"joint"`
 	Checks   []Check      `json:"checks"`
+}
+
+// Artifact says which file a record was read from.
+type Artifact struct {
+	BLAKE3 string `json:"blake3"` // hexadecimal digest of its bytes
+	Bytes  int64  `json:"bytes"`
 }
 
 // RiskQuantiles are the probabilities at which a Spread has quantiles.
