@@ -185,10 +185,15 @@ func (s *study) index() build.Step {
 			if err := extract.ReadJSON(t.Out(out), &index); err != nil {
 				return nil, err
 			}
+			registry, err := readRegistry(t)
+			if err != nil {
+				return nil, err
+			}
 			var steps []build.Step
 			for _, run := range index.Runs {
 				if run.Verdict == extract.Used {
-					steps = append(steps, retried(s.run(run)))
+					keep := s.settings.BootstrapRisks && checkpoint.Named(registry, run.Configuration)
+					steps = append(steps, retried(s.run(run, keep)))
 				}
 			}
 			return steps, nil
@@ -197,8 +202,9 @@ func (s *study) index() build.Step {
 }
 
 // run reads one pickle. Its parameters hold what the index says of the run, so
-// a renamed run is read anew and its neighbours are not.
-func (s *study) run(run extract.IndexedRun) build.Step {
+// a renamed run is read anew and its neighbours are not. With keepRisks its record
+// holds the risks of every refit.
+func (s *study) run(run extract.IndexedRun, keepRisks bool) build.Step {
 	pickle := build.Ref{Root: rootStore, Path: s.inStore(run.Artifact)}
 	// Some pickles do not name their subjects; then this file does, where it is.
 	codes := build.Glob(rootStore, literally(s.inStore(extract.CodesArtifact(run.Artifact))))
@@ -208,12 +214,12 @@ func (s *study) run(run extract.IndexedRun) build.Step {
 		Doc:     "read one run's pickle and compute its measures",
 		Inputs:  []build.Input{build.File(pickle.Root, pickle.Path), codes},
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
-		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds},
+		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds, "keep risks": keepRisks},
 		Code:    []string{"internal/extract"},
 		Pool:    poolMemory,
 		Weight:  s.weight(pickle),
 		Run: func(_ context.Context, t *build.Task) error {
-			options := extract.RunOptions{Thresholds: s.settings.Thresholds}
+			options := extract.RunOptions{Thresholds: s.settings.Thresholds, KeepRisks: keepRisks}
 			for _, file := range t.Files(codes) {
 				options.CodesPath = t.Path(file)
 			}
@@ -511,8 +517,11 @@ func (s *study) checkpoint() build.Step {
 			build.File(index.Root, index.Path),
 			build.File(registry.Root, registry.Path),
 		),
-		Outputs:      []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
-		Params:       map[string]any{"estimand": s.settings.Estimand},
+		Outputs: []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
+		Params: map[string]any{
+			"estimand": s.settings.Estimand, "subject tables": s.settings.SubjectTables,
+			"round risks": s.settings.RoundRisks, "bootstrap risks": s.settings.BootstrapRisks,
+		},
 		Code:         []string{"internal/checkpoint", "anonymize"},
 		Declassifies: true,
 		Run: func(ctx context.Context, t *build.Task) error {
@@ -544,6 +553,9 @@ func (s *study) checkpoint() build.Step {
 				KeyedDigest: func(digest string) (string, error) { return anonymize.KeyedDigest(key, digest) },
 				Estimand:    s.settings.Estimand,
 				Unlabelled:  codes.Unlabelled(),
+				Privacy: checkpoint.Privacy{
+					SubjectTables: s.settings.SubjectTables, RoundRisks: s.settings.RoundRisks, BootstrapRisks: s.settings.BootstrapRisks,
+				},
 			})
 			if err != nil {
 				return err

@@ -23,8 +23,9 @@ type AssembleOptions struct {
 	Published func(factor, name string) (string, bool)
 	// KeyedDigest gives what is published in the place of an artifact's digest.
 	KeyedDigest func(digest string) (string, error)
-	Estimand    string            // that of figures and tables: over_models or mean_risk
-	Unlabelled  int               // subjects without a label, who have no code
+	Estimand    string // that of figures and tables: over_models or mean_risk
+	Unlabelled  int    // subjects without a label, who have no code
+	Privacy     Privacy
 	Settings    map[string]string // published under settings.<key>; must hold nothing private
 }
 
@@ -302,7 +303,7 @@ func (a *assembler) codeSubjects() error {
 				return fmt.Errorf("run %s: a subject occurs twice in the test set", c.RunID)
 			}
 			seen[original] = struct{}{}
-			c.predictions = append(c.predictions, prediction{code, c.Outcomes[i], c.Risks[i], c.Spreads[i].Quantiles, c.Spreads[i].SD})
+			c.predictions = append(c.predictions, prediction{code, c.Outcomes[i], c.Risks[i], c.Spreads[i].Quantiles, c.Spreads[i].SD, i})
 		}
 		for i, original := range c.Train {
 			translate(original, c.TrainOutcomes[i])
@@ -345,7 +346,7 @@ func (a *assembler) addConfig(id int, c *configured) error {
 		mean("sensitivity"), mean("specificity"), mean("PPV"), mean("NPV"))
 
 	for i, b := range c.Bins {
-		a.content.add(calibrationTable, a.next(calibrationTable), id, i, (b.Lower+b.Upper)/2, b.Observed, b.Predicted, b.N)
+		a.content.add(calibrationTable, a.next(calibrationTable), id, i, (b.Lower+b.Upper)/2, b.Observed, a.roundedCell(b.Predicted), b.N)
 	}
 	for outcome := range 2 {
 		for i, b := range c.Bins {
@@ -360,11 +361,10 @@ func (a *assembler) addConfig(id int, c *configured) error {
 		a.content.add(decisionTable, a.next(decisionTable), id, d.Threshold, d.Model, d.All, 0.0, d.Sensitivity, d.Specificity)
 	}
 	for i, p := range c.ROC {
-		a.content.add(rocTable, id, i, p.Threshold, p.FPR, p.TPR)
+		a.content.add(rocTable, id, i, a.roundedCell(p.Threshold), p.FPR, p.TPR)
 	}
-	for _, p := range c.predictions {
-		a.content.add(predictionsTable, a.next(predictionsTable), id, p.code, p.outcome, p.risk)
-		a.content.add(quantilesTable, id, p.code, p.quantiles[0], p.quantiles[1], p.quantiles[2], p.quantiles[3], p.quantiles[4], p.sd)
+	if err := a.addSubjects(id, c); err != nil {
+		return err
 	}
 	curve, err := retentionCurve(c.predictions)
 	if err != nil {
@@ -377,7 +377,7 @@ func (a *assembler) addConfig(id int, c *configured) error {
 	}
 	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
 	a.content.add(distributionTable, id, measured(c.Record, metrics.MeanRisk, "auroc"),
-		defined(cases.median), defined(controls.median), defined(cases.mean), defined(controls.mean), cases.n, controls.n)
+		defined(a.rounded(cases.median)), defined(a.rounded(controls.median)), defined(cases.mean), defined(controls.mean), cases.n, controls.n)
 	for _, m := range c.Measures {
 		var level any
 		if m.Lower != nil {
@@ -534,6 +534,7 @@ func (a *assembler) addMeta(index *extract.Index) error {
 		"n_unlabelled":   strconv.Itoa(a.options.Unlabelled),
 		"n_unregistered": strconv.Itoa(len(a.hidden)),
 	}
+	maps.Copy(meta, a.options.Privacy.meta())
 	controls := 0
 	for code := range a.subjects {
 		if code[0] == 'H' {
@@ -567,7 +568,7 @@ func (a *assembler) addMeta(index *extract.Index) error {
 		meta["n_refits"] = strconv.Itoa(a.configs[0].Refits)
 	}
 	for key, value := range a.options.Settings {
-		if !publishedSetting(key, value) {
+		if _, taken := meta["settings."+key]; taken || !publishedSetting(key, value) {
 			return errors.New("a setting to be published has a key or value that does not consist of lower-case letters, digits, underscores and points, words of a value apart by a space")
 		}
 		meta["settings."+key] = value

@@ -131,7 +131,7 @@ func measure(t testing.TB, r *extract.Record, risks [][]float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Risks, r.Spreads = all.Mean(), nil
+	r.Risks, r.Spreads, r.RefitRisks = all.Mean(), nil, risks
 	for i := range r.Risks {
 		var of []float64
 		for m := range risks {
@@ -242,6 +242,7 @@ func keyed(digest string) (string, error) { return "ab" + digest[2:], nil }
 func options() AssembleOptions {
 	return AssembleOptions{
 		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Unlabelled: 5,
+		Privacy:  Privacy{SubjectTables: true},
 		Settings: map[string]string{"thresholds": "0.05 0.1 0.15 0.2"},
 	}
 }
@@ -436,7 +437,8 @@ func TestAssembleRefuses(t *testing.T) {
 // The same subjects under other originals, in another order, in records of
 // another order give the same file contents, as long as they have the same codes.
 func TestPermutedStudyGivesEqualContents(t *testing.T) {
-	a := assemble(t, newStudy(t, original))
+	with := Privacy{SubjectTables: true, BootstrapRisks: true}
+	a := assembleWith(t, newStudy(t, original), with)
 	s := newStudy(t, func(i int) string { return original(500 - i) })
 	random := rand.New(rand.NewPCG(3, 4))
 	random.Shuffle(len(s.records), func(i, j int) { s.records[i], s.records[j] = s.records[j], s.records[i] })
@@ -447,9 +449,15 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 			r.Outcomes[i], r.Outcomes[j] = r.Outcomes[j], r.Outcomes[i]
 			r.Risks[i], r.Risks[j] = r.Risks[j], r.Risks[i]
 			r.Spreads[i], r.Spreads[j] = r.Spreads[j], r.Spreads[i]
+			for m := range r.RefitRisks {
+				r.RefitRisks[m][i], r.RefitRisks[m][j] = r.RefitRisks[m][j], r.RefitRisks[m][i]
+			}
 		})
 	}
-	b := assemble(t, s)
+	b := assembleWith(t, s, with)
+	if n := len(a.Rows(bootstrapTable)); n == 0 {
+		t.Error("no risks of refits to compare")
+	}
 	if diff := cmp.Diff(a.rows, b.rows); diff != "" {
 		t.Error(diff)
 	}

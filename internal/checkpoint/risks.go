@@ -29,6 +29,7 @@ type prediction struct {
 	risk      float64
 	quantiles []float64 // as extract.RiskQuantiles
 	sd        *float64
+	place     int // in the record
 }
 
 // retained is a point of a retention curve: the measures of the subjects that

@@ -45,14 +45,21 @@ var contentRules = []rule{
 	{table: predictionsTable, column: "y_true", message: "the subjects are not n_test, or the events not n_events",
 		query: "SELECT config_id FROM essential_metrics JOIN (SELECT config_id, count(*) AS n, sum(y_true) AS events FROM predictions GROUP BY config_id) USING (config_id) WHERE n <> n_test OR events <> n_events"},
 
-	{table: quantilesTable, column: "subject_code", message: "is not among the predictions, or one of these is missing",
-		query: "SELECT coalesce(p.config_id, q.config_id) FROM predictions p FULL JOIN risk_quantiles q ON p.config_id = q.config_id AND p.subject_code = q.subject_code WHERE p.config_id IS NULL OR q.config_id IS NULL"},
-	{table: quantilesTable, column: "q025, q25, q50, q75, q975", message: "the quantiles do not ascend",
-		query: "SELECT config_id FROM risk_quantiles WHERE q025 > q25 OR q25 > q50 OR q50 > q75 OR q75 > q975"},
-	// A mean is within one standard deviation of the median, and risks that
-	// differ cannot deviate by more than the mean allows.
-	{table: quantilesTable, column: "sd", message: "cannot be that of risks with this mean and median",
-		query: "SELECT config_id FROM risk_quantiles JOIN predictions USING (config_id, subject_code) WHERE abs(y_prob - q50) > sd + 1e-9 OR sd * sd > y_prob * (1 - y_prob) + 1e-9 OR (sd = 0 AND q025 <> q975)"},
+	{table: histogramTable, column: "count", message: "the counts do not add up to the subjects of the outcome",
+		query: "SELECT config_id FROM essential_metrics JOIN (SELECT config_id, outcome, sum(count) AS n FROM probability_distributions GROUP BY ALL) USING (config_id) WHERE n <> CASE outcome WHEN 1 THEN n_events ELSE n_test - n_events END"},
+	{table: distributionTable, column: "n_cases, n_controls", message: "are not the events and the others of n_test",
+		query: "SELECT config_id FROM distribution_stats JOIN essential_metrics USING (config_id) WHERE n_cases <> n_events OR n_controls <> n_test - n_events"},
+	{table: distributionTable, column: "auroc", message: "is not that of the mean risk in stratos_metrics",
+		query: "SELECT config_id FROM distribution_stats d JOIN stratos_metrics s USING (config_id) WHERE estimand = '" + metrics.MeanRisk + "' AND measure = 'auroc' AND d.auroc IS DISTINCT FROM s.estimate"},
+	{table: distributionTable, column: "mean_cases, mean_controls", message: "do not add up to the risk that o_e_ratio stands on",
+		query: "SELECT config_id FROM distribution_stats JOIN essential_metrics USING (config_id) WHERE o_e_ratio < 'inf' AND abs((n_cases * coalesce(mean_cases, 0) + n_controls * coalesce(mean_controls, 0)) * o_e_ratio - n_events) > 1e-9 * n_test"},
+	{table: retentionTable, column: "retention_rate", message: "is 0, or does not end with 1",
+		query: "SELECT config_id FROM retention_metrics GROUP BY config_id HAVING min(retention_rate) = 0 OR max(retention_rate) <> 1"},
+	{table: retentionTable, column: "metric_value", message: "cannot be so",
+		query: "SELECT config_id FROM retention_metrics WHERE (metric_name IN ('auroc', 'brier') AND metric_value NOT BETWEEN 0 AND 1) OR metric_value > 1"},
+	{table: retentionTable, column: "metric_value", message: "of all subjects is not that of the mean risk in stratos_metrics",
+		query: "SELECT r.config_id FROM retention_metrics r JOIN stratos_metrics s ON s.config_id = r.config_id AND s.estimand = '" + metrics.MeanRisk + "' AND s.measure = CASE r.metric_name WHEN 'net_benefit' THEN 'nb@0.15' ELSE r.metric_name END " +
+			"WHERE retention_rate = 1 AND ((metric_value IS NULL) <> (estimate IS NULL) OR abs(metric_value - estimate) > 1e-9)"},
 	{table: retentionTable, column: "metric_name", message: "is none that this version knows",
 		query: "SELECT config_id FROM retention_metrics WHERE metric_name NOT IN (" + quotedList(retentionMeasures) + ")"},
 

@@ -62,6 +62,7 @@ const (
 	rocTable           = "roc_curves"
 	predictionsTable   = "predictions"
 	quantilesTable     = "risk_quantiles"
+	bootstrapTable     = "bootstrap_risks"
 	retentionTable     = "retention_metrics"
 	distributionTable  = "distribution_stats"
 	stratosTable       = "stratos_metrics"
@@ -162,6 +163,12 @@ var tables = []table{
 		{"q75", double, unit},
 		{"q975", double, unit},
 		{"sd", double, nullable | unit},
+	}},
+	{bootstrapTable, []string{"config_id", "replicate", "subject_code"}, []column{
+		{"config_id", integer, 0},
+		{"replicate", integer, natural},
+		{"subject_code", varchar, 0},
+		{"risk", double, unit},
 	}},
 	{retentionTable, []string{"config_id", "retention_rate", "metric_name"}, []column{
 		{"retention_id", integer, 0},

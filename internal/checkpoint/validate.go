@@ -61,6 +61,11 @@ func Validate(ctx context.Context, path string, reg *config.Registry) ([]Finding
 	if len(v.findings) > 0 { // the other rules would trip over what is missing
 		return v.findings, nil
 	}
+	meta, err := v.pairs("SELECT key, value FROM meta")
+	if err != nil {
+		return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
+	}
+	v.privacy = privacyOf(meta)
 	for _, step := range []func() error{v.columns, v.rules, v.measures, v.again, v.methods(reg), v.meta} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
@@ -72,6 +77,7 @@ func Validate(ctx context.Context, path string, reg *config.Registry) ([]Finding
 type validator struct {
 	ctx      context.Context
 	db       *sql.DB
+	privacy  Privacy // as the database says
 	findings []Finding
 }
 
@@ -333,7 +339,7 @@ func (v *validator) rules() error {
 		}
 		all = append(all, rule{table: t.name, column: "config_id", message: "is not in " + essentialTable,
 			query: "SELECT config_id FROM " + t.name + " WHERE config_id IS NOT NULL AND config_id NOT IN (SELECT config_id FROM essential_metrics)"})
-		if t.name == checksTable || t.name == runsTable || t.name == rocTable {
+		if t.name == checksTable || t.name == runsTable || t.name == rocTable || slices.Contains(subjectTables, t.name) {
 			continue // they have rules of their own
 		}
 		all = append(all, rule{table: t.name, column: "config_id", message: "the configuration has no row",
@@ -350,7 +356,7 @@ func (v *validator) rules() error {
 		all = append(all, rule{table: supplementaryTable, column: c.name, warning: true, message: "is NULL for all configurations: the pickles lack it, or it was lost",
 			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND count(%s) = 0", supplementaryTable, c.name)})
 	}
-	for _, r := range append(all, contentRules...) {
+	for _, r := range slices.Concat(all, contentRules, v.privacy.rules()) {
 		if err := v.hold(r); err != nil {
 			return err
 		}
@@ -462,6 +468,10 @@ func (v *validator) meta() error {
 		"schema_version": {SchemaVersion},
 		"synthetic":      {"true", "false"},
 		"estimand":       {metrics.OverModels, metrics.MeanRisk},
+
+		subjectTablesKey:  {switchedOn, switchedOff},
+		bootstrapRisksKey: {switchedOn, switchedOff},
+		roundRisksKey:     {notRounded, "1", "2", "3", "4", "5", "6"},
 	}
 	rows, err := v.pairs("SELECT key, value FROM meta")
 	if err != nil {

@@ -72,14 +72,15 @@ type Record struct {
 	Reason        string        `json:"reason"`
 	Artifact      Artifact      `json:"artifact"`
 
-	Subjects      []string  `json:"subjects"` // original codes of the test set, in the pickle's order
-	Outcomes      []int     `json:"outcomes"` // 0 control, 1 event, like Subjects
-	Risks         []float64 `json:"risks"`    // mean risk over refits, like Subjects
-	Spreads       []Spread  `json:"spreads"`  // of the risks over refits, like Subjects
-	Train         []string  `json:"train"`    // original codes of the training set
-	TrainOutcomes []int     `json:"train_outcomes"`
-	RiskType      string    `json:"risk_type"` // float64 or float32, as the classifier predicts
-	Refits        int       `json:"refits"`
+	Subjects      []string    `json:"subjects"`              // original codes of the test set, in the pickle's order
+	Outcomes      []int       `json:"outcomes"`              // 0 control, 1 event, like Subjects
+	Risks         []float64   `json:"risks"`                 // mean risk over refits, like Subjects
+	Spreads       []Spread    `json:"spreads"`               // of the risks over refits, like Subjects
+	RefitRisks    [][]float64 `json:"refit_risks,omitempty"` // [refit][subject], where they are asked for
+	Train         []string    `json:"train"`                 // original codes of the training set
+	TrainOutcomes []int       `json:"train_outcomes"`
+	RiskType      string      `json:"risk_type"` // float64 or float32, as the classifier predicts
+	Refits        int         `json:"refits"`
 
 	Scalars     map[string]Scalar  `json:"scalars"`     // the pickle's own summaries over refits, by its names (AUROC, Brier, …)
 	Calibration PickledCalibration `json:"calibration"` // the pickle's own curve

@@ -18,6 +18,7 @@ import (
 // RunOptions says how a pickle is read and measured.
 type RunOptions struct {
 	Thresholds []float64     // risks at which net benefit is a measure; none: DefaultThresholds
+	KeepRisks  bool          // the record holds the risks of every refit
 	Limits     pickle.Limits // zero fields: pickle.DefaultLimits
 	// CodesPath is the file that names the subjects where the pickle does not
 	// (see CodesArtifact); empty where there is none. It is read only then.
@@ -116,6 +117,9 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 	}
 	if err := record.measure(p.risks, thresholds); err != nil {
 		return fail(run.Artifact, err)
+	}
+	if o.KeepRisks {
+		record.RefitRisks = p.risks
 	}
 	if record.Scalars, err = readScalars(root, record.Refits); err != nil {
 		return fail(run.Artifact, err)
