@@ -192,7 +192,7 @@ func (s *study) index() build.Step {
 			var steps []build.Step
 			for _, run := range index.Runs {
 				if run.Verdict == extract.Used {
-					keep := s.settings.BootstrapRisks && checkpoint.Named(registry, run.Configuration)
+					keep := s.settings.BootstrapRisks && run.Configuration.Named(registry)
 					steps = append(steps, retried(s.run(run, keep)))
 				}
 			}

@@ -3,11 +3,7 @@ package checkpoint
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
-
-	"github.com/foundation-plr/pipeline/internal/config"
-	"github.com/foundation-plr/pipeline/internal/extract"
 )
 
 // Privacy says what a checkpoint tells of single subjects. An exact risk is a
@@ -89,7 +85,7 @@ func (a *assembler) addSubjects(id int, c *configured) error {
 		}
 		a.content.add(quantilesTable, append(cells, a.roundedCell(p.sd))...)
 	}
-	if !a.options.Privacy.BootstrapRisks || !Named(a.reg, c.Configuration) {
+	if !a.options.Privacy.BootstrapRisks || !c.Configuration.Named(a.reg) {
 		return nil
 	}
 	if len(c.RefitRisks) != c.Refits {
@@ -104,13 +100,6 @@ func (a *assembler) addSubjects(id int, c *configured) error {
 		}
 	}
 	return nil
-}
-
-// Named reports whether the registry has a name for a configuration.
-func Named(reg *config.Registry, c extract.Configuration) bool {
-	return slices.ContainsFunc(reg.Pipelines(), func(p config.Pipeline) bool {
-		return extract.Configuration{Classifier: p.Classifier, Featurization: p.Featurization, Outlier: p.Outlier, Imputation: p.Imputation} == c
-	})
 }
 
 // subjectTables have rows of single subjects.
