@@ -147,11 +147,18 @@ func TestExpectedNumbers(t *testing.T) {
 				"net_benefit_5pct", "net_benefit_10pct", "net_benefit_15pct", "net_benefit_20pct"},
 			"supplementary_metrics": {"f1_score", "aupr", "ppv", "npv"},
 			"dca_curves":            {"net_benefit_model", "net_benefit_none", "sensitivity", "specificity"},
+			// The reference takes the mean risks that the pickle holds, and those
+			// of one classifier as float32: bins and counts do not show it.
+			"probability_distributions": {"outcome", "bin_index", "bin_start", "bin_end", "count"},
+			"distribution_stats":        {"auroc", "median_cases", "median_controls", "mean_cases", "mean_controls", "n_cases", "n_controls"},
 		}
 		for _, table := range slices.Sorted(maps.Keys(kept)) {
 			order := "config_id"
-			if table == "dca_curves" {
+			switch table {
+			case "dca_curves":
 				order = "config_id, threshold"
+			case "probability_distributions":
+				order = "config_id, outcome, bin_index"
 			}
 			mine := map[string][]record{}
 			for _, r := range records(t, db, fmt.Sprintf(`SELECT e.mlflow_run_id AS run, t.* FROM %s t JOIN essential_metrics e USING (config_id) ORDER BY t.%s`, table, order)) {
@@ -233,7 +240,77 @@ func TestExpectedNumbers(t *testing.T) {
 		}
 	})
 
+	t.Run("retention", func(t *testing.T) { retention(t, db, byRun, referenceRun) })
 	t.Run("differences", func(t *testing.T) { differences(t, db, byRun, reference, referenceRun) })
+}
+
+// retention compares the retention curves: at every nominal rate of the
+// reference with the rate that was really kept. Where it skipped a subset of one
+// class, what needs both is undefined here and the rest is a number.
+func retention(t *testing.T, db *sql.DB, byRun map[string]record, referenceRun map[string]string) {
+	const n = 63
+	type key struct {
+		run, metric string
+		kept        int
+	}
+	mine := map[key]string{}
+	for _, r := range records(t, db, `SELECT e.mlflow_run_id AS run, m.* FROM retention_metrics m JOIN essential_metrics e USING (config_id) ORDER BY ALL`) {
+		kept := number(t, r["retention_rate"]) * n
+		if math.Abs(kept-math.Round(kept)) > 1e-9 {
+			t.Errorf("rate %s keeps %v subjects", r["retention_rate"], kept)
+		}
+		mine[key{r["run"], r["metric_name"], int(math.Round(kept))}] = r["metric_value"]
+	}
+	if len(mine) != 52*18*4 { // 10 subjects at 5, 10 and 15 % are one rate
+		t.Errorf("%d rows, want %d", len(mine), 52*18*4)
+	}
+	compared, merged := 0, 0
+	theirs := map[key]bool{}
+	for _, r := range readCSV(t, "csv/retention_metrics.csv") {
+		run := referenceRun[r["config_id"]]
+		if _, ok := byRun[run]; !ok {
+			continue
+		}
+		nominal := number(t, r["retention_rate"])
+		k := key{run, r["metric_name"], max(10, int(n*nominal+1e-4))}
+		if theirs[k] {
+			merged++
+		}
+		theirs[k] = true
+		want := r["metric_value"]
+		if k.metric == "brier" { // negated there
+			want = strconv.FormatFloat(-number(t, want), 'g', -1, 64)
+		}
+		near(t, fmt.Sprintf("%s of run %s, %d subjects kept", k.metric, run, k.kept), mine[k], want, 1e-6, 0)
+		compared++
+	}
+	if compared != 3408 || merged != 144 {
+		t.Errorf("compared %d values, of which %d repeat those of another nominal rate; want 3408 and 144", compared, merged)
+	}
+	shared := map[string]bool{}
+	for _, run := range referenceRun {
+		shared[run] = true
+	}
+	skipped := 0
+	for k, value := range mine {
+		if theirs[k] || !shared[k.run] {
+			continue
+		}
+		if needsBoth := k.metric == "auroc" || k.metric == "scaled_brier"; needsBoth != (value == "") {
+			t.Errorf("%s of run %s, %d subjects of one class kept, is %q", k.metric, k.run, k.kept, value)
+		}
+		skipped++
+	}
+	if skipped != 408 {
+		t.Errorf("%d rows that the reference skipped, want 408", skipped)
+	}
+	for _, r := range records(t, db, `SELECT count(*) AS n, count(DISTINCT cohort_id) AS ids, max(cohort_id) AS last, bool_and(metric_name IN ('auroc', 'brier', 'scaled_brier')) AS three
+		FROM cohort_metrics c WHERE EXISTS (SELECT 1 FROM retention_metrics r WHERE r.config_id = c.config_id AND r.retention_rate = c.cohort_fraction
+			AND r.metric_name = c.metric_name AND r.metric_value IS NOT DISTINCT FROM c.metric_value)`) {
+		if want := fmt.Sprint(52 * 18 * 3); r["n"] != want || r["ids"] != want || r["last"] != want || r["three"] != "true" {
+			t.Errorf("cohort_metrics is no view of retention_metrics: %v", r)
+		}
+	}
 }
 
 // differences tests what docs/differences.md lists.

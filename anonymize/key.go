@@ -30,6 +30,20 @@ func CreateKey(path string) ([]byte, error) {
 	return key, nil
 }
 
+// artifactContext keeps these digests apart from other uses of the key.
+const artifactContext = "plr artifact 1\x00"
+
+// KeyedDigest returns what stands in public for the digest of a private file: 64
+// hexadecimal digits of BLAKE3 under the study's key. Whoever has the key can
+// tell which file is meant; nobody else can try files out.
+func KeyedDigest(key []byte, digest string) (string, error) {
+	sum, err := keyedSum(key, artifactContext, digest)
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum[:]), nil
+}
+
 func createKey(path string, key []byte) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

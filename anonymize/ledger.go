@@ -81,7 +81,7 @@ func (l *Lookup) Assign(subjects []Subject, key []byte) (added, skipped int, err
 		case outcome == nil:
 			unlabelled = append(unlabelled, original)
 		default:
-			order, err := keyedOrder(key, orderContext, original)
+			order, err := keyedSum(key, orderContext, original)
 			if err != nil {
 				return 0, 0, err
 			}
@@ -126,10 +126,10 @@ func letter(outcome int) string {
 // orderContext keeps the hash of the order apart from other uses of the key.
 const orderContext = "plr subject order 1\x00"
 
-func keyedOrder(key []byte, context, text string) (sum [32]byte, err error) {
+func keyedSum(key []byte, context, text string) (sum [32]byte, err error) {
 	h, err := blake3.NewKeyed(key)
 	if err != nil {
-		return sum, fmt.Errorf("order under the study's key: %w", err)
+		return sum, fmt.Errorf("hash under the study's key: %w", err)
 	}
 	_, _ = h.WriteString(context) // a hash takes every byte
 	_, _ = h.WriteString(text)

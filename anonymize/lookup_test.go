@@ -516,3 +516,26 @@ func TestKey(t *testing.T) {
 		t.Errorf("the example's key has %d bytes", len(ExampleKey))
 	}
 }
+
+// What is published for a digest depends on the key, tells nothing of the digest
+// and is not what the key makes of the same text elsewhere.
+func TestKeyedDigest(t *testing.T) {
+	digest := strings.Repeat("0123456789abcdef", 4)
+	sum, err := KeyedDigest(key(1), digest)
+	if err != nil || len(sum) != 64 || sum == digest {
+		t.Errorf("%q, error %v", sum, err)
+	}
+	if again, _ := KeyedDigest(key(1), digest); again != sum {
+		t.Error("the same key gives another")
+	}
+	other, err := KeyedDigest(key(2), digest)
+	if err != nil || other == sum {
+		t.Errorf("another key gives %q, error %v", other, err)
+	}
+	if order, _ := keyedSum(key(1), orderContext, digest); fmt.Sprintf("%x", order) == sum {
+		t.Error("it is the order of a subject, too")
+	}
+	if _, err := KeyedDigest([]byte("short"), digest); err == nil {
+		t.Error("a short key is accepted")
+	}
+}

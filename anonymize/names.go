@@ -45,7 +45,7 @@ func (l *Lookup) AssignNames(factor string, names []string, key []byte) (added i
 		if _, ok := l.names[factor][name]; ok {
 			continue
 		}
-		order, err := keyedOrder(key, nameContext, factor+"\x00"+name)
+		order, err := keyedSum(key, nameContext, factor+"\x00"+name)
 		if err != nil {
 			return 0, err
 		}

@@ -230,6 +230,12 @@ func TestLayoutUnderStress(t *testing.T) {
 			d.Panels[1].Calibration.Groups[3].Slope = sidecar.Value{Undefined: "separated"}
 			d.Panels[3].Risk.Groups[0].ControlRisks = d.Panels[3].Risk.Groups[0].ControlRisks[1:]
 		}, []string{"–", "45 controls, 17 glaucoma"}},
+		"no risks of single subjects": {"fig_stratos_core", func(d *sidecar.Document) {
+			for i := range d.Panels[3].Risk.Groups {
+				g := &d.Panels[3].Risk.Groups[i]
+				g.ControlRisks, g.EventRisks = nil, nil
+			}
+		}, []string{"Control (n = 46)", "Glaucoma (n = 17)"}},
 		"another estimand in a panel": {"fig_stratos_core", func(d *sidecar.Document) {
 			d.Panels[2].Estimand = "over_models"
 		}, []string{"(over models)"}},

@@ -22,7 +22,7 @@ func drawRisk(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
 		if controls == 0 || events == 0 {
 			return fmt.Errorf("%s has %d controls and %d events: a distribution needs both", g.Label, controls, events)
 		}
-		same = same && len(g.ControlRisks) == len(r.Groups[0].ControlRisks) && len(g.EventRisks) == len(r.Groups[0].EventRisks)
+		same = same && members(g) == members(r.Groups[0])
 		for i := range g.Control {
 			largest = max(largest, float64(g.Control[i])/float64(controls), float64(g.Event[i])/float64(events))
 		}
@@ -92,12 +92,13 @@ func drawRisk(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
 			y += lineHeight(sizeTiny)
 		}
 	}
+	of := members(r.Groups[0])
 	y := plot.Bottom() + 2.2
 	for _, o := range []struct {
 		name  string
 		color look
 		n     int
-	}{{"Control", look{color: control}, len(r.Groups[0].ControlRisks)}, {"Glaucoma", look{color: event}, len(r.Groups[0].EventRisks)}} {
+	}{{"Control", look{color: control}, of.controls}, {"Glaucoma", look{color: event}, of.events}} {
 		p.fill(canvas.Rectangle(canvas.Rect{X: side.X, Y: y - 0.9, W: 3, H: 1.8}), o.color.color)
 		text := o.name
 		if same {
@@ -111,11 +112,22 @@ func drawRisk(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
 
 // subjects says how many subjects of each outcome a pipeline has.
 func subjects(g sidecar.RiskGroup) string {
-	noun := "controls"
-	if len(g.ControlRisks) == 1 {
+	of, noun := members(g), "controls"
+	if of.controls == 1 {
 		noun = "control"
 	}
-	return fmt.Sprintf("%d %s, %d glaucoma", len(g.ControlRisks), noun, len(g.EventRisks))
+	return fmt.Sprintf("%d %s, %d glaucoma", of.controls, noun, of.events)
+}
+
+type outcomes struct{ controls, events int }
+
+// members are those whose risks are drawn, or those counted in bins where the
+// database holds no risks of single subjects.
+func members(g sidecar.RiskGroup) outcomes {
+	if len(g.ControlRisks)+len(g.EventRisks) == 0 {
+		return outcomes{total(g.Control), total(g.Event)}
+	}
+	return outcomes{len(g.ControlRisks), len(g.EventRisks)}
 }
 
 func total(counts []int) int {

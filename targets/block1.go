@@ -189,10 +189,15 @@ func (s *study) index() build.Step {
 			if err := extract.ReadJSON(t.Out(out), &index); err != nil {
 				return nil, err
 			}
+			registry, err := readRegistry(t)
+			if err != nil {
+				return nil, err
+			}
 			var steps []build.Step
 			for _, run := range index.Runs {
 				if run.Verdict == extract.Used {
-					steps = append(steps, retried(s.run(run)))
+					keep := s.settings.BootstrapRisks && run.Configuration.Named(registry)
+					steps = append(steps, retried(s.run(run, keep)))
 				}
 			}
 			return steps, nil
@@ -201,10 +206,11 @@ func (s *study) index() build.Step {
 }
 
 // run reads one pickle. Its parameters hold what the index says of the run, so
-// a renamed run is read anew and its neighbours are not.
-func (s *study) run(run extract.IndexedRun) build.Step {
+// a renamed run is read anew and its neighbours are not. With keepRisks its record
+// holds the risks of every refit.
+func (s *study) run(run extract.IndexedRun, keepRisks bool) build.Step {
 	if run.Remote != nil {
-		return s.runOnServer(run)
+		return s.runOnServer(run, keepRisks)
 	}
 	pickle := build.Ref{Root: rootStore, Path: s.inStore(run.Artifact)}
 	// Some pickles do not name their subjects; then this file does, where it is.
@@ -215,12 +221,12 @@ func (s *study) run(run extract.IndexedRun) build.Step {
 		Doc:     "read one run's pickle and compute its measures",
 		Inputs:  []build.Input{build.File(pickle.Root, pickle.Path), codes},
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
-		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds},
+		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds, "keep risks": keepRisks},
 		Code:    []string{"internal/extract"},
 		Pool:    poolMemory,
 		Weight:  s.weight(pickle),
 		Run: func(_ context.Context, t *build.Task) error {
-			options := extract.RunOptions{Digest: t.Digest(pickle)}
+			options := extract.RunOptions{Digest: t.Digest(pickle), KeepRisks: keepRisks}
 			for _, file := range t.Files(codes) {
 				options.CodesPath, options.CodesDigest = t.Path(file), t.Digest(file)
 			}
@@ -231,13 +237,13 @@ func (s *study) run(run extract.IndexedRun) build.Step {
 
 // runOnServer is run for a pickle that a tracking server has. No file stands for
 // it: what the server says of it is in the parameters.
-func (s *study) runOnServer(run extract.IndexedRun) build.Step {
+func (s *study) runOnServer(run extract.IndexedRun, keepRisks bool) build.Step {
 	out := build.Ref{Root: rootPrivate, Path: path.Join("runs", run.RunID+".json")}
 	return build.Step{
 		Name:    "run:" + run.RunID,
 		Doc:     "fetch one run's pickle, read it and compute its measures",
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
-		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds},
+		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds, "keep risks": keepRisks},
 		Code:    []string{"internal/extract"},
 		Pool:    poolMemory,
 		Weight:  weightOf(run.Remote.Pickle.Size),
@@ -247,7 +253,7 @@ func (s *study) runOnServer(run extract.IndexedRun) build.Step {
 				t.Log.Error(err.Error())
 				return unnamed(err, run)
 			}
-			return s.record(t, pickle, extract.RunOptions{CodesPath: codes}, run, out)
+			return s.record(t, pickle, extract.RunOptions{CodesPath: codes, KeepRisks: keepRisks}, run, out)
 		},
 	}
 }
@@ -545,8 +551,11 @@ func (s *study) checkpoint() build.Step {
 			build.File(index.Root, index.Path),
 			build.File(registry.Root, registry.Path),
 		),
-		Outputs:      []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
-		Params:       map[string]any{"estimand": s.settings.Estimand},
+		Outputs: []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
+		Params: map[string]any{
+			"estimand": s.settings.Estimand, "subject tables": s.settings.SubjectTables,
+			"round risks": s.settings.RoundRisks, "bootstrap risks": s.settings.BootstrapRisks,
+		},
 		Code:         []string{"internal/checkpoint", "anonymize"},
 		Declassifies: true,
 		Run: func(ctx context.Context, t *build.Task) error {
@@ -574,9 +583,13 @@ func (s *study) checkpoint() build.Step {
 				return err
 			}
 			content, err := checkpoint.Assemble(records, &list, codes.Code, registry, checkpoint.AssembleOptions{
-				Published:  codes.Name,
-				Estimand:   s.settings.Estimand,
-				Unlabelled: codes.Unlabelled(),
+				Published:   codes.Name,
+				KeyedDigest: func(digest string) (string, error) { return anonymize.KeyedDigest(key, digest) },
+				Estimand:    s.settings.Estimand,
+				Unlabelled:  codes.Unlabelled(),
+				Privacy: checkpoint.Privacy{
+					SubjectTables: s.settings.SubjectTables, RoundRisks: s.settings.RoundRisks, BootstrapRisks: s.settings.BootstrapRisks,
+				},
 			})
 			if err != nil {
 				return err

@@ -14,9 +14,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/anonymize"
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/analysis"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/magefile/mage/mg"
 )
@@ -219,6 +221,14 @@ type number struct {
 type configured struct {
 	Run           string `json:"run"`
 	Configuration int    `json:"configuration"`
+	// What the database says of the run's artifact.
+	ArtifactKeyed string `json:"artifact_blake3_keyed"`
+	Bytes         int64  `json:"bytes"`
+	Reader        string `json:"reader_version"`
+	// What only who holds the private side is told: the digest of the artifact
+	// as it was last read, and whether it is the one that is published.
+	Artifact  string `json:"artifact_blake3,omitempty"`
+	Published *bool  `json:"artifact_is_published,omitempty"`
 }
 
 // macroPrefix begins the names of macros, and ciSuffix ends those of intervals.
@@ -320,7 +330,8 @@ func (s *study) runsOf(ctx context.Context, c sidecar.Configuration) (runs []con
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	rows, err := db.QueryContext(ctx, `SELECT run_id, config_id FROM essential_metrics
+	rows, err := db.QueryContext(ctx, `SELECT run_id, config_id, artifact_blake3_keyed, bytes, reader_version
+FROM essential_metrics JOIN provenance USING (config_id)
 WHERE outlier_method = ? AND imputation_method = ? AND classifier = ? AND featurization = ? ORDER BY run_id`,
 		c.Outlier, c.Imputation, c.Classifier, c.Featurization)
 	if err != nil {
@@ -329,12 +340,42 @@ WHERE outlier_method = ? AND imputation_method = ? AND classifier = ? AND featur
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var run configured
-		if err := rows.Scan(&run.Run, &run.Configuration); err != nil {
+		if err := rows.Scan(&run.Run, &run.Configuration, &run.ArtifactKeyed, &run.Bytes, &run.Reader); err != nil {
+			return nil, err
+		}
+		if err := s.compareArtifact(&run); err != nil {
 			return nil, err
 		}
 		runs = append(runs, run)
 	}
 	return runs, rows.Err()
+}
+
+// compareArtifact adds what the private side, where it is, knows of a run's
+// artifact.
+func (s *study) compareArtifact(run *configured) error {
+	var record extract.Record
+	err := extract.ReadJSON(filepath.Join(s.settings.PrivateDir, "runs", run.Run+".json"), &record)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	key, err := s.key()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	keyed, err := anonymize.KeyedDigest(key, record.Artifact.BLAKE3)
+	if err != nil {
+		return err
+	}
+	same := keyed == run.ArtifactKeyed
+	run.Artifact, run.Published = record.Artifact.BLAKE3, &same
+	return nil
 }
 
 // write prints a number for people.
@@ -359,6 +400,14 @@ func (n *number) write(w io.Writer, redact func(string) string) error {
 	}
 	for _, run := range n.Runs {
 		fmt.Fprintf(&b, "  run      %s, configuration %d of the database\n", run.Run, run.Configuration)
+		fmt.Fprintf(&b, "  artifact %d bytes, read by %s; keyed digest %.12s\n", run.Bytes, run.Reader, run.ArtifactKeyed)
+		switch {
+		case run.Published == nil:
+		case *run.Published:
+			fmt.Fprintf(&b, "           of the file with the digest %.12s\n", run.Artifact)
+		default:
+			fmt.Fprintf(&b, "           not of the file with the digest %.12s, which was read since: mage extract brings the database up to date\n", run.Artifact)
+		}
 	}
 	if n.Note != "" {
 		fmt.Fprintf(&b, "  run      not known: %s\n", n.Note)

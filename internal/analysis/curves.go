@@ -89,7 +89,13 @@ func stratosCore(b *builder) error {
 			"(d) Subjects in %% of their outcome group, in %d equal bins of risk; discrimination slope. %s",
 		b.pipelineWords(ns), sentence, risks, b.intervals(cs, auroc), int(math.Round(100*binLevel)),
 		b.intervalsOf(cs, []worded{{slope, "slope"}, {intercept, "intercept"}, {oe, "O:E"}}),
-		fixed(lowestThreshold, 2), fixed(highestThreshold, 2), riskBins, noExternal)
+		fixed(lowestThreshold, 2), fixed(highestThreshold, 2), len(b.doc.Panels[3].Risk.Edges)-1, noExternal)
+	switch {
+	case b.noCodes:
+		b.doc.Caption += " The database holds no risks of single subjects, which d would show as strokes."
+	case b.rounded != "":
+		b.doc.Caption += fmt.Sprintf(" Of the risks in d and the bins of b, the database holds %s decimals.", b.rounded)
+	}
 	if oneClass != nil {
 		b.doc.Caption += " Not in a and d, because the test set holds one outcome only: " + list(oneClass) + "."
 	}
@@ -292,7 +298,70 @@ func decisionPanel(b *builder, ns []named) (sidecar.Panel, error) {
 	}, nil
 }
 
+// binsWithoutSubjects is the number of bins of the table probability_distributions.
+const binsWithoutSubjects = 10
+
+// countedRisks is the panel of a database without risks of single subjects: what
+// it counted itself, in wider bins and without a stroke a subject.
+func countedRisks(b *builder, ns []named) (sidecar.Panel, error) {
+	type bin struct{ outcome, index, n int }
+	all, err := curveRows(b, "d", ns, "probability_distributions", `t.outcome, t.bin_index, t."count"`, "true", "t.outcome, t.bin_index", nil,
+		func(rows *sql.Rows, position *int, x *bin) error {
+			return rows.Scan(position, &x.outcome, &x.index, &x.n)
+		})
+	if err != nil {
+		return sidecar.Panel{}, err
+	}
+	type means struct{ events, controls sql.NullFloat64 }
+	stats, err := curveRows(b, "d", ns, "distribution_stats", "t.mean_cases, t.mean_controls", "true", "t.mean_cases", nil,
+		func(rows *sql.Rows, position *int, m *means) error {
+			return rows.Scan(position, &m.events, &m.controls)
+		})
+	if err != nil {
+		return sidecar.Panel{}, err
+	}
+	risk := &sidecar.Risk{}
+	for i := range binsWithoutSubjects + 1 {
+		risk.Edges = append(risk.Edges, float64(i)/binsWithoutSubjects)
+	}
+	for i, n := range ns {
+		g := sidecar.RiskGroup{
+			Series: n.series(), Control: make([]int, binsWithoutSubjects), Event: make([]int, binsWithoutSubjects),
+			ControlRisks: []float64{}, EventRisks: []float64{}, Discrimination: sidecar.Value{Undefined: string(metrics.OneClass)},
+		}
+		events, subjects := 0, 0
+		for _, x := range all[i] {
+			counts := g.Control
+			if x.outcome == 1 {
+				counts = g.Event
+				events += x.n
+			}
+			if x.index < 0 || x.index >= len(counts) {
+				return sidecar.Panel{}, fmt.Errorf("panel d: probability_distributions of %s has a bin %d; make the checkpoint anew with the target extract", n.Name, x.index)
+			}
+			counts[x.index] += x.n
+			subjects += x.n
+		}
+		if subjects != n.n || events != n.events {
+			return sidecar.Panel{}, fmt.Errorf("panel d: probability_distributions of %s count %d subjects with %d events, its measures stand on %d with %d; make the checkpoint anew with the target extract",
+				n.Name, subjects, events, n.n, n.events)
+		}
+		if m := stats[i][0]; m.events.Valid && m.controls.Valid {
+			slope := m.events.Float64 - m.controls.Float64
+			g.Discrimination = sidecar.Value{Estimate: &slope, IntervalUndefined: notAvailable}
+		}
+		risk.Groups = append(risk.Groups, g)
+	}
+	return sidecar.Panel{
+		ID: "d", Kind: "risk", Title: "Predicted risk by outcome", X: "Predicted risk", Y: "Subjects",
+		Estimand: metrics.MeanRisk, Risk: risk,
+	}, nil
+}
+
 func riskPanel(b *builder, ns []named) (sidecar.Panel, error) {
+	if b.noCodes {
+		return countedRisks(b, ns)
+	}
 	type prediction struct {
 		outcome int
 		risk    float64

@@ -72,6 +72,8 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 		if err != nil {
 			t.Fatal(err)
 		}
+		// The run step takes it from the engine.
+		r.Artifact = extract.Artifact{BLAKE3: fmt.Sprintf("%064x", len(records)), Bytes: 1}
 		for i, s := range slices.Concat(r.Subjects, r.Train) {
 			if _, ok := codes[s]; !ok {
 				y := slices.Concat(r.Outcomes, r.TrainOutcomes)[i]
@@ -83,7 +85,10 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 		runs[r.Configuration] = r.RunID
 	}
 	content, err := checkpoint.Assemble(records, index, func(s string) (string, bool) { c, ok := codes[s]; return c, ok }, reg,
-		checkpoint.AssembleOptions{Estimand: metrics.OverModels})
+		checkpoint.AssembleOptions{
+			Estimand: metrics.OverModels, Privacy: checkpoint.Privacy{SubjectTables: true},
+			KeyedDigest: func(digest string) (string, error) { return digest, nil },
+		})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,8 @@ CREATE TABLE calibration_curves(config_id INTEGER, bin_index INTEGER, bin_midpoi
 CREATE TABLE dca_curves(config_id INTEGER, threshold DOUBLE, net_benefit_model DOUBLE, net_benefit_all DOUBLE, net_benefit_none DOUBLE);
 CREATE TABLE roc_curves(config_id INTEGER, point_index INTEGER, threshold DOUBLE, fpr DOUBLE, tpr DOUBLE);
 CREATE TABLE predictions(config_id INTEGER, subject_code VARCHAR, y_true INTEGER, y_prob DOUBLE);
+CREATE TABLE probability_distributions(config_id INTEGER, outcome INTEGER, bin_index INTEGER, "count" INTEGER);
+CREATE TABLE distribution_stats(config_id INTEGER, mean_cases DOUBLE, mean_controls DOUBLE);
 CREATE TABLE stratos_metrics(config_id INTEGER, estimand VARCHAR, measure VARCHAR, estimate DOUBLE, undefined VARCHAR, ci_lower DOUBLE, ci_upper DOUBLE, ci_method VARCHAR, ci_level DOUBLE, n_undefined INTEGER, n INTEGER, n_events INTEGER, note VARCHAR);
 CREATE TABLE runs(run_id VARCHAR, config_id INTEGER, verdict VARCHAR, reason VARCHAR);
 CREATE TABLE methods(name VARCHAR, factor VARCHAR, category VARCHAR, label VARCHAR, registered BOOLEAN);
@@ -196,7 +198,15 @@ func addConfiguration(t *testing.T, add func(string, ...driver.Value), id int32,
 			predicted, observed = b.Predicted, b.Observed
 		}
 		add("calibration_curves", id, int32(i), (b.Lower+b.Upper)/2, observed, predicted, int32(b.N))
+		add("probability_distributions", id, int32(0), int32(i), int32(b.N-b.Events))
+		add("probability_distributions", id, int32(1), int32(i), int32(b.Events))
 	}
+	sums, counts := [2]float64{}, [2]float64{}
+	for i, y := range sample.Outcomes() {
+		sums[y] += sample.Risks()[i]
+		counts[y]++
+	}
+	add("distribution_stats", id, sums[1]/counts[1], sums[0]/counts[0])
 	var thresholds []float64
 	for i := range 50 {
 		thresholds = append(thresholds, float64(i+1)/100)

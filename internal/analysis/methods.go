@@ -124,7 +124,10 @@ func forestCombined(b *builder) error {
 		return err
 	}
 	replicates := "because configurations share the test subjects and are not replicates"
-	if b.differ {
+	switch {
+	case b.noCodes:
+		replicates = "because configurations are not replicates"
+	case b.differ:
 		replicates = "because configurations are not replicates, and their test subjects differ"
 	}
 	reference, err := b.groundTruth(cs)

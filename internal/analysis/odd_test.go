@@ -251,3 +251,43 @@ func TestSpokenWithoutNumber(t *testing.T) {
 		}
 	}
 }
+
+// A database without risks of single subjects gives the same figures but for what
+// they would show of subjects, and the captions say what is missing.
+func TestNoSubjects(t *testing.T) {
+	with := mustBuild(t, fixture(t).open(t), "fig_stratos_core", Options{})
+	c := fixture(t)
+	c["predictions"] = nil
+	c["meta"] = append(c["meta"], []driver.Value{"settings.subject_tables", "off"})
+	db := c.open(t)
+	for _, id := range allIDs() {
+		wantCaption(t, mustBuild(t, db, id, Options{}), false, "not the same subjects for all configurations")
+	}
+	wantCaption(t, mustBuild(t, db, "fig_forest_combined", Options{}), false, "share the test subjects")
+	without := mustBuild(t, db, "fig_stratos_core", Options{})
+	wantCaption(t, without, true, "The database holds no risks of single subjects, which d would show as strokes.")
+	wantCaption(t, without, true, "in 10 equal bins of risk; discrimination slope")
+	for i, g := range without.Panels[3].Risk.Groups {
+		of := with.Panels[3].Risk.Groups[i]
+		if len(g.ControlRisks)+len(g.EventRisks) != 0 {
+			t.Errorf("%s: risks of subjects", g.Pipeline)
+		}
+		if d := *g.Discrimination.Estimate - *of.Discrimination.Estimate; d > 1e-12 || d < -1e-12 {
+			t.Errorf("%s: discrimination slope off by %v", g.Pipeline, d)
+		}
+		for k := range g.Control {
+			if g.Control[k] != of.Control[2*k]+of.Control[2*k+1] || g.Event[k] != of.Event[2*k]+of.Event[2*k+1] {
+				t.Errorf("%s, bin %d: %d controls and %d events", g.Pipeline, k, g.Control[k], g.Event[k])
+			}
+		}
+	}
+	c["probability_distributions"] = c["probability_distributions"][1:]
+	for i := range c["probability_distributions"] {
+		c["probability_distributions"][i][3] = int32(1)
+	}
+	wantError(t, c.open(t), "fig_stratos_core", "probability_distributions", "extract")
+
+	c = fixture(t)
+	c["meta"] = append(c["meta"], []driver.Value{"settings.round_risks", "2"})
+	wantCaption(t, mustBuild(t, c.open(t), "fig_stratos_core", Options{}), true, "the database holds 2 decimals")
+}

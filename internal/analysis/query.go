@@ -23,7 +23,9 @@ type builder struct {
 	methods   map[methodKey]method
 	refits    string // how many refits, in words: "1,000 refits", or "refits"
 	oneRefit  bool
-	differ    bool // whether configurations stand on different sets of test subjects
+	noCodes   bool   // the database holds no risks and codes of single subjects
+	rounded   string // decimals to which it holds them, "" for all
+	differ    bool   // whether configurations stand on different sets of test subjects
 }
 
 // ask puts one question and returns its rows. The question, its arguments, the

@@ -123,8 +123,8 @@ func keyValue(rows *sql.Rows) (kv [2]string, err error) {
 // and the others must not touch its digests.
 func (b *builder) readStudy() error {
 	meta, err := ask(b, "study", `
-		SELECT key, value FROM meta WHERE key IN (?, ?) ORDER BY key`,
-		[]any{"n_refits", "synthetic"}, keyValue)
+		SELECT key, value FROM meta WHERE key IN (?, ?, ?, ?) ORDER BY key`,
+		[]any{"n_refits", "synthetic", "settings.subject_tables", "settings.round_risks"}, keyValue)
 	if err != nil {
 		return err
 	}
@@ -146,6 +146,12 @@ func (b *builder) readStudy() error {
 				return fmt.Errorf("table meta: synthetic is %q, neither true nor false", kv[1])
 			}
 			marked = true
+		case "settings.subject_tables":
+			b.noCodes = kv[1] == "off"
+		case "settings.round_risks":
+			if kv[1] != "none" {
+				b.rounded = kv[1]
+			}
 		}
 	}
 	if !marked {
@@ -280,6 +286,9 @@ func (b *builder) gridIfAny(panel string, measures ...string) ([]configuration, 
 // holds, stand on one set of test subjects. Equal numbers do not say it. What
 // was found of other configurations of the document stays.
 func (b *builder) compareSubjects(from, where string, args []any) error {
+	if b.noCodes {
+		return nil // nobody can tell, and the words say so
+	}
 	sets, err := ask(b, "test subjects", `
 		SELECT count(DISTINCT codes) AS subject_sets FROM (
 			SELECT list(t.subject_code ORDER BY t.subject_code) AS codes

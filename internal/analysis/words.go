@@ -101,6 +101,9 @@ func (b *builder) testSet(cs []configuration) string {
 }
 
 func (b *builder) differWords() string {
+	if b.noCodes {
+		return " (whether they are the same for all configurations is not known: the database has no codes of subjects)"
+	}
 	if b.differ {
 		return " (not the same subjects for all configurations)"
 	}

@@ -42,6 +42,9 @@ func (r row) number(column string) *float64 {
 	case int32:
 		x := float64(v)
 		return &x
+	case int64:
+		x := float64(v)
+		return &x
 	}
 	return nil
 }
@@ -57,11 +60,13 @@ type configuration struct {
 	id     int
 	tables map[string][]row
 	// What is computed again, of the predictions.
-	sample   *metrics.Sample
-	joint    [2]metrics.Result // slope, intercept
-	mean     map[string]metrics.Row
-	refitted int // how many refits the notes speak of
-	found    func(table, column, message string, warning bool)
+	predictions []prediction
+	exact       bool // they are those that the tables were made of
+	sample      *metrics.Sample
+	joint       [2]metrics.Result // slope, intercept
+	mean        map[string]metrics.Row
+	refitted    int // how many refits the notes speak of
+	found       func(table, column, message string, warning bool)
 }
 
 // again computes from the predictions what can be computed from them, and
@@ -99,10 +104,24 @@ func (v *validator) again() error {
 			}
 			broken[r] = append(broken[r], breach{c.id, 1})
 		}
-		if c.compute(grid) {
+		c.exact = v.privacy.SubjectTables && v.privacy.RoundRisks == 0
+		c.predictions = c.publishedPredictions()
+		if !c.exact {
+			if v.privacy.SubjectTables {
+				c.nearly(v.privacy.halfUnit())
+			}
+			c.predictions = anyPredictions()
+		}
+		computed := c.compute(grid)
+		if computed && c.exact {
 			c.roc()
 			c.calibration()
+			c.histogram()
 			c.decision()
+			c.retention()
+			c.distribution()
+		}
+		if computed {
 			c.meanRisk()
 		}
 		c.overModels()
@@ -130,7 +149,7 @@ func (v *validator) configurations() ([]*configuration, error) {
 	byID := map[int32]*configuration{}
 	var all []*configuration
 	for _, t := range tables {
-		if t.name == runsTable || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
+		if t.name == runsTable || t.name == bootstrapTable || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
 			continue
 		}
 		rows, err := readRows(v.ctx, v.db, t)
@@ -180,17 +199,72 @@ func readRows(ctx context.Context, db *sql.DB, t table) (all []row, err error) {
 	return all, rows.Err()
 }
 
+// publishedPredictions are those of the table: none where one is not complete,
+// which is a finding of its own.
+func (c *configuration) publishedPredictions() (all []prediction) {
+	for _, p := range c.tables[predictionsTable] {
+		outcome, risk := p.number("y_true"), p.number("y_prob")
+		if outcome == nil || risk == nil {
+			return nil
+		}
+		all = append(all, prediction{code: p.text("subject_code"), outcome: int(*outcome), risk: *risk})
+	}
+	return all
+}
+
+// anyPredictions stand for those that are not published as they are: their
+// measures have other values, and the names, domains, tiers and methods that
+// there are.
+func anyPredictions() (all []prediction) {
+	const n = 40
+	for i := range n {
+		all = append(all, prediction{outcome: i % 2, risk: (float64(i) + 0.5) / n})
+	}
+	return all
+}
+
+// nearly compares what rounding moves by no more than it moves a risk.
+func (c *configuration) nearly(halfUnit float64) {
+	var outcomes []int
+	var risks []float64
+	for _, p := range c.predictions {
+		outcomes, risks = append(outcomes, p.outcome), append(risks, p.risk)
+	}
+	sample, err := metrics.NewSample(outcomes, risks)
+	if err != nil || sample.N() == 0 {
+		return // findings of their own
+	}
+	tolerance := summedTolerance + 2*halfUnit
+	brier := value(metrics.Brier(sample))
+	for _, m := range c.tables[stratosTable] {
+		if m.text("estimand") == metrics.MeanRisk && m.text("measure") == "brier" && !agree(m.number("estimate"), brier, tolerance) {
+			c.found(stratosTable, "estimate", "brier of the mean risk is not that of the predictions, rounding allowed for", false)
+		}
+	}
+	rows := c.tables[distributionTable]
+	if len(rows) != 1 {
+		return // a finding of its own
+	}
+	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
+	for _, k := range []struct {
+		column string
+		want   float64
+	}{
+		{"median_cases", cases.median}, {"median_controls", controls.median}, {"mean_cases", cases.mean}, {"mean_controls", controls.mean},
+	} {
+		if !agree(rows[0].number(k.column), k.want, tolerance) {
+			c.found(distributionTable, k.column, "is not that of the predictions, rounding allowed for", false)
+		}
+	}
+}
+
 // compute measures the predictions. It is false where there are none that can
 // be measured, which is a finding of its own.
 func (c *configuration) compute(thresholds []float64) bool {
 	var outcomes []int
 	var risks []float64
-	for _, p := range c.tables[predictionsTable] {
-		outcome, risk := p.number("y_true"), p.number("y_prob")
-		if outcome == nil || risk == nil {
-			return false
-		}
-		outcomes, risks = append(outcomes, int(*outcome)), append(risks, *risk)
+	for _, p := range c.predictions {
+		outcomes, risks = append(outcomes, p.outcome), append(risks, p.risk)
 	}
 	var err error
 	if c.sample, err = metrics.NewSample(outcomes, risks); err != nil || c.sample.N() == 0 {
@@ -276,6 +350,88 @@ func (c *configuration) calibration() {
 	}
 }
 
+func (c *configuration) histogram() {
+	rows, bins := c.tables[histogramTable], metrics.CalibrationBins(c.sample, calibrationBins)
+	if len(rows) != 2*len(bins) {
+		c.found(histogramTable, "bin_index", "there are not ten bins of each outcome", false)
+		return
+	}
+	for i, r := range rows {
+		outcome, b := i/len(bins), bins[i%len(bins)]
+		count := b.Events
+		if outcome == 0 {
+			count = b.N - b.Events
+		}
+		for _, k := range []struct {
+			column string
+			want   float64
+		}{
+			{"outcome", float64(outcome)}, {"bin_index", float64(i % len(bins))}, {"bin_start", b.Lower}, {"bin_end", b.Upper}, {"count", float64(count)},
+		} {
+			if !agree(r.number(k.column), k.want, copiedTolerance) {
+				c.found(histogramTable, k.column, "is not that of the predictions", false)
+			}
+		}
+	}
+}
+
+// retention takes the order of the subjects from their quantiles' table.
+func (c *configuration) retention() {
+	deviations := map[string]*float64{}
+	for _, r := range c.tables[quantilesTable] {
+		deviations[r.text("subject_code")] = r.number("sd")
+	}
+	for i, p := range c.predictions {
+		sd, ok := deviations[p.code]
+		if !ok {
+			return // a finding of its own
+		}
+		c.predictions[i].sd = sd
+	}
+	curve, err := retentionCurve(c.predictions)
+	if err != nil {
+		return // findings of their own
+	}
+	rows := c.tables[retentionTable]
+	if len(rows) != len(curve)*len(retentionMeasures) {
+		c.found(retentionTable, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
+		return
+	}
+	for _, point := range curve {
+		for i, name := range retentionMeasures {
+			at := slices.IndexFunc(rows, func(r row) bool {
+				return r.text("metric_name") == name && agree(r.number("retention_rate"), point.rate, copiedTolerance)
+			})
+			if at < 0 {
+				c.found(retentionTable, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
+				return
+			}
+			if !agree(rows[at].number("metric_value"), point.values[i], summedTolerance) {
+				c.found(retentionTable, "metric_value", name+" is not that of the predictions, ordered by the deviations in "+quantilesTable, false)
+			}
+		}
+	}
+}
+
+func (c *configuration) distribution() {
+	rows := c.tables[distributionTable]
+	if len(rows) != 1 {
+		return // a finding of its own
+	}
+	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
+	for _, k := range []struct {
+		column string
+		want   float64
+	}{
+		{"auroc", value(metrics.AUROC(c.sample))}, {"median_cases", cases.median}, {"median_controls", controls.median},
+		{"mean_cases", cases.mean}, {"mean_controls", controls.mean}, {"n_cases", float64(cases.n)}, {"n_controls", float64(controls.n)},
+	} {
+		if !agree(rows[0].number(k.column), k.want, summedTolerance) {
+			c.found(distributionTable, k.column, "is not that of the predictions", false)
+		}
+	}
+}
+
 func (c *configuration) decision() {
 	grid := make([]float64, decisionThresholds)
 	for i := range grid {
@@ -330,6 +486,10 @@ func (c *configuration) meanRisk() {
 		if m.text("estimand") != metrics.MeanRisk {
 			continue
 		}
+		if !c.exact {
+			c.noteForm(m, want)
+			continue
+		}
 		// Whether a fit of almost equal risks converges depends on the last bits.
 		if want.Undefined == metrics.NotAvailable || m.text("undefined") == string(metrics.NotAvailable) {
 			continue
@@ -359,5 +519,22 @@ func (c *configuration) meanRisk() {
 		if n := m.number("n_undefined"); n != nil && *n != 0 {
 			c.found(stratosTable, "n_undefined", "counts refits, which the mean risk has none of", false)
 		}
+	}
+}
+
+// unconverged is the note of a fit that metrics gives up.
+const unconverged = "the fit did not converge: but for nearly equal risks the classes are separated"
+
+// noteForm looks at the words of a measure of the mean risk whose value cannot be
+// computed again: want is the same measure of other risks.
+func (c *configuration) noteForm(m row, want metrics.Row) {
+	note, why, cut := strings.Cut(m.text("note"), intervalUndefined)
+	note = strings.TrimSuffix(note, "; ")
+	if note != "" && note != want.Note && note != unconverged || cut && !slices.Contains(undefinedReasons, metrics.Reason(why)) {
+		c.found(stratosTable, "note", "is not of the published form, and so may be private", false)
+	}
+	method := m.text("ci_method")
+	if method != string(metrics.NotAvailable) && method != want.Interval.Method {
+		c.found(stratosTable, "ci_method", "is not that of the measure", false)
 	}
 }

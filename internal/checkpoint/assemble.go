@@ -20,10 +20,13 @@ import (
 type AssembleOptions struct {
 	// Published gives what stands for a name of a factor that the registry lacks:
 	// unregistered-1, …, for ever the same. It is needed where there are such names.
-	Published  func(factor, name string) (string, bool)
-	Estimand   string            // that of figures and tables: over_models or mean_risk
-	Unlabelled int               // subjects without a label, who have no code
-	Settings   map[string]string // published under settings.<key>; must hold nothing private
+	Published func(factor, name string) (string, bool)
+	// KeyedDigest gives what is published in the place of an artifact's digest.
+	KeyedDigest func(digest string) (string, error)
+	Estimand    string // that of figures and tables: over_models or mean_risk
+	Unlabelled  int    // subjects without a label, who have no code
+	Privacy     Privacy
+	Settings    map[string]string // published under settings.<key>; must hold nothing private
 }
 
 // Verdicts that a run can have, as the table meta counts them.
@@ -47,6 +50,8 @@ var reasons = []string{
 const (
 	codePattern    = `^[HG][0-9]{3,}$`
 	runIDPattern   = `^[0-9a-f]{32}$`
+	digestPattern  = `^[0-9a-f]{64}$`
+	readerPattern  = `^plr\.run/[1-9][0-9]*$`
 	settingPattern = `^[a-z][a-z0-9_.]*$`
 	valuePattern   = `^[a-z0-9_.]+( [a-z0-9_.]+)*$`
 	// unregistered and otherRun begin what stands for free text of the store.
@@ -56,6 +61,7 @@ const (
 
 var (
 	codeForm    = regexp.MustCompile(codePattern)
+	digestForm  = regexp.MustCompile(digestPattern)
 	runIDForm   = regexp.MustCompile(runIDPattern)
 	settingForm = regexp.MustCompile(settingPattern)
 	valueForm   = regexp.MustCompile(valuePattern)
@@ -92,7 +98,9 @@ func Assemble(records []*extract.Record, index *extract.Index, code func(origina
 		return nil, err
 	}
 	for i, c := range a.configs {
-		a.addConfig(i+1, c)
+		if err := a.addConfig(i+1, c); err != nil {
+			return nil, fmt.Errorf("run %s: %w", c.RunID, err)
+		}
 	}
 	a.addRuns(index)
 	a.addMethods()
@@ -124,12 +132,6 @@ type configured struct {
 	classifier, featurization, outlier, imputation string
 	registered                                     bool
 	predictions                                    []prediction // by code
-}
-
-type prediction struct {
-	code    string
-	outcome int
-	risk    float64
 }
 
 // match sees that there is one good record for every run that the index wants
@@ -207,6 +209,17 @@ func checkRecord(r *extract.Record) error {
 	for i, p := range r.Risks {
 		if !(p >= 0 && p <= 1) {
 			return fmt.Errorf("risk %v of subject %d is not in [0, 1]", p, i+1)
+		}
+	}
+	if !digestForm.MatchString(r.Artifact.BLAKE3) || r.Artifact.Bytes <= 0 {
+		return errors.New("the record does not say which file it was read from")
+	}
+	if len(r.Spreads) != len(r.Subjects) {
+		return fmt.Errorf("%d subjects in the test set, and the spread of risks of %d", len(r.Subjects), len(r.Spreads))
+	}
+	for i, s := range r.Spreads {
+		if len(s.Quantiles) != len(extract.RiskQuantiles) {
+			return fmt.Errorf("%d quantiles of the risks of subject %d, not %d", len(s.Quantiles), i+1, len(extract.RiskQuantiles))
 		}
 	}
 	return nil
@@ -290,7 +303,7 @@ func (a *assembler) codeSubjects() error {
 				return fmt.Errorf("run %s: a subject occurs twice in the test set", c.RunID)
 			}
 			seen[original] = struct{}{}
-			c.predictions = append(c.predictions, prediction{code, c.Outcomes[i], c.Risks[i]})
+			c.predictions = append(c.predictions, prediction{code, c.Outcomes[i], c.Risks[i], c.Spreads[i].Quantiles, c.Spreads[i].SD, i})
 		}
 		for i, original := range c.Train {
 			translate(original, c.TrainOutcomes[i])
@@ -312,7 +325,7 @@ func compareCodes(a, b string) int {
 	return cmp.Or(-cmp.Compare(a[:min(1, len(a))], b[:min(1, len(b))]), cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 
-func (a *assembler) addConfig(id int, c *configured) {
+func (a *assembler) addConfig(id int, c *configured) error {
 	n, events := len(c.Outcomes), 0
 	for _, y := range c.Outcomes {
 		events += y
@@ -333,17 +346,38 @@ func (a *assembler) addConfig(id int, c *configured) {
 		mean("sensitivity"), mean("specificity"), mean("PPV"), mean("NPV"))
 
 	for i, b := range c.Bins {
-		a.content.add(calibrationTable, a.next(calibrationTable), id, i, (b.Lower+b.Upper)/2, b.Observed, b.Predicted, b.N)
+		a.content.add(calibrationTable, a.next(calibrationTable), id, i, (b.Lower+b.Upper)/2, b.Observed, a.roundedCell(b.Predicted), b.N)
+	}
+	for outcome := range 2 {
+		for i, b := range c.Bins {
+			count := b.Events
+			if outcome == 0 {
+				count = b.N - b.Events
+			}
+			a.content.add(histogramTable, a.next(histogramTable), id, outcome, i, b.Lower, b.Upper, count)
+		}
 	}
 	for _, d := range c.Decision {
 		a.content.add(decisionTable, a.next(decisionTable), id, d.Threshold, d.Model, d.All, 0.0, d.Sensitivity, d.Specificity)
 	}
 	for i, p := range c.ROC {
-		a.content.add(rocTable, id, i, p.Threshold, p.FPR, p.TPR)
+		a.content.add(rocTable, id, i, a.roundedCell(p.Threshold), p.FPR, p.TPR)
 	}
-	for _, p := range c.predictions {
-		a.content.add(predictionsTable, a.next(predictionsTable), id, p.code, p.outcome, p.risk)
+	if err := a.addSubjects(id, c); err != nil {
+		return err
 	}
+	curve, err := retentionCurve(c.predictions)
+	if err != nil {
+		return err
+	}
+	for _, point := range curve {
+		for i, name := range retentionMeasures {
+			a.content.add(retentionTable, a.next(retentionTable), id, point.rate, name, defined(point.values[i]))
+		}
+	}
+	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
+	a.content.add(distributionTable, id, measured(c.Record, metrics.MeanRisk, "auroc"),
+		defined(a.rounded(cases.median)), defined(a.rounded(controls.median)), defined(cases.mean), defined(controls.mean), cases.n, controls.n)
 	for _, m := range c.Measures {
 		var level any
 		if m.Lower != nil {
@@ -356,6 +390,12 @@ func (a *assembler) addConfig(id int, c *configured) {
 	for _, k := range c.Checks {
 		a.content.add(checksTable, id, k.Name, k.Expected, k.Found, k.Tolerance, k.OK)
 	}
+	digest, err := a.options.KeyedDigest(c.Artifact.BLAKE3)
+	if err != nil {
+		return err
+	}
+	a.content.add(provenanceTable, id, digest, c.Artifact.Bytes, c.Format)
+	return nil
 }
 
 // next is the number of the row about to be added, from 1.
@@ -494,6 +534,7 @@ func (a *assembler) addMeta(index *extract.Index) error {
 		"n_unlabelled":   strconv.Itoa(a.options.Unlabelled),
 		"n_unregistered": strconv.Itoa(len(a.hidden)),
 	}
+	maps.Copy(meta, a.options.Privacy.meta())
 	controls := 0
 	for code := range a.subjects {
 		if code[0] == 'H' {
@@ -527,7 +568,7 @@ func (a *assembler) addMeta(index *extract.Index) error {
 		meta["n_refits"] = strconv.Itoa(a.configs[0].Refits)
 	}
 	for key, value := range a.options.Settings {
-		if !publishedSetting(key, value) {
+		if _, taken := meta["settings."+key]; taken || !publishedSetting(key, value) {
 			return errors.New("a setting to be published has a key or value that does not consist of lower-case letters, digits, underscores and points, words of a value apart by a space")
 		}
 		meta["settings."+key] = value

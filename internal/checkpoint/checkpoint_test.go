@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
@@ -84,6 +85,7 @@ func newStudy(t testing.TB, name func(i int) string) *study {
 	for k, c := range configurations {
 		r := &extract.Record{
 			Format: extract.RecordFormat, RunID: fmt.Sprintf("%032x", 0xabc000-k), Configuration: c, Verdict: extract.Used,
+			Artifact: extract.Artifact{BLAKE3: fmt.Sprintf("%064x", k+1), Bytes: 3<<31 + int64(k)},
 			RiskType: "float64", Refits: refits, Scalars: map[string]extract.Scalar{},
 		}
 		risks := make([][]float64, refits)
@@ -129,7 +131,21 @@ func measure(t testing.TB, r *extract.Record, risks [][]float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Risks = all.Mean()
+	r.Risks, r.Spreads, r.RefitRisks = all.Mean(), nil, risks
+	for i := range r.Risks {
+		var of []float64
+		for m := range risks {
+			of = append(of, risks[m][i])
+		}
+		slices.Sort(of)
+		var s extract.Spread
+		for _, p := range extract.RiskQuantiles {
+			s.Quantiles = append(s.Quantiles, metrics.Quantile(of, p))
+		}
+		sd := stat.PopStdDev(of, nil)
+		s.SD = &sd
+		r.Spreads = append(r.Spreads, s)
+	}
 	sample, err := metrics.NewSample(r.Outcomes, r.Risks)
 	if err != nil {
 		t.Fatal(err)
@@ -220,9 +236,13 @@ func published(factor, name string) (string, bool) {
 	return fmt.Sprint(unregistered, n), ok && factor == config.Outlier
 }
 
+// keyed stands for a keyed digest.
+func keyed(digest string) (string, error) { return "ab" + digest[2:], nil }
+
 func options() AssembleOptions {
 	return AssembleOptions{
-		Published: published, Estimand: metrics.MeanRisk, Unlabelled: 5,
+		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Unlabelled: 5,
+		Privacy:  Privacy{SubjectTables: true},
 		Settings: map[string]string{"thresholds": "0.05 0.1 0.15 0.2"},
 	}
 }
@@ -386,11 +406,14 @@ func TestAssembleRefuses(t *testing.T) {
 			s.records[0].Configuration = s.records[1].Configuration
 			s.index.Runs[0].Configuration = s.records[1].Configuration
 		},
-		"occurs twice":       func(s *study) { s.records[0].Subjects[1] = s.records[0].Subjects[2] },
-		"is not in [0, 1]":   func(s *study) { s.records[0].Risks[1] = math.NaN() },
-		"29 outcomes":        func(s *study) { s.records[0].Outcomes = s.records[0].Outcomes[1:] },
-		"verdict unreadable": func(s *study) { s.records[0].Verdict = extract.Unreadable },
-		"exclude_runs":       func(s *study) { s.index.Runs[8].Verdict = extract.BadMeta },
+		"occurs twice":              func(s *study) { s.records[0].Subjects[1] = s.records[0].Subjects[2] },
+		"the spread of risks of 29": func(s *study) { s.records[0].Spreads = s.records[0].Spreads[1:] },
+		"which file it was":         func(s *study) { s.records[0].Artifact.BLAKE3 = "metrics.pickle" },
+		"4 quantiles":               func(s *study) { s.records[0].Spreads[2].Quantiles = make([]float64, 4) },
+		"is not in [0, 1]":          func(s *study) { s.records[0].Risks[1] = math.NaN() },
+		"29 outcomes":               func(s *study) { s.records[0].Outcomes = s.records[0].Outcomes[1:] },
+		"verdict unreadable":        func(s *study) { s.records[0].Verdict = extract.Unreadable },
+		"exclude_runs":              func(s *study) { s.index.Runs[8].Verdict = extract.BadMeta },
 		"none of the": func(s *study) {
 			s.records = s.records[len(configurations):]
 			s.index.Runs = s.index.Runs[len(configurations):]
@@ -414,7 +437,8 @@ func TestAssembleRefuses(t *testing.T) {
 // The same subjects under other originals, in another order, in records of
 // another order give the same file contents, as long as they have the same codes.
 func TestPermutedStudyGivesEqualContents(t *testing.T) {
-	a := assemble(t, newStudy(t, original))
+	with := Privacy{SubjectTables: true, BootstrapRisks: true}
+	a := assembleWith(t, newStudy(t, original), with)
 	s := newStudy(t, func(i int) string { return original(500 - i) })
 	random := rand.New(rand.NewPCG(3, 4))
 	random.Shuffle(len(s.records), func(i, j int) { s.records[i], s.records[j] = s.records[j], s.records[i] })
@@ -424,9 +448,16 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 			r.Subjects[i], r.Subjects[j] = r.Subjects[j], r.Subjects[i]
 			r.Outcomes[i], r.Outcomes[j] = r.Outcomes[j], r.Outcomes[i]
 			r.Risks[i], r.Risks[j] = r.Risks[j], r.Risks[i]
+			r.Spreads[i], r.Spreads[j] = r.Spreads[j], r.Spreads[i]
+			for m := range r.RefitRisks {
+				r.RefitRisks[m][i], r.RefitRisks[m][j] = r.RefitRisks[m][j], r.RefitRisks[m][i]
+			}
 		})
 	}
-	b := assemble(t, s)
+	b := assembleWith(t, s, with)
+	if n := len(a.Rows(bootstrapTable)); n == 0 {
+		t.Error("no risks of refits to compare")
+	}
 	if diff := cmp.Diff(a.rows, b.rows); diff != "" {
 		t.Error(diff)
 	}

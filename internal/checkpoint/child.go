@@ -186,7 +186,12 @@ func writeTables(ctx context.Context, path string, in *rowReader) (sent string, 
 	if err := errors.Join(err, conn.Close()); err != nil {
 		return "", err
 	}
-	return d.sum(), exec(view, "COMMIT", "CHECKPOINT plr", "USE memory", "DETACH plr")
+	for _, v := range views {
+		if err := exec(v.ddl); err != nil {
+			return "", err
+		}
+	}
+	return d.sum(), exec("COMMIT", "CHECKPOINT plr", "USE memory", "DETACH plr")
 }
 
 func appendTable(conn driver.Conn, t table, in *rowReader, d *digester) (err error) {

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -209,6 +210,10 @@ func compareCells(a, b any) int {
 	case int32:
 		if y, ok := b.(int32); ok {
 			return int(max(-1, min(1, int64(x)-int64(y))))
+		}
+	case int64:
+		if y, ok := b.(int64); ok {
+			return cmp.Compare(x, y)
 		}
 	case float64:
 		if y, ok := b.(float64); ok {

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ func TestCompare(t *testing.T) {
 	}
 	exactly := func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
 	nearly := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
+	another := fmt.Sprintf("tables, the %d.: none, now zzz", len(tables)+1)
 	for _, c := range []struct{ change, exact, near string }{
 		// In another order, and with other bytes.
 		{`CREATE TABLE other AS SELECT * FROM predictions ORDER BY subject_code DESC; DELETE FROM predictions; INSERT INTO predictions SELECT * FROM other; DROP TABLE other`, "", ""},
@@ -33,9 +35,10 @@ func TestCompare(t *testing.T) {
 		{`DELETE FROM meta WHERE key = 'schema_version'`, "table meta, row key=schema_version: there, now missing", "table meta, row key=schema_version: there, now missing"},
 		{`INSERT INTO meta VALUES ('zzz', 'x')`, "table meta, row key=zzz: missing, now there", "table meta, row key=zzz: missing, now there"},
 		{`INSERT INTO meta VALUES ('aaa', 'x')`, "table meta, row key=aaa: missing, now there", "table meta, row key=aaa: missing, now there"},
-		{`CREATE TABLE zzz (a INTEGER)`, "tables, the 12.: none, now zzz", "tables, the 12.: none, now zzz"},
+		{`UPDATE provenance SET bytes = bytes + 1 WHERE config_id = 2`, "table provenance, row config_id=2, column bytes", "table provenance, row config_id=2, column bytes"},
+		{`CREATE TABLE zzz (a INTEGER)`, another, another},
 		{`ALTER TABLE runs RENAME COLUMN reason TO why`, "table runs, columns, the 4.: reason VARCHAR, now why VARCHAR", "table runs, columns, the 4.: reason VARCHAR, now why VARCHAR"},
-		{`DROP VIEW metrics_aggregate`, "views, the 1.: main.metrics_aggregate", "views, the 1.: main.metrics_aggregate"},
+		{`DROP VIEW metrics_aggregate`, "views, the 2.: main.metrics_aggregate", "views, the 2.: main.metrics_aggregate"},
 	} {
 		now := filepath.Join(t.TempDir(), "now.db")
 		if err := os.WriteFile(now, whole, 0o600); err != nil {

@@ -17,11 +17,11 @@ import (
 // Content is what a checkpoint holds: the coded rows of every table. It has no
 // original code, no clock, no path.
 type Content struct {
-	rows map[string][][]any // table → rows; a cell is nil, int32, float64, string or bool
+	rows map[string][][]any // table → rows; a cell is nil, int32, int64, float64, string or bool
 }
 
 // Rows returns the rows of a table in their order, each with one cell a column:
-// nil, int32, float64, string or bool. They must not be changed.
+// nil, int32, int64, float64, string or bool. They must not be changed.
 func (c *Content) Rows(table string) [][]any { return c.rows[table] }
 
 // add appends a row. Cells are given in the order of the schema; optional
@@ -36,7 +36,7 @@ func (c *Content) add(t string, cells ...any) {
 			if v != nil {
 				row[i] = *v
 			}
-		case nil, int32, float64, string, bool:
+		case nil, int32, int64, float64, string, bool:
 			row[i] = v
 		default:
 			panic(fmt.Sprintf("checkpoint: a cell of %s is a %T", t, cell))
@@ -68,6 +68,8 @@ func (c column) holds(cell any) bool {
 		return c.traits&nullable != 0
 	case int32:
 		return c.kind == integer
+	case int64:
+		return c.kind == bigint
 	case float64:
 		return c.kind == double && !math.IsNaN(v)
 	case string:
@@ -87,6 +89,8 @@ func appendCell(b []byte, cell any) []byte {
 		return append(b, 0)
 	case int32:
 		return binary.LittleEndian.AppendUint32(append(b, 1), uint32(v))
+	case int64:
+		return binary.LittleEndian.AppendUint64(append(b, 6), uint64(v))
 	case float64:
 		return binary.LittleEndian.AppendUint64(append(b, 2), math.Float64bits(v))
 	case string:
@@ -124,6 +128,9 @@ func readCell(r *bufio.Reader) (any, error) {
 		return readText(r)
 	case 4, 5:
 		return mark == 5, nil
+	case 6:
+		_, err = io.ReadFull(r, buf[:])
+		return int64(binary.LittleEndian.Uint64(buf[:])), err
 	}
 	return nil, errors.New("unknown mark")
 }

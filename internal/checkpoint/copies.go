@@ -162,7 +162,7 @@ func (c *configuration) essential() {
 			c.found(essentialTable, k.column, "is not that of stratos_metrics", false)
 		}
 	}
-	if c.mean != nil {
+	if c.mean != nil && c.exact {
 		slope, intercept := value(c.joint[0]), value(c.joint[1])
 		if math.IsNaN(slope) || math.IsNaN(intercept) {
 			slope, intercept = math.NaN(), math.NaN()

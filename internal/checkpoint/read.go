@@ -175,7 +175,7 @@ func from(name string) string {
 }
 
 // native kinds are hashed by value; any other type by DuckDB's text of it.
-var native = []kind{integer, double, varchar, boolean}
+var native = []kind{integer, bigint, double, varchar, boolean}
 
 // readable are a table's columns as they are read in SQL.
 func (t table) readable() []string {

@@ -22,6 +22,7 @@ type kind string
 
 const (
 	integer kind = "INTEGER"
+	bigint  kind = "BIGINT"
 	double  kind = "DOUBLE"
 	varchar kind = "VARCHAR"
 	boolean kind = "BOOLEAN"
@@ -56,18 +57,24 @@ const (
 	essentialTable     = "essential_metrics"
 	supplementaryTable = "supplementary_metrics"
 	calibrationTable   = "calibration_curves"
+	histogramTable     = "probability_distributions"
 	decisionTable      = "dca_curves"
 	rocTable           = "roc_curves"
 	predictionsTable   = "predictions"
+	quantilesTable     = "risk_quantiles"
+	bootstrapTable     = "bootstrap_risks"
+	retentionTable     = "retention_metrics"
+	distributionTable  = "distribution_stats"
 	stratosTable       = "stratos_metrics"
 	runsTable          = "runs"
 	methodsTable       = "methods"
 	checksTable        = "checks"
+	provenanceTable    = "provenance"
 	metaTable          = "meta"
 )
 
-// tables is the schema, in the order in which the file is written. The first
-// seven keep the names and the order of columns of the Python reference.
+// tables is the schema, in the order in which the file is written. Those that
+// the Python reference has, too, keep its names and the order of its columns.
 var tables = []table{
 	{essentialTable, []string{"config_id"}, []column{
 		{"config_id", integer, 0},
@@ -114,6 +121,15 @@ var tables = []table{
 		{"predicted_mean", double, nullable | unit},
 		{"n_samples", integer, natural},
 	}},
+	{histogramTable, []string{"config_id", "outcome", "bin_index"}, []column{
+		{"dist_id", integer, 0},
+		{"config_id", integer, 0},
+		{"outcome", integer, unit},
+		{"bin_index", integer, natural},
+		{"bin_start", double, unit},
+		{"bin_end", double, unit},
+		{"count", integer, natural},
+	}},
 	{decisionTable, []string{"config_id", "threshold"}, []column{
 		{"dca_id", integer, 0},
 		{"config_id", integer, 0},
@@ -137,6 +153,39 @@ var tables = []table{
 		{"subject_code", varchar, 0},
 		{"y_true", integer, unit},
 		{"y_prob", double, unit},
+	}},
+	{quantilesTable, []string{"config_id", "subject_code"}, []column{
+		{"config_id", integer, 0},
+		{"subject_code", varchar, 0},
+		{"q025", double, unit},
+		{"q25", double, unit},
+		{"q50", double, unit},
+		{"q75", double, unit},
+		{"q975", double, unit},
+		{"sd", double, nullable | unit},
+	}},
+	{bootstrapTable, []string{"config_id", "replicate", "subject_code"}, []column{
+		{"config_id", integer, 0},
+		{"replicate", integer, natural},
+		{"subject_code", varchar, 0},
+		{"risk", double, unit},
+	}},
+	{retentionTable, []string{"config_id", "retention_rate", "metric_name"}, []column{
+		{"retention_id", integer, 0},
+		{"config_id", integer, 0},
+		{"retention_rate", double, unit},
+		{"metric_name", varchar, 0},
+		{"metric_value", double, nullable},
+	}},
+	{distributionTable, []string{"config_id"}, []column{
+		{"config_id", integer, 0},
+		{"auroc", double, nullable | unit},
+		{"median_cases", double, nullable | unit},
+		{"median_controls", double, nullable | unit},
+		{"mean_cases", double, nullable | unit},
+		{"mean_controls", double, nullable | unit},
+		{"n_cases", integer, natural},
+		{"n_controls", integer, natural},
 	}},
 	{stratosTable, []string{"config_id", "estimand", "measure"}, []column{
 		{"config_id", integer, 0},
@@ -179,6 +228,12 @@ var tables = []table{
 		{"tolerance", double, natural},
 		{"ok", boolean, 0},
 	}},
+	{provenanceTable, []string{"config_id"}, []column{
+		{"config_id", integer, 0},
+		{"artifact_blake3_keyed", varchar, 0},
+		{"bytes", bigint, natural},
+		{"reader_version", varchar, 0},
+	}},
 	{metaTable, []string{"key"}, []column{
 		{"key", varchar, 0},
 		{"value", varchar, 0},
@@ -190,11 +245,15 @@ func tableNamed(name string) table {
 	return tables[slices.IndexFunc(tables, func(t table) bool { return t.name == name })]
 }
 
-// view gives scripts for the reference's other exporter their names. Its
-// standard deviations are those over refits, as there.
-const (
-	viewName = "metrics_aggregate"
-	view     = `CREATE VIEW metrics_aggregate AS
+// views are tables of the reference that say nothing of their own. The standard
+// deviations of metrics_aggregate are those over refits, as there.
+var views = []struct{ name, ddl string }{
+	{"cohort_metrics", `CREATE VIEW cohort_metrics AS
+SELECT CAST(row_number() OVER (ORDER BY retention_id) AS INTEGER) AS cohort_id, config_id,
+  retention_rate AS cohort_fraction, metric_name, metric_value
+FROM retention_metrics WHERE metric_name <> 'net_benefit'
+ORDER BY retention_id`},
+	{"metrics_aggregate", `CREATE VIEW metrics_aggregate AS
 SELECT e.run_id, e.source_name, 'test' AS split, e.classifier, e.featurization, e.imputation_method, e.outlier_method,
   e.auroc AS AUROC_mean, a.spread_sd AS AUROC_std, e.auroc_ci_lower AS AUROC_ci_lo, e.auroc_ci_upper AS AUROC_ci_hi,
   e.brier AS Brier_mean, b.spread_sd AS Brier_std, s.sensitivity AS sensitivity_mean, s.specificity AS specificity_mean
@@ -202,8 +261,8 @@ FROM essential_metrics e
 LEFT JOIN supplementary_metrics s ON s.config_id = e.config_id
 LEFT JOIN stratos_metrics a ON a.config_id = e.config_id AND a.estimand = 'over_models' AND a.measure = 'auroc'
 LEFT JOIN stratos_metrics b ON b.config_id = e.config_id AND b.estimand = 'over_models' AND b.measure = 'brier'
-ORDER BY e.config_id`
-)
+ORDER BY e.config_id`},
+}
 
 func (t table) ddl() string {
 	var b strings.Builder

@@ -70,6 +70,10 @@ type Settings struct {
 	Estimand     string    // OverModels or MeanRisk
 	Thresholds   []float64 // of net benefit, ascending, inside (0, 1)
 
+	SubjectTables  bool // the public database holds risks of single subjects
+	RoundRisks     int  // decimals of them; 0: all
+	BootstrapRisks bool // it holds the risks of every refit, too
+
 	Jobs        int      // steps at a time, at least 1
 	MemoryBytes int64    // what open pickles may take together
 	Force       []string // globs of the steps to run although they are fresh; "*" is all
@@ -106,6 +110,11 @@ type file struct {
 		Estimand   string    `yaml:"ESTIMAND"`
 		Thresholds []float64 `yaml:"THRESHOLDS"`
 	} `yaml:"ANALYSIS"`
+	Privacy struct {
+		SubjectTables  bool `yaml:"SUBJECT_TABLES"`
+		RoundRisks     int  `yaml:"ROUND_RISKS"`
+		BootstrapRisks bool `yaml:"BOOTSTRAP_RISKS"`
+	} `yaml:"PRIVACY"`
 	Build struct {
 		Jobs   int    `yaml:"JOBS"`
 		Memory string `yaml:"MEMORY"`
@@ -117,6 +126,7 @@ func builtin() file {
 	var f file
 	f.Analysis.Estimand = OverModels
 	f.Analysis.Thresholds = requiredThresholds()
+	f.Privacy.SubjectTables = true
 	f.Build.Memory = "512MiB"
 	return f
 }
@@ -124,6 +134,10 @@ func builtin() file {
 // requiredThresholds have columns in the public database (net_benefit_5pct, …)
 // and stand in the tables.
 func requiredThresholds() []float64 { return []float64{0.05, 0.10, 0.15, 0.20} }
+
+// maxRoundRisks is how many decimals are still a rounding: more would tell the
+// subjects of a pickle apart as well as all of them.
+const maxRoundRisks = 6
 
 // minMemory is less than what one pickle of the study needs while it is read.
 const minMemory = 64 << 20
@@ -186,6 +200,7 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 	}
 	s.Estimand = f.Analysis.Estimand
 	s.Thresholds = f.Analysis.Thresholds
+	s.SubjectTables, s.RoundRisks, s.BootstrapRisks = f.Privacy.SubjectTables, f.Privacy.RoundRisks, f.Privacy.BootstrapRisks
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.ConfigPath, err)
 	}
@@ -285,6 +300,12 @@ func (s *Settings) check() error {
 		if !slices.Contains(s.Thresholds, t) {
 			return fmt.Errorf("ANALYSIS.THRESHOLDS lacks %v, which has a column and tables of its own", t)
 		}
+	}
+	if s.RoundRisks < 0 || s.RoundRisks > maxRoundRisks {
+		return fmt.Errorf("PRIVACY.ROUND_RISKS is %d; accepted are 1 to %d decimals, and 0 for all", s.RoundRisks, maxRoundRisks)
+	}
+	if s.BootstrapRisks && !s.SubjectTables {
+		return errors.New("PRIVACY.BOOTSTRAP_RISKS is true and PRIVACY.SUBJECT_TABLES is false: the risks of every refit are risks of single subjects")
 	}
 	for i, e := range s.Exclude {
 		if e.Run == "" || e.Reason == "" {

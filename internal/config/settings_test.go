@@ -70,8 +70,11 @@ func TestExampleByDefault(t *testing.T) {
 		PrivateDir:   filepath.Join(results, "data/private"),
 		Estimand:     OverModels,
 		Thresholds:   []float64{0.05, 0.10, 0.15, 0.20},
-		Jobs:         runtime.GOMAXPROCS(0),
-		MemoryBytes:  512 << 20,
+
+		SubjectTables: true,
+
+		Jobs:        runtime.GOMAXPROCS(0),
+		MemoryBytes: 512 << 20,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Settings{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -134,6 +137,9 @@ EXTRACTION:
 ANALYSIS:
   ESTIMAND: mean_risk
   THRESHOLDS: [0.01, 0.05, 0.1, 0.15, 0.2, 0.5]
+PRIVACY:
+  ROUND_RISKS: 3
+  BOOTSTRAP_RISKS: true
 BUILD:
   JOBS: 3
   MEMORY: 1GiB
@@ -152,7 +158,7 @@ func TestOwnFromFile(t *testing.T) {
 		SourceDB: filepath.Join(dir, "in/source.db"), PublicDB: filepath.Join(dir, "out/public.db"),
 		PrivateDir: filepath.Join(dir, "secret"), Results: dir,
 		Exclude: []ExcludedRun{{"abc", "wrong split"}}, DemoSubjects: []string{"H012", "G003"},
-		Estimand: MeanRisk, Thresholds: []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.5}, Jobs: 3, MemoryBytes: 1 << 30,
+		Estimand: MeanRisk, Thresholds: []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.5}, SubjectTables: true, RoundRisks: 3, BootstrapRisks: true, Jobs: 3, MemoryBytes: 1 << 30,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Settings{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -298,6 +304,9 @@ func TestLoadErrors(t *testing.T) {
 		{name: "wrong type", settings: "BUILD: {JOBS: many}\n", want: "many"},
 		{name: "list for a group", settings: "BUILD: [1]\n", want: "defaults.yaml"},
 		{name: "not YAML", settings: "BUILD: [1\n", want: "defaults.yaml"},
+		{name: "decimals", settings: "PRIVACY: {ROUND_RISKS: 7}\n", want: "accepted are 1 to 6 decimals, and 0 for all"},
+		{name: "decimals below", settings: "PRIVACY: {ROUND_RISKS: -1}\n", want: "accepted are 1 to 6 decimals, and 0 for all"},
+		{name: "refits without subjects", settings: "PRIVACY: {SUBJECT_TABLES: false, BOOTSTRAP_RISKS: true}\n", want: "risks of single subjects"},
 		{name: "estimand", settings: "ANALYSIS: {ESTIMAND: mean}\n", want: "accepted are over_models and mean_risk"},
 		{name: "threshold of 1", settings: "ANALYSIS: {THRESHOLDS: [0.05, 0.1, 0.15, 0.2, 1]}\n", want: "entry 5 is 1"},
 		{name: "threshold NaN", settings: "ANALYSIS: {THRESHOLDS: [.nan]}\n", want: "entry 1 is NaN"},

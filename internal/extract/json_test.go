@@ -96,8 +96,8 @@ func TestJSONRefuses(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ text, want string }{
 		"format":  {`{"format": "plr.run/0"}`, "extract again"},
-		"field":   {`{"format": "plr.run/1", "colour": 1}`, "colour"},
-		"more":    {`{"format": "plr.run/1"} {}`, "follows"},
+		"field":   {`{"format": "plr.run/2", "colour": 1}`, "colour"},
+		"more":    {`{"format": "plr.run/2"} {}`, "follows"},
 		"nothing": {``, "EOF"},
 	} {
 		path := filepath.Join(dir, name)

@@ -1,10 +1,13 @@
 package extract
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/foundation-plr/pipeline/metrics"
 )
@@ -31,14 +34,28 @@ func decisionGrid() []float64 {
 
 // measure fills what is computed from outcomes and risks ([refit][subject]).
 func (r *Record) measure(risks [][]float64, thresholds []float64) error {
-	refits, err := metrics.NewRefits(r.Outcomes, risks)
+	if _, err := metrics.NewRefits(r.Outcomes, risks); err != nil {
+		return fmt.Errorf("predictions: %w", err)
+	}
+	// What is summed is summed in an order of its own, not in that of the pickle:
+	// permuting the subjects of a store must not change a last bit.
+	order := ownOrder(r.Outcomes, risks)
+	outcomes, ordered := reorder(r.Outcomes, order), make([][]float64, len(risks))
+	for m := range risks {
+		ordered[m] = reorder(risks[m], order)
+	}
+	refits, err := metrics.NewRefits(outcomes, ordered)
 	if err != nil {
 		return fmt.Errorf("predictions: %w", err)
 	}
-	r.Refits, r.Risks = refits.Len(), refits.Mean()
-	sample, err := metrics.NewSample(r.Outcomes, r.Risks)
+	means := refits.Mean()
+	sample, err := metrics.NewSample(outcomes, means)
 	if err != nil {
 		return fmt.Errorf("mean risks: %w", err)
+	}
+	r.Refits, r.Risks, r.Spreads = refits.Len(), make([]float64, len(order)), make([]Spread, len(order))
+	for place, i := range order {
+		r.Risks[i], r.Spreads[i] = means[place], newSpread(ordered, place)
 	}
 	for _, row := range metrics.STRATOS(refits, thresholds) {
 		r.Measures = append(r.Measures, newMeasure(row))
@@ -65,6 +82,53 @@ func (r *Record) measure(risks [][]float64, thresholds []float64) error {
 		r.Joint.Undefined = string(slope.Undefined)
 	}
 	return nil
+}
+
+// ownOrder sorts subjects by outcome and by their risks in one refit after the
+// other. Subjects that are equal in all can change places.
+func ownOrder(outcomes []int, risks [][]float64) []int {
+	order := make([]int, len(outcomes))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		c := cmp.Compare(outcomes[a], outcomes[b])
+		for m := 0; c == 0 && m < len(risks); m++ {
+			c = cmp.Compare(risks[m][a], risks[m][b])
+		}
+		return c
+	})
+	return order
+}
+
+func reorder[T any](values []T, order []int) []T {
+	ordered := make([]T, len(order))
+	for place, i := range order {
+		ordered[place] = values[i]
+	}
+	return ordered
+}
+
+// newSpread summarises the risks of one subject over refits.
+func newSpread(risks [][]float64, subject int) Spread {
+	all := make([]float64, len(risks))
+	for m := range risks {
+		all[m] = risks[m][subject]
+	}
+	slices.Sort(all)
+	var s Spread
+	for _, p := range RiskQuantiles {
+		s.Quantiles = append(s.Quantiles, metrics.Quantile(all, p))
+	}
+	switch n := len(all); {
+	case n < 2:
+	case all[0] == all[n-1]: // rounding must not make a spread of it
+		s.SD = new(float64)
+	default:
+		sd := stat.PopStdDev(all, nil)
+		s.SD = &sd
+	}
+	return s
 }
 
 func newMeasure(row metrics.Row) Measure {

@@ -1,8 +1,12 @@
 package extract
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/foundation-plr/pipeline/metrics"
 )
@@ -53,5 +57,61 @@ func TestScalarsOfOneRefit(t *testing.T) {
 	}
 	if len(r.Checks) != 1 {
 		t.Errorf("%d checks, want one of the mean", len(r.Checks))
+	}
+}
+
+// The quantiles are those of numpy's default, the deviation divides by n.
+func TestSpreadOfRisks(t *testing.T) {
+	r := &Record{Outcomes: []int{0, 1}}
+	if err := r.measure([][]float64{{0.1, 0.3}, {0.4, 0.3}, {0.2, 0.3}, {0.9, 0.3}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	sd := 0.3082207001484488 // numpy.std([.1, .4, .2, .9])
+	zero := 0.0
+	want := []Spread{{[]float64{0.1075, 0.175, 0.3, 0.525, 0.8625}, &sd}, {[]float64{0.3, 0.3, 0.3, 0.3, 0.3}, &zero}}
+	if diff := cmp.Diff(want, r.Spreads, cmpopts.EquateApprox(0, 1e-15)); diff != "" {
+		t.Error(diff)
+	}
+	if err := r.measure([][]float64{{0.1, 0.3}}, nil); err != nil || r.Spreads[0].SD != nil {
+		t.Errorf("of one refit: %+v, error %v", r.Spreads, err)
+	}
+}
+
+// Permuting the subjects of a pickle permutes what belongs to subjects and
+// changes no bit of anything else.
+func TestPermutedSubjects(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	const n, refits = 40, 7
+	outcomes, risks := make([]int, n), make([][]float64, refits)
+	for i := range outcomes {
+		outcomes[i] = i % 3 % 2
+	}
+	for m := range risks {
+		for range n {
+			risks[m] = append(risks[m], random.Float64())
+		}
+	}
+	a, b := &Record{Outcomes: outcomes}, &Record{}
+	order := random.Perm(n)
+	permuted := make([][]float64, refits)
+	for _, i := range order {
+		b.Outcomes = append(b.Outcomes, outcomes[i])
+		for m := range risks {
+			permuted[m] = append(permuted[m], risks[m][i])
+		}
+	}
+	for r, with := range map[*Record][][]float64{a: risks, b: permuted} {
+		if err := r.measure(with, DefaultThresholds); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for place, i := range order {
+		if b.Risks[place] != a.Risks[i] || !cmp.Equal(b.Spreads[place], a.Spreads[i]) {
+			t.Errorf("subject %d has another risk or spread in place %d", i, place)
+		}
+	}
+	a.Outcomes, a.Risks, a.Spreads, b.Outcomes, b.Risks, b.Spreads = nil, nil, nil, nil, nil, nil
+	if diff := cmp.Diff(a, b); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -40,3 +40,11 @@ func UnregisteredNames(records []*Record, reg *config.Registry) map[string][]str
 	}
 	return names
 }
+
+// Named reports whether the registry has a name for the configuration as a
+// pipeline.
+func (c Configuration) Named(reg *config.Registry) bool {
+	return slices.ContainsFunc(reg.Pipelines(), func(p config.Pipeline) bool {
+		return c == Configuration{Classifier: p.Classifier, Featurization: p.Featurization, Outlier: p.Outlier, Imputation: p.Imputation}
+	})
+}

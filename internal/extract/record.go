@@ -5,10 +5,12 @@
 // the public codes, beyond a function that gives them, nor the public database.
 package extract
 
-// IndexFormat and RecordFormat version the private JSON files of a build.
+// IndexFormat and RecordFormat version the private JSON files of a build. The
+// latter is published, too, as the version of what read a pickle: it is raised
+// when the same pickle gives other numbers.
 const (
 	IndexFormat  = "plr.index/1"
-	RecordFormat = "plr.run/1"
+	RecordFormat = "plr.run/2"
 )
 
 // Verdict says what becomes of a run of the tracking store.
@@ -88,14 +90,17 @@ type Record struct {
 	Configuration Configuration `json:"configuration"`
 	Verdict       Verdict       `json:"verdict"` // Used, or Unfinished for an open run without a readable pickle
 	Reason        string        `json:"reason"`
+	Artifact      Artifact      `json:"artifact"`
 
-	Subjects      []string  `json:"subjects"` // original codes of the test set, in the pickle's order
-	Outcomes      []int     `json:"outcomes"` // 0 control, 1 event, like Subjects
-	Risks         []float64 `json:"risks"`    // mean risk over refits, like Subjects
-	Train         []string  `json:"train"`    // original codes of the training set
-	TrainOutcomes []int     `json:"train_outcomes"`
-	RiskType      string    `json:"risk_type"` // float64 or float32, as the classifier predicts
-	Refits        int       `json:"refits"`
+	Subjects      []string    `json:"subjects"`              // original codes of the test set, in the pickle's order
+	Outcomes      []int       `json:"outcomes"`              // 0 control, 1 event, like Subjects
+	Risks         []float64   `json:"risks"`                 // mean risk over refits, like Subjects
+	Spreads       []Spread    `json:"spreads"`               // of the risks over refits, like Subjects
+	RefitRisks    [][]float64 `json:"refit_risks,omitempty"` // [refit][subject], where they are asked for
+	Train         []string    `json:"train"`                 // original codes of the training set
+	TrainOutcomes []int       `json:"train_outcomes"`
+	RiskType      string      `json:"risk_type"` // float64 or float32, as the classifier predicts
+	Refits        int         `json:"refits"`
 
 	Scalars     map[string]Scalar  `json:"scalars"`     // the pickle's own summaries over refits, by its names (AUROC, Brier, …)
 	Calibration PickledCalibration `json:"calibration"` // the pickle's own curve
@@ -106,6 +111,21 @@ type Record struct {
 	Decision []NetBenefit `json:"decision"`
 	Joint    Joint        `json:"joint"`
 	Checks   []Check      `json:"checks"`
+}
+
+// Artifact says which file a record was read from.
+type Artifact struct {
+	BLAKE3 string `json:"blake3"` // hexadecimal digest of its bytes
+	Bytes  int64  `json:"bytes"`
+}
+
+// RiskQuantiles are the probabilities at which a Spread has quantiles.
+var RiskQuantiles = []float64{0.025, 0.25, 0.5, 0.75, 0.975}
+
+// Spread is how the risk of one subject differs between refits.
+type Spread struct {
+	Quantiles []float64 `json:"quantiles"` // type 7, at RiskQuantiles
+	SD        *float64  `json:"sd"`        // divisor n; nil for a single refit
 }
 
 // Scalar is a pickle's summary of one measure over refits: NaN replicates

@@ -18,6 +18,7 @@ import (
 // RunOptions says how a pickle is read and measured.
 type RunOptions struct {
 	Thresholds []float64     // risks at which net benefit is a measure; none: DefaultThresholds
+	KeepRisks  bool          // the record holds the risks of every refit
 	Limits     pickle.Limits // zero fields: DefaultLimits
 	// CodesPath is the file that names the subjects where the pickle does not
 	// (see CodesArtifact); empty where there is none. It is read only then.
@@ -53,7 +54,7 @@ var Wanted = pickle.NewPaths(
 )
 
 // readPickle reads what want names of a file that digest is of.
-func readPickle(path, digest string, want *pickle.Paths, l pickle.Limits) (any, error) {
+func readPickle(path, digest string, want *pickle.Paths, l pickle.Limits) (*pickle.File, error) {
 	if l.MaxHeld == 0 {
 		l.MaxHeld = DefaultLimits.MaxHeld
 	}
@@ -65,7 +66,7 @@ func readPickle(path, digest string, want *pickle.Paths, l pickle.Limits) (any, 
 		return nil, &pickle.Error{Kind: pickle.Unreadable, Offset: -1,
 			Detail: "it is not the file that the build looked at: somebody writes it; run the build again when that is done"}
 	}
-	return file.Value, nil
+	return file, nil
 }
 
 // codesDir is the artifact directory of that file.
@@ -121,7 +122,7 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 	fail := func(file string, err error) (*Record, error) {
 		return nil, &RunError{RunID: run.RunID, Name: run.Name, File: file, Err: err}
 	}
-	root, err := readPickle(path, o.Digest, Wanted, o.Limits)
+	file, err := readPickle(path, o.Digest, Wanted, o.Limits)
 	if err != nil {
 		if run.Open && incomplete(err) {
 			return &Record{
@@ -131,6 +132,8 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 		}
 		return fail(run.Artifact, err)
 	}
+	root := file.Value
+	record.Artifact = Artifact{BLAKE3: file.Digest, Bytes: file.Size}
 	p, err := readPredictions(root)
 	if err != nil {
 		return fail(run.Artifact, err)
@@ -160,6 +163,9 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 	}
 	if err := record.measure(p.risks, thresholds); err != nil {
 		return fail(run.Artifact, err)
+	}
+	if o.KeepRisks {
+		record.RefitRisks = p.risks
 	}
 	if record.Scalars, err = readScalars(root, record.Refits); err != nil {
 		return fail(run.Artifact, err)
@@ -319,10 +325,11 @@ var wantedCodes = pickle.NewPaths("subject_codes_test", "subject_codes_train", "
 
 // readCodes reads the subjects from the arrays of the training code.
 func readCodes(path, digest string, limits pickle.Limits) (*persons, error) {
-	root, err := readPickle(path, digest, wantedCodes, limits)
+	file, err := readPickle(path, digest, wantedCodes, limits)
 	if err != nil {
 		return nil, err
 	}
+	root := file.Value
 	who := &persons{}
 	if who.test, who.testOutcomes, err = codesAndLabels(root, "subject_codes_test", "y_test"); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/zeebo/blake3"
 
 	"github.com/foundation-plr/pipeline/internal/pickle"
 	"github.com/foundation-plr/pipeline/metrics"
@@ -139,7 +140,19 @@ func readMade(t *testing.T, root pyDict, o RunOptions) (*Record, error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "metrics.pickle")
 	writePickle(t, file, root)
-	return ReadRun(file, madeRun, o)
+	r, err := ReadRun(file, madeRun, o)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Artifact{BLAKE3: fmt.Sprintf("%x", blake3.Sum256(data)), Bytes: int64(len(data))}); r.Artifact != want {
+		t.Errorf("the artifact is %v, want %v", r.Artifact, want)
+	}
+	r.Artifact = Artifact{} // of pickles that are written differently
+	return r, nil
 }
 
 var madeRun = IndexedRun{
@@ -160,7 +173,7 @@ func TestReadRun(t *testing.T) {
 		Calibration: PickledCalibration{Grid: []*float64{ptr(0.0), ptr(1.0)}, Observed: []*float64{ptr(0.25), nil}},
 	}
 	head := *r
-	head.Risks, head.Scalars, head.Measures, head.ROC, head.Bins, head.Decision, head.Checks = nil, nil, nil, nil, nil, nil, nil
+	head.Risks, head.Spreads, head.Scalars, head.Measures, head.ROC, head.Bins, head.Decision, head.Checks = nil, nil, nil, nil, nil, nil, nil, nil
 	head.Joint = Joint{}
 	if diff := cmp.Diff(want, &head); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)

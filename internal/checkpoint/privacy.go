@@ -1,0 +1,158 @@
+package checkpoint
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// Privacy says what a checkpoint tells of single subjects. An exact risk is a
+// key for whoever holds one of the pickles: it leads from a code to the original.
+type Privacy struct {
+	SubjectTables  bool // predictions and risk_quantiles have rows
+	RoundRisks     int  // decimals of what is, or may be, the risk of one subject; 0: all
+	BootstrapRisks bool // bootstrap_risks has rows for the named pipelines
+}
+
+// What the table meta says of a checkpoint's privacy.
+const (
+	subjectTablesKey  = "settings.subject_tables"
+	roundRisksKey     = "settings.round_risks"
+	bootstrapRisksKey = "settings.bootstrap_risks"
+
+	switchedOn, switchedOff = "on", "off"
+	notRounded              = "none"
+)
+
+func (p Privacy) meta() map[string]string {
+	word := map[bool]string{true: switchedOn, false: switchedOff}
+	decimals := notRounded
+	if p.RoundRisks > 0 {
+		decimals = strconv.Itoa(p.RoundRisks)
+	}
+	return map[string]string{
+		subjectTablesKey: word[p.SubjectTables], roundRisksKey: decimals, bootstrapRisksKey: word[p.BootstrapRisks],
+	}
+}
+
+// privacyOf reads what meta says; what it says wrongly is a finding elsewhere.
+func privacyOf(meta map[string]string) Privacy {
+	decimals, err := strconv.Atoi(meta[roundRisksKey])
+	if err != nil {
+		decimals = 0
+	}
+	return Privacy{meta[subjectTablesKey] != switchedOff, decimals, meta[bootstrapRisksKey] == switchedOn}
+}
+
+// halfUnit is by how much rounding may move a risk.
+func (p Privacy) halfUnit() float64 {
+	if p.RoundRisks == 0 {
+		return 0
+	}
+	return math.Pow10(-p.RoundRisks) / 2
+}
+
+// rounded is a risk as it is published: the float64 nearest to the decimal
+// number.
+func (a *assembler) rounded(risk float64) float64 {
+	if a.options.Privacy.RoundRisks == 0 || math.IsNaN(risk) {
+		return risk
+	}
+	decimal, err := strconv.ParseFloat(strconv.FormatFloat(risk, 'f', a.options.Privacy.RoundRisks, 64), 64)
+	if err != nil {
+		panic(fmt.Sprintf("checkpoint: a number that was just printed: %v", err))
+	}
+	return decimal
+}
+
+func (a *assembler) roundedCell(risk *float64) any {
+	if risk == nil {
+		return nil
+	}
+	return a.rounded(*risk)
+}
+
+// addSubjects adds what is known of single subjects, as far as it is published.
+func (a *assembler) addSubjects(id int, c *configured) error {
+	if !a.options.Privacy.SubjectTables {
+		return nil
+	}
+	for _, p := range c.predictions {
+		a.content.add(predictionsTable, a.next(predictionsTable), id, p.code, p.outcome, a.rounded(p.risk))
+		cells := []any{id, p.code}
+		for _, q := range p.quantiles {
+			cells = append(cells, a.rounded(q))
+		}
+		a.content.add(quantilesTable, append(cells, a.roundedCell(p.sd))...)
+	}
+	if !a.options.Privacy.BootstrapRisks || !c.Configuration.Named(a.reg) {
+		return nil
+	}
+	if len(c.RefitRisks) != c.Refits {
+		return fmt.Errorf("the record holds the risks of %d refits, not of all %d", len(c.RefitRisks), c.Refits)
+	}
+	for m, risks := range c.RefitRisks {
+		if len(risks) != len(c.Subjects) {
+			return fmt.Errorf("refit %d has the risks of %d subjects, not %d", m+1, len(risks), len(c.Subjects))
+		}
+		for _, p := range c.predictions {
+			a.content.add(bootstrapTable, id, m+1, p.code, a.rounded(risks[p.place]))
+		}
+	}
+	return nil
+}
+
+// subjectTables have rows of single subjects.
+var subjectTables = []string{predictionsTable, quantilesTable, bootstrapTable}
+
+// perhapsOneSubject are the columns that hold what is, or may be, the risk of one
+// subject: the thresholds of a ROC curve are risks, and so are a median and the
+// mean of a bin of one.
+var perhapsOneSubject = []struct{ table, column string }{
+	{predictionsTable, "y_prob"},
+	{quantilesTable, "q025"}, {quantilesTable, "q25"}, {quantilesTable, "q50"}, {quantilesTable, "q75"}, {quantilesTable, "q975"}, {quantilesTable, "sd"},
+	{bootstrapTable, "risk"}, {rocTable, "threshold"}, {calibrationTable, "predicted_mean"},
+	{distributionTable, "median_cases"}, {distributionTable, "median_controls"},
+}
+
+// rules hold a database to what it says of its privacy.
+func (p Privacy) rules() []rule {
+	var all []rule
+	for _, t := range subjectTables {
+		if on := p.SubjectTables && (t != bootstrapTable || p.BootstrapRisks); !on {
+			all = append(all, rule{table: t, message: "has rows, which " + metaTable + " says are switched off",
+				query: "SELECT config_id FROM " + t})
+			continue
+		}
+		if t != bootstrapTable { // that has the named pipelines only
+			all = append(all, rule{table: t, column: "config_id", message: "the configuration has no row",
+				query: "SELECT config_id FROM essential_metrics WHERE config_id NOT IN (SELECT config_id FROM " + t + ")"})
+		}
+	}
+	if p.RoundRisks > 0 {
+		for _, c := range perhapsOneSubject {
+			all = append(all, rule{table: c.table, column: c.column, message: "is not rounded as " + metaTable + " says",
+				query: fmt.Sprintf("SELECT config_id FROM %s WHERE round(%s, %d) <> %[2]s", c.table, c.column, p.RoundRisks)})
+		}
+	}
+	// Each number may be half a unit off; a mean is within one standard deviation
+	// of the median, and risks that differ cannot deviate by more than their mean
+	// allows.
+	air := strconv.FormatFloat(4*p.halfUnit()+summedTolerance, 'g', -1, 64)
+	return append(all,
+		rule{table: quantilesTable, column: "subject_code", message: "is not among the predictions, or one of these is missing",
+			query: "SELECT coalesce(p.config_id, q.config_id) FROM predictions p FULL JOIN risk_quantiles q ON p.config_id = q.config_id AND p.subject_code = q.subject_code WHERE p.config_id IS NULL OR q.config_id IS NULL"},
+		rule{table: quantilesTable, column: "q025, q25, q50, q75, q975", message: "the quantiles do not ascend",
+			query: "SELECT config_id FROM risk_quantiles WHERE q025 > q25 OR q25 > q50 OR q50 > q75 OR q75 > q975"},
+		rule{table: quantilesTable, column: "sd", message: "cannot be that of risks with this mean and these quantiles",
+			query: "SELECT config_id FROM risk_quantiles JOIN predictions USING (config_id, subject_code) WHERE abs(y_prob - q50) > sd + " + air + " OR sd * sd > y_prob * (1 - y_prob) + " + air +
+				" OR (sd = 0 AND q975 - q025 > 40 * " + air + ")"},
+		// DuckDB's quantile_cont is of type 7, as ours.
+		rule{table: bootstrapTable, column: "risk", message: "the mean, the median or the deviation of a subject's risks is not what predictions and risk_quantiles say",
+			query: "SELECT config_id FROM (SELECT config_id, subject_code, avg(risk) AS mean, quantile_cont(risk, 0.5) AS median, stddev_pop(risk) AS deviation, count(*) AS n FROM bootstrap_risks GROUP BY ALL) " +
+				"LEFT JOIN risk_quantiles USING (config_id, subject_code) LEFT JOIN predictions USING (config_id, subject_code) " +
+				"WHERE y_prob IS NULL OR abs(mean - y_prob) > " + air + " OR abs(median - q50) > " + air + " OR abs(deviation - sd) > " + air + " OR (sd IS NULL AND n > 1)"},
+		rule{table: bootstrapTable, column: "replicate", message: "the replicates are not numbered from 1, or not each of them has all test subjects",
+			query: "SELECT config_id FROM (SELECT config_id, min(replicate) AS first, max(replicate) AS last, count(*) AS n FROM bootstrap_risks GROUP BY ALL) JOIN essential_metrics USING (config_id) WHERE first <> 1 OR n <> last * n_test"},
+	)
+}

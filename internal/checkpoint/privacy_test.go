@@ -1,0 +1,202 @@
+package checkpoint
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func assembleWith(t *testing.T, s *study, p Privacy) *Content {
+	t.Helper()
+	o := options()
+	o.Privacy = p
+	c, err := Assemble(s.records, s.index, s.code, registry(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Every choice of what is told of single subjects makes a database that passes.
+func TestPrivacy(t *testing.T) {
+	exact := assemble(t, newStudy(t, original))
+	subjects := map[string]bool{predictionsTable: true, quantilesTable: true, bootstrapTable: true}
+	for name, c := range map[string]struct {
+		privacy                Privacy
+		predictions, bootstrap int
+	}{
+		"rounded":         {Privacy{SubjectTables: true, RoundRisks: 2}, 6 * testSubjects, 0},
+		"no subjects":     {Privacy{}, 0, 0},
+		"rounded, none":   {Privacy{RoundRisks: 1}, 0, 0},
+		"refits":          {Privacy{SubjectTables: true, BootstrapRisks: true}, 6 * testSubjects, 2 * refits * testSubjects},
+		"refits, rounded": {Privacy{SubjectTables: true, BootstrapRisks: true, RoundRisks: 3}, 6 * testSubjects, 2 * refits * testSubjects},
+		"six decimals":    {Privacy{SubjectTables: true, RoundRisks: 6}, 6 * testSubjects, 0},
+	} {
+		content := assembleWith(t, newStudy(t, original), c.privacy)
+		if n, m := len(content.Rows(predictionsTable)), len(content.Rows(bootstrapTable)); n != c.predictions || m != c.bootstrap || len(content.Rows(quantilesTable)) != n {
+			t.Errorf("%s: %d predictions, %d risks of refits", name, n, m)
+		}
+		// What is of no single subject does not depend on the choice.
+		for _, tab := range tables {
+			if subjects[tab.name] || tab.name == metaTable {
+				continue
+			}
+			opts := cmpopts.EquateApprox(0, 0)
+			if c.privacy.RoundRisks > 0 {
+				opts = cmpopts.EquateApprox(0, 0.5001*math.Pow10(-c.privacy.RoundRisks))
+			}
+			if diff := cmp.Diff(exact.Rows(tab.name), content.Rows(tab.name), opts); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+		}
+		path := written(t, content)
+		findings, err := Validate(t.Context(), path, registry(t))
+		if err != nil || len(findings) > 0 {
+			t.Errorf("%s: findings %v, error %v", name, findings, err)
+		}
+		if c.predictions == 0 {
+			// No code of a subject is left anywhere.
+			err := Cells(t.Context(), path, func(table, column, text string) error {
+				if codeForm.MatchString(text) {
+					t.Errorf("%s: a code in %s.%s", name, table, column)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if c.privacy.RoundRisks == 2 {
+			// An exact risk of a subject is nowhere in the file.
+			risks := map[float64]bool{}
+			for _, row := range exact.Rows(predictionsTable) {
+				risks[row[4].(float64)] = true
+			}
+			for _, row := range exact.Rows(quantilesTable) {
+				for _, cell := range row[2:] {
+					risks[cell.(float64)] = true
+				}
+			}
+			for _, tab := range tables {
+				for _, row := range content.Rows(tab.name) {
+					for _, cell := range row {
+						if x, ok := cell.(float64); ok && risks[x] {
+							t.Errorf("%s holds the exact risk %v of a subject", tab.name, x)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// What a database says of its privacy is held against what it holds.
+func TestValidatePrivacy(t *testing.T) {
+	s := newStudy(t, original)
+	for _, c := range []struct {
+		privacy      Privacy
+		damage, want string
+	}{
+		{Privacy{SubjectTables: true}, `UPDATE meta SET value = 'off' WHERE key = 'settings.subject_tables'`, "predictions config_id 1: has rows, which meta says are switched off (30 rows)"},
+		{Privacy{SubjectTables: true}, `UPDATE meta SET value = '2' WHERE key = 'settings.round_risks'`, "roc_curves.threshold config_id 1: is not rounded"},
+		{Privacy{SubjectTables: true}, `UPDATE meta SET value = '9' WHERE key = 'settings.round_risks'`, "meta.value: settings.round_risks is not none or 1"},
+		{Privacy{SubjectTables: true}, `DELETE FROM meta WHERE key = 'settings.bootstrap_risks'`, "meta.key: settings.bootstrap_risks is missing"},
+		{Privacy{SubjectTables: true}, `INSERT INTO bootstrap_risks VALUES (1, 1, 'H001', 0.5)`, "bootstrap_risks config_id 1: has rows, which"},
+		{Privacy{SubjectTables: true, RoundRisks: 2}, `UPDATE predictions SET y_prob = 0.1234567 WHERE prediction_id = 1`, "predictions.y_prob config_id 1: is not rounded"},
+		{Privacy{SubjectTables: true, RoundRisks: 2}, `UPDATE predictions SET y_prob = round(1 - y_prob, 2) WHERE config_id = 2`, "stratos_metrics.estimate config_id 2: brier of the mean risk is not that of the predictions, rounding allowed for"},
+		{Privacy{SubjectTables: true, RoundRisks: 2}, `UPDATE distribution_stats SET median_cases = 0.01 WHERE config_id = 2`, "distribution_stats.median_cases config_id 2: is not that of the predictions, rounding allowed for"},
+		{Privacy{SubjectTables: true, RoundRisks: 2}, `UPDATE stratos_metrics SET note = 'Jane Doe' WHERE config_id = 3 AND estimand = 'mean_risk' AND measure = 'brier'`, "stratos_metrics.note config_id 3: is not of the published form"},
+		{Privacy{}, `UPDATE stratos_metrics SET note = 'interval undefined: Jane' WHERE config_id = 3 AND estimand = 'mean_risk' AND measure = 'brier'`, "stratos_metrics.note config_id 3: is not of the published form"},
+		{Privacy{}, `UPDATE stratos_metrics SET ci_method = 'Jane Doe' WHERE config_id = 3 AND estimand = 'mean_risk' AND measure = 'auroc'`, "stratos_metrics.ci_method config_id 3: is not that"},
+		{Privacy{}, `UPDATE stratos_metrics SET domain = 'Jane Doe' WHERE config_id = 3 AND estimand = 'mean_risk' AND measure = 'auroc'`, "stratos_metrics.domain config_id 3: is not that"},
+		{Privacy{}, `UPDATE distribution_stats SET mean_cases = 0.01 WHERE config_id = 4`, "distribution_stats.mean_cases, mean_controls config_id 4: do not add up"},
+		{Privacy{}, `UPDATE distribution_stats SET n_cases = 11 WHERE config_id = 4`, "distribution_stats.n_cases, n_controls config_id 4: are not"},
+		{Privacy{}, `UPDATE distribution_stats SET auroc = 0.5 WHERE config_id = 4`, "distribution_stats.auroc config_id 4: is not that of the mean risk in stratos"},
+		{Privacy{}, `UPDATE probability_distributions SET count = count + 1 WHERE dist_id = 1`, "probability_distributions.count config_id 1: the counts do not add up"},
+		{Privacy{}, `UPDATE retention_metrics SET metric_value = 1.2 WHERE config_id = 5 AND metric_name = 'brier' AND retention_rate = 1`, "retention_metrics.metric_value config_id 5: cannot be so"},
+		{Privacy{}, `UPDATE retention_metrics SET metric_value = 0.01 WHERE config_id = 5 AND metric_name = 'brier' AND retention_rate = 1`, "retention_metrics.metric_value config_id 5: of all subjects is not"},
+		{Privacy{}, `DELETE FROM retention_metrics WHERE config_id = 6 AND retention_rate = 1`, "retention_metrics.retention_rate config_id 6: is 0, or does not end with 1"},
+		{Privacy{SubjectTables: true, BootstrapRisks: true}, `UPDATE bootstrap_risks SET risk = 1 - risk WHERE config_id = 1 AND subject_code = 'H003'`, "bootstrap_risks.risk config_id 1: the mean, the median"},
+		{Privacy{SubjectTables: true, BootstrapRisks: true}, `DELETE FROM bootstrap_risks WHERE config_id = 1 AND replicate = 3`, "bootstrap_risks.replicate config_id 1: the replicates are not"},
+		{Privacy{SubjectTables: true, BootstrapRisks: true}, `UPDATE bootstrap_risks SET subject_code = 'Jane Doe' WHERE config_id = 1 AND subject_code = 'H003'`, "bootstrap_risks.risk config_id 1: the mean, the median"},
+	} {
+		path := written(t, assembleWith(t, s, c.privacy))
+		change(t, path, c.damage)
+		findings, err := Validate(t.Context(), path, registry(t))
+		var lines []string
+		for _, f := range findings {
+			lines = append(lines, f.String())
+		}
+		if all := strings.Join(lines, "\n"); err != nil || !strings.Contains(all, c.want) || strings.Contains(all, "Jane") {
+			t.Errorf("%s: findings\n%s\nlack %q, error %v", c.damage, all, c.want, err)
+		}
+	}
+}
+
+// Whatever the order of equal deviations, a retention curve says only what the
+// refits say.
+func TestRetentionCurve(t *testing.T) {
+	of := func(n int, sd func(i int) *float64) (all []prediction) {
+		for i := range n {
+			all = append(all, prediction{code: fmt.Sprint(i), outcome: i % 2, risk: float64(1+i*7%n) / float64(n+1), sd: sd(i)})
+		}
+		return all
+	}
+	at := func(x float64) *float64 { return &x }
+	rising := func(i int) *float64 { return at(float64(i) / 100) }
+
+	curve, err := retentionCurve(of(63, rising))
+	if err != nil || len(curve) != 18 || curve[0].rate != 10.0/63 || curve[1].rate != 12.0/63 || curve[17].rate != 1 {
+		t.Errorf("%+v, error %v", curve, err)
+	}
+	// Ten subjects of alternating classes: the Brier score by hand.
+	brier := 0.0
+	for _, p := range of(63, rising)[:10] {
+		brier += (float64(p.outcome) - p.risk) * (float64(p.outcome) - p.risk) / 10
+	}
+	if math.Abs(curve[0].values[1]-brier) > 1e-15 {
+		t.Errorf("Brier score %v, want %v", curve[0].values[1], brier)
+	}
+	if few, _ := retentionCurve(of(7, rising)); len(few) != 1 || few[0].rate != 1 {
+		t.Errorf("of seven subjects: %+v", few)
+	}
+	for name, sd := range map[string]func(int) *float64{"one refit": func(int) *float64 { return nil }, "equal": func(int) *float64 { return at(0.1) }} {
+		all := of(40, sd)
+		curve, err := retentionCurve(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, point := range curve {
+			if last := i == len(curve)-1; math.IsNaN(point.values[1]) == last {
+				t.Errorf("%s: Brier score %v at the rate %v", name, point.values[1], point.rate)
+			}
+		}
+		random := rand.New(rand.NewPCG(1, 2))
+		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		again, err := retentionCurve(all)
+		if diff := cmp.Diff(curve, again, cmp.AllowUnexported(retained{}), cmpopts.EquateNaNs()); diff != "" || err != nil {
+			t.Errorf("%s: shuffled: %s, error %v", name, diff, err)
+		}
+	}
+	// One class among the first ten.
+	curve, err = retentionCurve(of(63, func(i int) *float64 { return at(float64(i%2)*10 + float64(i)/100) }))
+	if err != nil || !math.IsNaN(curve[0].values[0]) || !math.IsNaN(curve[0].values[2]) || math.IsNaN(curve[0].values[1]) || math.IsNaN(curve[0].values[3]) {
+		t.Errorf("one class: %+v, error %v", curve[0], err)
+	}
+}
+
+// A record without the risks that are to be published is refused.
+func TestBootstrapRisksAreNeeded(t *testing.T) {
+	s := newStudy(t, original)
+	s.records[0].RefitRisks = nil
+	o := options()
+	o.Privacy.BootstrapRisks = true
+	if _, err := Assemble(s.records, s.index, s.code, registry(t), o); err == nil || !strings.Contains(err.Error(), "not of all 5") {
+		t.Errorf("error %v", err)
+	}
+}
