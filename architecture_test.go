@@ -15,7 +15,9 @@ import (
 var allowed = map[string][]string{
 	"":                     nil,
 	"targets":              {"*"},
-	"metrics":              nil,
+	"metrics":              {"metrics/resample", "metrics/smooth"},
+	"metrics/resample":     nil,
+	"metrics/smooth":       {"metrics/resample"},
 	"anonymize":            nil,
 	"render":               {"internal/sidecar", "render/canvas", "render/latex"},
 	"render/canvas":        nil,
@@ -31,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/pickle":      nil,
 	"internal/mlflow":      nil,
 	"internal/config":      {"internal/mlflow"},
-	"internal/extract":     {"internal/config", "internal/mlflow", "internal/pickle", "metrics"},
+	"internal/extract":     {"internal/config", "internal/mlflow", "internal/pickle", "metrics", "metrics/resample"},
 	"internal/checkpoint":  {"internal/config", "internal/extract", "metrics"},
 	"internal/analysis":    {"internal/config", "internal/sidecar", "metrics"},
 }

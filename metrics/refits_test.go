@@ -182,7 +182,7 @@ func TestEqualRefits(t *testing.T) {
 			if over.Undefined != mean.Undefined || over.Defined() && !agree(over.Value, mean.Value, closedForm) {
 				t.Fatalf("%s: %+v over models, %+v of the mean", over.Measure, over.Result, mean.Result)
 			}
-			if over.Measure == auroc {
+			if over.Measure == aurocKey {
 				if diff := cmp.Diff(mean.Interval, over.Interval, cmpopts.EquateApprox(1e-12, 1e-12)); diff != "" {
 					t.Fatalf("interval:\n%s", diff)
 				}
