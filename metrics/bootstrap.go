@@ -61,7 +61,10 @@ func StatisticStandardisedNetBenefit(t float64) Statistic {
 		if why := decidable(1, t); why != "" {
 			return undefined(why)
 		}
-		return c.ofBoth((c.tp[k] - c.fp[k]*odds(t)) / c.events)
+		if c.events == 0 {
+			return undefined(OneClass)
+		}
+		return defined((c.tp[k] - c.fp[k]*odds(t)) / c.events)
 	})
 }
 

@@ -62,9 +62,9 @@ type Options struct {
 // all of the STRATOS overview, by the keys that the table of the package page
 // lists. The Estimand of its rows is empty.
 //
-// Its cost is that of the sort, of the smoothed curve (the square of the number
-// rows times distinct risks, beyond 10^8 of which it is not made) and of the bootstrap (Replicates
-// passes over the subjects). The error is of an option.
+// Its cost is that of the sort, of the smoothed curve (rows times distinct risks;
+// beyond 10^8 of these it is not made) and of the bootstrap (Replicates passes
+// over the subjects). The error is of an option.
 func Table(s *Sample, o Options) ([]Row, error) {
 	if len(o.Thresholds) == 0 {
 		o.Thresholds = DefaultThresholds
