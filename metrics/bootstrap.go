@@ -235,6 +235,17 @@ func (b *Bootstrap) newTally() *tally {
 	}
 }
 
+// draw sets counts to a resample.
+func (t *tally) draw(stream *resample.Stream, scheme Scheme) {
+	if scheme == Plain {
+		resample.Draw(stream, t.counts)
+		return
+	}
+	clear(t.counts)
+	resample.DrawFrom(stream, t.of.strata[0], t.counts)
+	resample.DrawFrom(stream, t.of.strata[1], t.counts)
+}
+
 // measure computes the statistics of the rows as often as counts says.
 func (t *tally) measure() {
 	b := t.of
@@ -319,18 +330,36 @@ func (b *Bootstrap) Draw(replicates int, seed uint64, scheme Scheme) *Replicates
 	r := b.newReplicates(replicates, scheme)
 	resample.Each(replicates, b.newTally, func(t *tally, rep int) {
 		stream := resample.NewStream(seed, uint64(rep))
-		if scheme == Plain {
-			resample.Draw(&stream, t.counts)
-		} else {
-			clear(t.counts)
-			resample.DrawFrom(&stream, b.strata[0], t.counts)
-			resample.DrawFrom(&stream, b.strata[1], t.counts)
-		}
+		t.draw(&stream, scheme)
 		t.measure()
 		r.set(rep, t.values)
 	})
 	return r
 }
+
+// DrawSplit is [Bootstrap.Draw] with the same resamples, and beside them the
+// statistics of the subjects that each did not draw, once each.
+func (b *Bootstrap) DrawSplit(replicates int, seed uint64, scheme Scheme) (in, out *Replicates) {
+	in, out = b.newReplicates(replicates, scheme), b.newReplicates(replicates, scheme)
+	resample.Each(replicates, b.newTally, func(t *tally, rep int) {
+		stream := resample.NewStream(seed, uint64(rep))
+		t.draw(&stream, scheme)
+		t.measure()
+		in.set(rep, t.values)
+		for row, c := range t.counts {
+			t.counts[row] = 0
+			if c == 0 {
+				t.counts[row] = 1
+			}
+		}
+		t.measure()
+		out.set(rep, t.values)
+	})
+	return in, out
+}
+
+// Estimate returns statistic k of the sample, without an interval.
+func (b *Bootstrap) Estimate(k int) Result { return newResult(b.sample, b.estimates[k]) }
 
 // Given computes the statistics of resamples given as 0-based rows, one slice a
 // replicate. The error names the replicate with a row that the sample does not
