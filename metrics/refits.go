@@ -1,10 +1,8 @@
 package metrics
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"gonum.org/v1/gonum/stat"
 
@@ -174,24 +172,24 @@ type measure struct {
 const aurocKey = "auroc"
 
 func measures(thresholds []float64) []measure {
-	const recommended, notEssential = "recommended", "not_essential"
+	const recommended, notEssential = Recommended, NotEssential
 	list := []measure{
-		{name: aurocKey, domain: "discrimination", tier: recommended,
+		{name: aurocKey, domain: Discrimination, tier: recommended,
 			ofRefit: func(_ *slopeFit, s *Sample) value { return auroc(s) }, ofMean: AUROC},
-		{name: "brier", domain: "overall", tier: notEssential,
+		{name: "brier", domain: Overall, tier: notEssential,
 			ofRefit: func(_ *slopeFit, s *Sample) value { return brier(s) }, ofMean: Brier},
-		{name: "scaled_brier", domain: "overall", tier: notEssential,
+		{name: "scaled_brier", domain: Overall, tier: notEssential,
 			ofRefit: func(_ *slopeFit, s *Sample) value { return scaledBrier(s, brier(s)) }, ofMean: ScaledBrier},
-		{name: "cal_intercept_offset", domain: "calibration", tier: notEssential, median: true,
+		{name: "cal_intercept_offset", domain: Calibration, tier: notEssential, median: true,
 			ofRefit: func(_ *slopeFit, s *Sample) value { return interceptOf(s) }, ofMean: CalibrationIntercept},
-		{name: "cal_slope", domain: "calibration", tier: notEssential, median: true,
+		{name: "cal_slope", domain: Calibration, tier: notEssential, median: true,
 			ofRefit: (*slopeFit).slopeOf, ofMean: CalibrationSlope},
-		{name: "oe_ratio", domain: "calibration", tier: notEssential, median: true,
+		{name: "oe_ratio", domain: Calibration, tier: notEssential, median: true,
 			ofRefit: func(_ *slopeFit, s *Sample) value { return oe(s) }, ofMean: OE},
 	}
 	for _, t := range thresholds {
 		list = append(list, measure{
-			name: "nb@" + strconv.FormatFloat(t, 'f', -1, 64), domain: "utility", tier: recommended,
+			name: "nb@" + short(t), domain: Utility, tier: recommended,
 			ofRefit: func(_ *slopeFit, s *Sample) value { return netBenefit(s, t) },
 			ofMean:  func(s *Sample) Result { return NetBenefit(s, t) },
 		})
@@ -210,55 +208,12 @@ func measures(thresholds []float64) []measure {
 // refits.
 func STRATOS(r *Refits, thresholds []float64) []Row {
 	list := measures(thresholds)
-	rows := make([]Row, 0, 2*len(list))
-
-	over := make([]overRefits, len(list))
-	placed := make([]float64, len(r.outcomes)) // placements, summed over refits
-	var w slopeFit
-	for m := range r.Len() {
-		s := r.sample(m)
-		for k := range list {
-			v := list[k].ofRefit(&w, s)
-			over[k].add(v)
-			if list[k].name == aurocKey && v.undefined == "" {
-				for i, c := range placements(s) {
-					placed[i] += c
-				}
-			}
-		}
-	}
-	first := r.sample(0)
-	for k, m := range list {
-		v, spread := over[k].summary(m.median)
-		row := Row{Estimand: OverModels, Measure: m.name, Domain: m.domain, Tier: m.tier,
-			Result: newResult(first, v), Spread: spread}
-		row.Note = note(m.median, r.Len(), spread.NUndefined)
-		if m.name == aurocKey && row.Defined() {
-			row.Interval = meanAUROCInterval(first, v.v, placed, r.Len())
-		}
-		rows = append(rows, row)
-	}
-
+	rows := r.summarise(list)
 	mean := &Sample{outcomes: r.outcomes, risks: r.Mean(), events: r.events}
 	for _, m := range list {
 		rows = append(rows, Row{Estimand: MeanRisk, Measure: m.name, Domain: m.domain, Tier: m.tier, Result: m.ofMean(mean)})
 	}
 	return rows
-}
-
-func note(median bool, refits, undefined int) string {
-	how := "mean"
-	if median {
-		how = "median"
-	}
-	text := fmt.Sprintf("%s over %d refits", how, refits)
-	if refits == 1 {
-		text = how + " over 1 refit"
-	}
-	if undefined > 0 {
-		text += fmt.Sprintf(", undefined in %d", undefined)
-	}
-	return text
 }
 
 // meanAUROCInterval returns DeLong's interval, on the logit scale, of the mean

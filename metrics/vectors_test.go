@@ -30,7 +30,7 @@ func agree(got, want, rtol float64) bool {
 
 // readVector reads a set of rows. A label that is no integer becomes one that
 // is no outcome.
-func readVector(t *testing.T, name string) (outcomes []int, risks []float64) {
+func readVector(t testing.TB, name string) (outcomes []int, risks []float64) {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", name+".csv"))
 	if err != nil {
@@ -55,7 +55,7 @@ func readVector(t *testing.T, name string) (outcomes []int, risks []float64) {
 	return outcomes, risks
 }
 
-func readVectorSample(t *testing.T, name string) *Sample {
+func readVectorSample(t testing.TB, name string) *Sample {
 	t.Helper()
 	s, err := NewSample(readVector(t, name))
 	if err != nil {
@@ -64,7 +64,7 @@ func readVectorSample(t *testing.T, name string) *Sample {
 	return s
 }
 
-func readJSON(t *testing.T, name string, v any) {
+func readJSON(t testing.TB, name string, v any) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 	if err != nil {
@@ -420,7 +420,7 @@ func TestWilsonVectors(t *testing.T) {
 
 // million makes the sample of one million rows of big1e6.json. Risks are
 // k/10000, so that each value is held by about a hundred rows.
-func million(t *testing.T) *Sample {
+func million(t testing.TB) *Sample {
 	t.Helper()
 	const n = 1_000_000
 	state := uint64(20240607)
