@@ -10,12 +10,16 @@ const (
 	// newtonStep ends an iteration in one parameter: (1e-8)²/2 is below the
 	// rounding of a float64.
 	newtonStep = 1e-8
-	// newtonDecrement ends an iteration in two parameters by the squared length
-	// of the step in standard errors.
-	newtonDecrement = 1e-18
-	// newtonNear is the squared length from which on a full step is right: the
-	// likelihood grows by less than it can be computed with.
+	// newtonError ends an iteration in two parameters: a step that changes
+	// log-odds by d at most, and is l standard errors long, leaves an error below
+	// d l/2 standard errors.
+	newtonError = 1e-16
+	// newtonNear is the squared length in standard errors from which on a full step
+	// is right: the likelihood grows by less than it can be computed with. So it is
+	// where no log-odds change by more than newtonSafe: the likelihood then grows by
+	// at least (1 - (e^d-1-d)/d²) of the squared length, 0.28 of it at d = 1.
 	newtonNear = 1e-4
+	newtonSafe = 1
 	// newtonLimit is far above what converges (5 to 40 steps).
 	newtonLimit = 200
 )
@@ -216,9 +220,10 @@ func (f *slopeFit) fit(c *cases, start ...float64) Reason {
 			}
 			return NotAvailable
 		}
-		if decrement < newtonNear {
+		change := math.Abs(stepA) + math.Abs(stepB) // x lies in [-1, 1]
+		if decrement < newtonNear || change <= newtonSafe {
 			f.a, f.b = f.a+stepA, f.b+stepB
-			if decrement <= newtonDecrement {
+			if change*math.Sqrt(decrement) <= newtonError {
 				return ""
 			}
 			ll = math.NaN()

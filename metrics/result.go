@@ -1,24 +1,3 @@
-// Package metrics computes performance measures of predicted risks: the
-// STRATOS core set with its sampling intervals, for one set of risks and over
-// the refits of a model.
-//
-// It is made of pure functions of outcomes and risks. It knows nothing of
-// files, configurations, databases or figures, holds no state, and imports
-// nothing of the module.
-//
-// # Results
-//
-// A [Result] is a finite number, ±Inf where that is the true limit, or
-// undefined with a [Reason]. Nothing is clipped and nothing undefined is
-// reported as zero: a net benefit and a scaled Brier score may be negative.
-//
-// # Conventions
-//
-// Outcomes are 0 (control) or 1 (event); risks lie in [0, 1]; a subject is
-// positive at threshold t when risk >= t. Higher risks mean events: the
-// direction of the AUROC is never chosen from the data. Intervals are 95 %
-// and describe the sampling of subjects; a [Spread] describes refits and is
-// never a confidence interval.
 package metrics
 
 import (

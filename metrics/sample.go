@@ -66,7 +66,13 @@ func (s *Sample) distinct() []tie {
 }
 
 func tiesOf(outcomes []int, risks []float64, order []int32) []tie {
-	var ties []tie
+	distinct := 0
+	for i, row := range order {
+		if i == 0 || risks[row] != risks[order[i-1]] {
+			distinct++
+		}
+	}
+	ties := make([]tie, 0, distinct)
 	for _, row := range order {
 		if k := len(ties); k == 0 || ties[k-1].risk != risks[row] {
 			ties = append(ties, tie{risk: risks[row]})
