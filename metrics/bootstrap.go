@@ -92,7 +92,8 @@ func at(key string, t float64, of func(c *tally, k int) value) Statistic {
 // one goroutine's, and keeps its memory from one resample to the next.
 type tally struct {
 	counts                       []int32   // of each row
-	eventsAt, controlsAt         []float64 // of each distinct risk
+	numbers                      []float64 // of controls at each distinct risk, then of events
+	eventsAt, controlsAt         []float64 // its halves
 	eventsBelow, controlsBelow   []float64 // [k]: with the k lowest distinct risks
 	events, controls             float64
 	concordant, precision        float64
@@ -154,11 +155,12 @@ type Bootstrap struct {
 	sample     *Sample
 	statistics []Statistic
 	positions  []int        // of the threshold of each statistic among the distinct risks
-	at         []int32      // of each row, its distinct risk
+	at         []int32      // of each row, its place in the numbers of a tally
 	squares    [2][]float64 // squared error of an event, a control, at each distinct risk
-	logs       [2][]float64
-	logits     []float64 // nil where a risk is exactly 0 or 1
-	start      []float64 // intercept and slope of the sample, where they exist
+	logs       [2][]float64 // log chance, 0 where it is -Inf
+	wrong      []int        // places in the numbers of a tally where it is
+	logits     []float64    // nil where a risk is exactly 0 or 1
+	start      []float64    // intercept and slope of the sample, where they exist
 	shift      float64
 	strata     [2][]int32
 	estimates  []value
@@ -178,7 +180,7 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 		for s.risks[row] != ties[k].risk {
 			k++
 		}
-		b.at[row] = int32(k)
+		b.at[row] = int32(s.outcomes[row]*len(ties) + k)
 	}
 	for row, y := range s.outcomes {
 		b.strata[y] = append(b.strata[y], int32(row))
@@ -188,6 +190,10 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 		for k, t := range ties {
 			d := float64(y) - t.risk
 			b.squares[y][k], b.logs[y][k] = d*d, logChance(y, t.risk)
+			if math.IsInf(b.logs[y][k], 0) {
+				b.logs[y][k] = 0
+				b.wrong = append(b.wrong, y*len(ties)+k)
+			}
 		}
 	}
 	for _, st := range statistics {
@@ -226,9 +232,10 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 
 func (b *Bootstrap) newTally() *tally {
 	k := len(b.sample.distinct())
+	numbers := make([]float64, 2*k)
 	return &tally{
 		of: b, counts: make([]int32, b.sample.N()),
-		eventsAt: make([]float64, k), controlsAt: make([]float64, k),
+		numbers: numbers, eventsAt: numbers[k:], controlsAt: numbers[:k],
 		eventsBelow: make([]float64, k+1), controlsBelow: make([]float64, k+1),
 		tp: make([]float64, len(b.statistics)), fp: make([]float64, len(b.statistics)),
 		values: make([]value, len(b.statistics)),
@@ -249,18 +256,11 @@ func (t *tally) draw(stream *resample.Stream, scheme Scheme) {
 // measure computes the statistics of the rows as often as counts says.
 func (t *tally) measure() {
 	b := t.of
-	clear(t.eventsAt)
-	clear(t.controlsAt)
-	at, outcomes := b.at, b.sample.outcomes
+	// No branch depends on the draw: a processor would guess half of them wrong.
+	clear(t.numbers)
+	numbers, at := t.numbers, b.at[:len(t.counts)]
 	for row, c := range t.counts {
-		if c == 0 {
-			continue
-		}
-		if outcomes[row] == 1 {
-			t.eventsAt[at[row]] += float64(c)
-		} else {
-			t.controlsAt[at[row]] += float64(c)
-		}
+		numbers[at[row]] += float64(c)
 	}
 	t.tallyRisks()
 	for k := range b.statistics {
@@ -284,22 +284,22 @@ func (t *tally) tallyRisks() {
 		squares += e*b.squares[1][k] + c*b.squares[0][k]
 		ofEvents += e * tie.risk
 		ofControls += c * tie.risk
-		if e > 0 { // 0 times -Inf is NaN
-			logs += e * b.logs[1][k]
-		}
-		if c > 0 {
-			logs += c * b.logs[0][k]
-		}
+		logs += e*b.logs[1][k] + c*b.logs[0][k]
 		events += e
 		controls += c
 		t.eventsBelow[k+1], t.controlsBelow[k+1] = events, controls
 	}
+	// A certain risk that was wrong: 0 times -Inf is NaN, so these are apart.
+	for _, w := range b.wrong {
+		if t.numbers[w] > 0 {
+			logs = math.Inf(-1)
+		}
+	}
 	var precision float64
 	for k, e := range t.eventsAt {
-		if e > 0 {
-			tp := events - t.eventsBelow[k]
-			precision += e * tp / (tp + controls - t.controlsBelow[k])
-		}
+		tp := events - t.eventsBelow[k]
+		rows := tp + controls - t.controlsBelow[k] // at least e
+		precision += e * tp / max(rows, 1)
 	}
 	t.events, t.controls, t.concordant, t.precision = events, controls, concordant, precision
 	t.squares, t.logLikelihood, t.riskOfEvents, t.riskOfControls = squares, logs, ofEvents, ofControls

@@ -100,15 +100,16 @@ func TestSortsAgree(t *testing.T) {
 		}
 	}
 	risks[5] = math.Copysign(0, -1)
-	order := ascending(risks)
+	order := sorted(risks)
 	seen := make([]bool, n)
-	for k, row := range order {
+	for k, key := range order {
+		row := key.row
 		if seen[row] {
 			t.Fatalf("row %d twice", row)
 		}
 		seen[row] = true
 		if k > 0 {
-			before := order[k-1]
+			before := order[k-1].row
 			if risks[before] > risks[row] || risks[before] == risks[row] && before > row {
 				t.Fatalf("rows %d, %d: %v, %v", before, row, risks[before], risks[row])
 			}

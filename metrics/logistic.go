@@ -252,10 +252,19 @@ func (f *slopeFit) fit(c *cases, start ...float64) Reason {
 func (f *slopeFit) step() (stepA, stepB, decrement float64) {
 	var score, sumX float64
 	f.mass = 0
+	n := len(f.on.x)
+	events, controls := f.on.events[:n], f.on.controls[:n]
 	for i, x := range f.on.x {
-		p, q, _ := chances(f.a + f.b*x)
-		r := f.on.events[i]*q - f.on.controls[i]*p
-		k := (f.on.events[i] + f.on.controls[i]) * (p * q)
+		// As chances has it, which is too large to be inlined.
+		eta := f.a + f.b*x
+		against := math.Exp(-math.Abs(eta))
+		p := 1 / (1 + against)
+		q := against * p
+		if eta < 0 {
+			p, q = q, p
+		}
+		r := events[i]*q - controls[i]*p
+		k := (events[i] + controls[i]) * (p * q)
 		f.residuals[i], f.knowledge[i] = r, k
 		score += r
 		f.mass += k

@@ -17,28 +17,23 @@ type keyed struct {
 	row  int32
 }
 
-// ascending returns the rows by increasing risk, ties in the order of rows. No
+// sorted returns risks and rows by increasing risk, ties in the order of rows. No
 // risk is NaN or negative.
-func ascending(risks []float64) []int32 {
+func sorted(risks []float64) []keyed {
 	keys := make([]keyed, len(risks))
 	for i, p := range risks {
 		keys[i] = keyed{math.Float64bits(math.Abs(p)), int32(i)} // -0 is 0
 	}
-	if len(keys) < radixFrom {
-		slices.SortFunc(keys, func(a, b keyed) int {
-			if a.bits != b.bits {
-				return cmp.Compare(a.bits, b.bits)
-			}
-			return cmp.Compare(a.row, b.row)
-		})
-	} else {
-		keys = radix(keys)
+	if len(keys) >= radixFrom {
+		return radix(keys)
 	}
-	order := make([]int32, len(keys))
-	for i, k := range keys {
-		order[i] = k.row
-	}
-	return order
+	slices.SortFunc(keys, func(a, b keyed) int {
+		if a.bits != b.bits {
+			return cmp.Compare(a.bits, b.bits)
+		}
+		return cmp.Compare(a.row, b.row)
+	})
+	return keys
 }
 
 // radix sorts by 11 bits at a time, least significant first, and leaves out

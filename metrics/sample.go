@@ -33,7 +33,7 @@ type Sample struct {
 	risks    []float64
 	events   int
 
-	sorted sync.Once // guards order and ties, which are made when first needed
+	ranked sync.Once // guards order and ties, which are made when first needed
 	order  []int32   // rows by increasing risk
 	ties   []tie
 }
@@ -46,9 +46,25 @@ type tie struct {
 
 // rank sorts the rows by risk, once for all measures of s.
 func (s *Sample) rank() {
-	s.sorted.Do(func() {
-		s.order = ascending(s.risks)
-		s.ties = tiesOf(s.outcomes, s.risks, s.order)
+	s.ranked.Do(func() {
+		keys := sorted(s.risks)
+		s.order = make([]int32, len(keys))
+		distinct := 0
+		for i, k := range keys {
+			s.order[i] = k.row
+			if i == 0 || k.bits != keys[i-1].bits {
+				distinct++
+			}
+		}
+		s.ties = make([]tie, 0, distinct)
+		for i, k := range keys {
+			if i == 0 || k.bits != keys[i-1].bits {
+				s.ties = append(s.ties, tie{risk: math.Float64frombits(k.bits)})
+			}
+			t := &s.ties[len(s.ties)-1]
+			t.events += s.outcomes[k.row]
+			t.controls += 1 - s.outcomes[k.row]
+		}
 	})
 }
 
@@ -63,25 +79,6 @@ func (s *Sample) byRisk() []int32 {
 func (s *Sample) distinct() []tie {
 	s.rank()
 	return s.ties
-}
-
-func tiesOf(outcomes []int, risks []float64, order []int32) []tie {
-	distinct := 0
-	for i, row := range order {
-		if i == 0 || risks[row] != risks[order[i-1]] {
-			distinct++
-		}
-	}
-	ties := make([]tie, 0, distinct)
-	for _, row := range order {
-		if k := len(ties); k == 0 || ties[k-1].risk != risks[row] {
-			ties = append(ties, tie{risk: risks[row]})
-		}
-		t := &ties[len(ties)-1]
-		t.events += outcomes[row]
-		t.controls += 1 - outcomes[row]
-	}
-	return ties
 }
 
 // NewSample checks and copies outcomes (0 or 1) and risks (in [0,1]), which
