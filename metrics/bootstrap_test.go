@@ -323,3 +323,23 @@ func TestDeLongVectors(t *testing.T) {
 		t.Errorf("error %v, want one that names row 5", err)
 	}
 }
+
+func TestDecisionBand(t *testing.T) {
+	s := readVectorSample(t, "plr_like_n208")
+	thresholds := []float64{0.05, 0.2, 0.5, 1}
+	band, err := DecisionBand(s, thresholds, 300, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range DecisionCurve(s, thresholds[:3]) {
+		if b := band[i]; b.Method != BootstrapPercentile || !(b.Lower < p.Model && p.Model < b.Upper) {
+			t.Errorf("band %+v around %v", b, p.Model)
+		}
+	}
+	if band[3].Undefined != ZeroDenominator {
+		t.Errorf("band at 1: %+v", band[3])
+	}
+	if _, err := DecisionBand(s, thresholds, 1, 1); err == nil {
+		t.Error("no error of one replicate")
+	}
+}

@@ -51,7 +51,6 @@ func (c Confusion) N() int      { return c.TP + c.FP + c.TN + c.FN }
 func (c Confusion) Events() int { return c.TP + c.FN }
 
 func (c Confusion) controls() int       { return c.FP + c.TN }
-func (c Confusion) prevalence() float64 { return float64(c.Events()) / float64(c.N()) }
 
 // result makes a result of v, or of what is wrong with the classification.
 func (c Confusion) result(v value) Result {

@@ -1,6 +1,11 @@
 package metrics
 
-import "math"
+import (
+	"fmt"
+	"math"
+
+	"github.com/foundation-plr/pipeline/metrics/resample"
+)
 
 // odds is the weight of a false positive against a true positive at threshold t.
 func odds(t float64) float64 { return t / (1 - t) }
@@ -79,7 +84,7 @@ type DecisionPoint struct {
 }
 
 // DecisionCurve returns the decision curve at the given thresholds, in their
-// order. Its band is made by [Bootstrap].
+// order; [DecisionBand] gives its band.
 func DecisionCurve(s *Sample, thresholds []float64) []DecisionPoint {
 	ties := s.distinct()
 	eventsBelow := make([]int, len(ties)+1) // [k]: with the k lowest risks
@@ -109,6 +114,29 @@ func DecisionCurve(s *Sample, thresholds []float64) []DecisionPoint {
 		}
 	}
 	return points
+}
+
+// DecisionBand returns pointwise 95 % intervals of the net benefit of the model at
+// the given thresholds, by percentiles of a stratified subject bootstrap. A point
+// without a net benefit, or at which it does not vary, says why.
+func DecisionBand(s *Sample, thresholds []float64, replicates int, seed uint64) ([]Interval, error) {
+	if replicates < 2 {
+		return nil, fmt.Errorf("%d replicates: want two or more", replicates)
+	}
+	statistics := make([]Statistic, len(thresholds))
+	for i, t := range thresholds {
+		statistics[i] = StatisticNetBenefit(t)
+	}
+	b, err := NewBootstrap(s, statistics...)
+	if err != nil {
+		return nil, err
+	}
+	drawn := b.Draw(replicates, seed, Stratified)
+	band := make([]Interval, len(thresholds))
+	for i := range band {
+		band[i] = drawn.Interval(i, nil, resample.Options{Method: resample.Percentile, Level: Level})
+	}
+	return band, nil
 }
 
 // ExpectedCost returns the least cost per subject, over all thresholds, of
