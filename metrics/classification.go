@@ -50,7 +50,7 @@ func positives(s *Sample, t float64) (tp, fp int) {
 func (c Confusion) N() int      { return c.TP + c.FP + c.TN + c.FN }
 func (c Confusion) Events() int { return c.TP + c.FN }
 
-func (c Confusion) controls() int       { return c.FP + c.TN }
+func (c Confusion) controls() int { return c.FP + c.TN }
 
 // result makes a result of v, or of what is wrong with the classification.
 func (c Confusion) result(v value) Result {
