@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -499,7 +500,16 @@ func (r *Replicates) Interval(k int, jackknife [][][]float64, o resample.Options
 	}
 	lower, upper, err := resample.Interval(finite, v.v, left, o)
 	if err != nil {
-		return Interval{Undefined: ZeroVariance}
+		return Interval{Undefined: reasonOf(err)}
 	}
 	return Interval{Lower: lower, Upper: upper, Level: o.Level, Method: "bootstrap_" + string(o.Method)}
+}
+
+// reasonOf is why replicates have no interval: they do not vary, or BCa has none of
+// replicates that lie on one side of the estimate.
+func reasonOf(err error) Reason {
+	if errors.Is(err, resample.ErrNoVariation) {
+		return ZeroVariance
+	}
+	return NotAvailable
 }

@@ -170,7 +170,7 @@ func resampleShares(r *Refits, o Options, rows []Row, shares []share) {
 		slices.Sort(replicates[k])
 		lower, upper, err := resample.Interval(replicates[k], row.Value, left, resample.Options{Method: resample.BCa, Level: Level})
 		if err != nil {
-			row.Interval = Interval{Undefined: ZeroVariance}
+			row.Interval = Interval{Undefined: reasonOf(err)}
 			continue
 		}
 		row.Interval = Interval{Lower: lower, Upper: upper, Level: Level, Method: BootstrapBCa}

@@ -151,7 +151,6 @@ func (m keyedMeasures) byKey(t *testing.T, key string) (got Result, rtol float64
 	}
 	s, lower := m.s, strings.Contains(key, "_lo")
 	of := func(i Interval) (Result, float64, bool) { return limit(Result{Interval: i}, lower), rtol, true }
-	q := QualityIndexes(s)
 	switch key {
 	case "auroc_ci95":
 		return limit(AUROC(s), true), rtol, true
@@ -166,7 +165,7 @@ func (m keyedMeasures) byKey(t *testing.T, key string) (got Result, rtol float64
 	case "cal_slope_profile_lo95", "cal_slope_profile_hi95":
 		return of(CalibrationSlope(s).Interval)
 	case "val.prob[D:Chi-sq]":
-		return number(q.DiscriminationTest.Statistic), fitted, true
+		return number(QualityIndexes(s).DiscriminationTest.Statistic), fitted, true
 	}
 
 	if name, at, cut := strings.Cut(key, "_grid_"); cut && strings.HasPrefix(name, "loess") {

@@ -160,8 +160,10 @@ func (c *Contrast) Interval(o resample.Options) metrics.Interval {
 	switch {
 	case errors.Is(err, resample.ErrNoReplicates):
 		return metrics.Interval{Undefined: metrics.TooFew}
-	case errors.Is(err, resample.ErrNoVariation), errors.Is(err, resample.ErrOneSided):
+	case errors.Is(err, resample.ErrNoVariation):
 		return metrics.Interval{Undefined: metrics.ZeroVariance}
+	case errors.Is(err, resample.ErrOneSided):
+		return metrics.Interval{Undefined: metrics.NotAvailable}
 	case err != nil:
 		return metrics.Interval{Undefined: metrics.InvalidInput}
 	}
