@@ -15,7 +15,13 @@ import (
 var allowed = map[string][]string{
 	"":                     nil,
 	"targets":              {"*"},
-	"metrics":              nil,
+	"metrics":              {"metrics/resample", "metrics/smooth"},
+	"metrics/resample":     nil,
+	"metrics/stability":    {"metrics", "metrics/resample"},
+	"metrics/anova":        {"metrics/resample"},
+	"metrics/ranks":        {"metrics"},
+	"metrics/compare":      {"metrics", "metrics/resample"},
+	"metrics/smooth":       {"metrics/resample"},
 	"anonymize":            nil,
 	"render":               {"internal/sidecar", "render/canvas", "render/latex"},
 	"render/canvas":        nil,
@@ -31,8 +37,8 @@ var allowed = map[string][]string{
 	"internal/pickle":      nil,
 	"internal/mlflow":      nil,
 	"internal/config":      {"internal/mlflow"},
-	"internal/extract":     {"internal/config", "internal/mlflow", "internal/pickle", "metrics"},
-	"internal/checkpoint":  {"internal/config", "internal/extract", "metrics"},
+	"internal/extract":     {"internal/config", "internal/mlflow", "internal/pickle", "metrics", "metrics/resample"},
+	"internal/checkpoint":  {"internal/config", "internal/extract", "metrics", "metrics/resample"},
 	"internal/analysis":    {"internal/config", "internal/sidecar", "metrics"},
 }
 

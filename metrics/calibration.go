@@ -1,6 +1,10 @@
 package metrics
 
-import "math"
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
 
 // OE returns the ratio of observed to expected events: below 1 the risks are
 // too high. Its interval ([LogScale]) takes the expected number as fixed, with
@@ -22,11 +26,14 @@ func OE(s *Sample) Result {
 	case s.controls() == 0:
 		r.Interval.Undefined = ZeroVariance
 	default:
-		half := z * math.Sqrt((1-s.prevalence())/float64(s.events))
+		half := z * oeLogSE(s)
 		r.Interval.Lower, r.Interval.Upper = v.v*math.Exp(-half), v.v*math.Exp(half)
 	}
 	return r
 }
+
+// oeLogSE is the standard error of the logarithm of O:E.
+func oeLogSE(s *Sample) float64 { return math.Sqrt((1 - s.prevalence()) / float64(s.events)) }
 
 func oe(s *Sample) value {
 	if s.N() == 0 {
@@ -39,122 +46,144 @@ func oe(s *Sample) value {
 	return ratio(float64(s.events), expected)
 }
 
-// CalibrationIntercept returns calibration in the large: the a of
-// logit P = a + logit(risk), the slope held at 1. Below 0 the risks are too
-// high. Its interval is of [ProfileLikelihood]. It is not the intercept of
-// [JointCalibration].
+// Recalibration is the logistic recalibration of a sample: three models of
+// logit P = a + b logit(risk) and the likelihood-ratio tests between them.
+// Results with a value have profile-likelihood intervals (the joint intercept a
+// Wald interval); [WaldInterval] makes the others of the standard errors, which
+// come from the information at the maximum.
+type Recalibration struct {
+	// Intercept is calibration in the large: a with b held at 1. Below 0 the
+	// risks are too high.
+	Intercept   Result
+	InterceptSE float64
+	// Slope is b with a free: below 1 the risks are too extreme.
+	Slope   Result
+	SlopeSE float64
+	// JointIntercept is the a fitted together with the slope. It depends on the
+	// slope and is not calibration in the large.
+	JointIntercept   Result
+	JointInterceptSE float64
+
+	// Weak tests a = 0 and b = 1 together (Cox's test of weak calibration, 2
+	// degrees of freedom), InTheLarge a = 0 at b = 1, and SlopeTest b = 1 with a
+	// free (1 degree each). Weak is the sum of the other two.
+	Weak, InTheLarge, SlopeTest Test
+}
+
+// Recalibrate fits the recalibration of s. The intercept exists where both
+// classes do and no risk is exactly 0 or 1; the slope further needs risks that
+// differ and that no threshold separates.
 //
-// Steyerberg, Clinical Prediction Models, 2nd ed. 2019, chapter 15.
-func CalibrationIntercept(s *Sample) Result {
-	var w workspace
-	v, se := w.intercept(s)
-	r := newResult(s, v)
-	if !r.Defined() {
+// Cox, Biometrika 1958; 45: 562-565. Miller, Langefeld, Tierney, Hui and
+// McDonald, Medical Decision Making 1993; 13: 49-58. Steyerberg, Clinical
+// Prediction Models, 2nd ed. 2019, chapter 15.
+func Recalibrate(s *Sample) Recalibration { return recalibrate(s, Level) }
+
+func recalibrate(s *Sample, level float64) (r Recalibration) {
+	c, why := logitCases(s)
+	if why != "" {
+		r.Intercept = newResult(s, undefined(why))
+		r.Slope, r.JointIntercept = r.Intercept, r.Intercept
+		t := Test{Undefined: why}
+		r.Weak, r.InTheLarge, r.SlopeTest = t, t, t
 		return r
 	}
-	ll, _, _ := logLikelihood(s.outcomes, w.logits, v.v, 1)
-	r.Interval = profileInterval(v.v, se, ll, func(a float64) (float64, float64) {
-		ll, score, _ := logLikelihood(s.outcomes, w.logits, a, 1)
+	asIs, _, _ := c.logLikelihood(0, 1)
+
+	a, information := c.shiftFit(1, 0)
+	shifted, _, _ := c.logLikelihood(a, 1)
+	r.InterceptSE = 1 / math.Sqrt(information)
+	r.Intercept = newResult(s, defined(a))
+	r.Intercept.Interval = profileInterval(a, r.InterceptSE, shifted, level, func(a float64) (float64, float64) {
+		ll, score, _ := c.logLikelihood(a, 1)
 		return ll, score
 	})
-	return r
-}
+	r.InTheLarge = chiSquared(2*(shifted-asIs), 1)
 
-// intercept returns the offset intercept and its standard error.
-func (w *workspace) intercept(s *Sample) (v value, se float64) {
-	if why := s.bothClasses(); why != "" {
-		return undefined(why), 0
-	}
-	if why := w.logitScale(s); why != "" {
-		return undefined(why), 0
-	}
-	a, information := shiftFit(s.outcomes, s.events, w.logits, 1, 0)
-	return defined(a), 1 / math.Sqrt(information)
-}
-
-// CalibrationSlope returns the b of logit P = a + b logit(risk): below 1 the
-// risks are too extreme. It has no finite value, and is undefined, where a
-// threshold separates the classes, and none where all risks are equal. Its
-// interval is of [ProfileLikelihood].
-//
-// Cox, Biometrika 1958; 45: 562-565.
-func CalibrationSlope(s *Sample) Result {
-	slope, _ := JointCalibration(s)
-	return slope
-}
-
-// JointCalibration returns slope and intercept of logit P = a + b logit(risk),
-// fitted together. This intercept depends on the slope and is not calibration
-// in the large ([CalibrationIntercept]); it has no interval.
-func JointCalibration(s *Sample) (slope, intercept Result) {
-	var w workspace
-	f, why := w.fitSlope(s)
-	if why != "" {
-		slope, intercept = newResult(s, undefined(why)), newResult(s, undefined(why))
+	var f slopeFit
+	if why := f.fit(c); why != "" {
+		r.Slope, r.JointIntercept = newResult(s, undefined(why)), newResult(s, undefined(why))
 		if why == NotAvailable {
-			slope.Note = "the fit did not converge: but for nearly equal risks the classes are separated"
-			intercept.Note = slope.Note
+			r.Slope.Note = "the fit did not converge: but for nearly equal risks the classes are separated"
+			r.JointIntercept.Note = r.Slope.Note
 		}
-		return slope, intercept
+		r.Weak, r.SlopeTest = Test{Undefined: why}, Test{Undefined: why}
+		return r
 	}
-	slope, intercept = newResult(s, defined(f.slope())), newResult(s, defined(f.intercept()))
+	f.step() // the information at the maximum: that of the last step was before it
+	var b, joint float64
+	b, r.SlopeSE = f.slope()
+	joint, r.JointInterceptSE = f.intercept()
+	r.Slope, r.JointIntercept = newResult(s, defined(b)), newResult(s, defined(joint))
+	r.JointIntercept.Interval = WaldInterval(joint, r.JointInterceptSE, level)
+	best, _, _ := f.on.logLikelihood(f.a, f.b)
 	at := f.a
-	limits := profileInterval(f.b, math.Sqrt(f.varB), f.ll, func(b float64) (float64, float64) {
-		at, _ = shiftFit(s.outcomes, s.events, f.x, b, at)
-		ll, _, scoreX := logLikelihood(s.outcomes, f.x, at, b)
+	limits := profileInterval(f.b, math.Sqrt(f.varB), best, level, func(b float64) (float64, float64) {
+		at, _ = f.on.shiftFit(b, at)
+		ll, _, scoreX := f.on.logLikelihood(at, b)
 		return ll, scoreX
 	})
 	limits.Lower /= f.scale
 	limits.Upper /= f.scale
-	slope.Interval = limits
-	return slope, intercept
+	r.Slope.Interval = limits
+	r.Weak = chiSquared(2*(best-asIs), 2)
+	r.SlopeTest = chiSquared(2*(best-shifted), 1)
+	return r
 }
 
-// slope returns the slope alone.
-func (w *workspace) slope(s *Sample) value {
-	f, why := w.fitSlope(s)
+// CalibrationIntercept returns calibration in the large, which is the Intercept
+// of [Recalibrate].
+func CalibrationIntercept(s *Sample) Result { return Recalibrate(s).Intercept }
+
+// CalibrationSlope returns the Slope of [Recalibrate].
+func CalibrationSlope(s *Sample) Result { return Recalibrate(s).Slope }
+
+// JointCalibration returns the Slope and the JointIntercept of [Recalibrate].
+func JointCalibration(s *Sample) (slope, intercept Result) {
+	r := Recalibrate(s)
+	return r.Slope, r.JointIntercept
+}
+
+// interceptOf and slopeOf return estimates alone, for refits.
+func interceptOf(s *Sample) value {
+	c, why := logitCases(s)
 	if why != "" {
 		return undefined(why)
 	}
-	return defined(f.slope())
+	a, _ := c.shiftFit(1, 0)
+	return defined(a)
 }
 
-// Bin is one group of a calibration curve: risks in [Lower, Upper), the last
-// also at Upper. Predicted is the mean risk and Observed the share of events;
-// both are NaN in an empty bin.
-type Bin struct {
-	Lower, Upper        float64
-	Predicted, Observed float64
-	N, Events           int
+func (f *slopeFit) slopeOf(s *Sample) value {
+	c, why := logitCases(s)
+	if why == "" {
+		why = f.fit(c)
+	}
+	if why != "" {
+		return undefined(why)
+	}
+	b, _ := f.slope()
+	return defined(b)
 }
 
-// CalibrationBins groups the subjects by risk into n bins of equal width on
-// [0, 1], with edges i/n rounded to the nearest float64. It returns n bins,
-// nil for n < 1.
-func CalibrationBins(s *Sample, n int) []Bin {
-	if n < 1 {
-		return nil
+// Spiegelhalter tests whether the Brier score is what calibrated risks would
+// give: z = Σ(y-p)(1-2p) / sqrt(Σ(1-2p)²p(1-p)), two-sided. It misses
+// miscalibration that cancels, and risks of 0, 1/2 and 1 do not enter the
+// variance.
+//
+// Spiegelhalter, Statistics in Medicine 1986; 5: 421-433.
+func Spiegelhalter(s *Sample) Test {
+	if s.N() == 0 {
+		return Test{Undefined: Empty}
 	}
-	bins := make([]Bin, n)
-	for i := range bins {
-		bins[i].Lower, bins[i].Upper = float64(i)/float64(n), float64(i+1)/float64(n)
-	}
+	var sum, variance float64
 	for i, p := range s.risks {
-		// The product may round to the other side of an edge.
-		k := min(int(p*float64(n)), n-1)
-		if p < bins[k].Lower {
-			k--
-		} else if k+1 < n && p >= bins[k].Upper {
-			k++
-		}
-		bins[k].N++
-		bins[k].Events += s.outcomes[i]
-		bins[k].Predicted += p
+		sum += (float64(s.outcomes[i]) - p) * (1 - 2*p)
+		variance += (1 - 2*p) * (1 - 2*p) * p * (1 - p)
 	}
-	for i := range bins {
-		b := &bins[i]
-		b.Predicted /= float64(b.N) // NaN in an empty bin
-		b.Observed = float64(b.Events) / float64(b.N)
+	v := ratio(sum, math.Sqrt(variance))
+	if v.undefined != "" {
+		return Test{Undefined: v.undefined}
 	}
-	return bins
+	return Test{Statistic: v.v, P: 2 * distuv.UnitNormal.CDF(-math.Abs(v.v))}
 }

@@ -52,7 +52,7 @@ func TestNetBenefit(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range []Result{NetBenefit(s, math.NaN()), NetBenefitAll(s, math.NaN()), Sensitivity(s, math.NaN()), Specificity(s, math.NaN())} {
+	for _, r := range []Result{NetBenefit(s, math.NaN()), NetBenefitAll(s, math.NaN()), Classify(s, math.NaN()).Sensitivity(), Classify(s, math.NaN()).Specificity()} {
 		if r.Undefined != InvalidInput {
 			t.Errorf("at NaN: %+v, want undefined: %s", r, InvalidInput)
 		}

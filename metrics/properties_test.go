@@ -285,8 +285,8 @@ func TestDecisionCurveByThreshold(t *testing.T) {
 			}{
 				"net benefit": {p.Model, NetBenefit(s, thresholds[i])},
 				"treat all":   {p.All, NetBenefitAll(s, thresholds[i])},
-				"sensitivity": {p.Sensitivity, Sensitivity(s, thresholds[i])},
-				"specificity": {p.Specificity, Specificity(s, thresholds[i])},
+				"sensitivity": {p.Sensitivity, Classify(s, thresholds[i]).Sensitivity()},
+				"specificity": {p.Specificity, Classify(s, thresholds[i]).Specificity()},
 			} {
 				if pair.want.Defined() == math.IsNaN(pair.got) || pair.want.Defined() && pair.got != pair.want.Value {
 					t.Fatalf("%s at %v = %v, want %+v", what, p.Threshold, pair.got, pair.want)

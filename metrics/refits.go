@@ -1,12 +1,12 @@
 package metrics
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"gonum.org/v1/gonum/stat"
+
+	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 // Estimands: what a measure of a refitted model is a measure of.
@@ -126,11 +126,11 @@ func (o *overRefits) summary(median bool) (value, *Spread) {
 	} else if math.IsInf(o.defined[0], 0) || math.IsInf(o.defined[len(o.defined)-1], 0) {
 		spread.Undefined = ZeroDenominator // only a ratio is infinite
 	} else {
-		spread.Lower, spread.Upper = Quantile(o.defined, 0.025), Quantile(o.defined, 0.975)
+		spread.Lower, spread.Upper = resample.Quantile(o.defined, 0.025), resample.Quantile(o.defined, 0.975)
 		spread.SD = deviation(o.defined)
 	}
 	if median {
-		return defined(Quantile(o.defined, 0.5)), spread
+		return defined(resample.Quantile(o.defined, 0.5)), spread
 	}
 	return defined(stat.Mean(o.defined, nil)), spread
 }
@@ -165,32 +165,32 @@ type Row struct {
 type measure struct {
 	name, domain, tier string
 	median             bool // over refits: heavy-tailed measures have no useful mean
-	ofRefit            func(w *workspace, s *Sample) value
+	ofRefit            func(w *slopeFit, s *Sample) value
 	ofMean             func(s *Sample) Result
 }
 
-const auroc = "auroc"
+const aurocKey = "auroc"
 
 func measures(thresholds []float64) []measure {
-	const recommended, notEssential = "recommended", "not_essential"
+	const recommended, notEssential = Recommended, NotEssential
 	list := []measure{
-		{name: auroc, domain: "discrimination", tier: recommended,
-			ofRefit: (*workspace).auroc, ofMean: AUROC},
-		{name: "brier", domain: "overall", tier: notEssential,
-			ofRefit: func(_ *workspace, s *Sample) value { return brier(s) }, ofMean: Brier},
-		{name: "scaled_brier", domain: "overall", tier: notEssential,
-			ofRefit: func(_ *workspace, s *Sample) value { return scaledBrier(s, brier(s)) }, ofMean: ScaledBrier},
-		{name: "cal_intercept_offset", domain: "calibration", tier: notEssential, median: true,
-			ofRefit: func(w *workspace, s *Sample) value { v, _ := w.intercept(s); return v }, ofMean: CalibrationIntercept},
-		{name: "cal_slope", domain: "calibration", tier: notEssential, median: true,
-			ofRefit: (*workspace).slope, ofMean: CalibrationSlope},
-		{name: "oe_ratio", domain: "calibration", tier: notEssential, median: true,
-			ofRefit: func(_ *workspace, s *Sample) value { return oe(s) }, ofMean: OE},
+		{name: aurocKey, domain: Discrimination, tier: recommended,
+			ofRefit: func(_ *slopeFit, s *Sample) value { return auroc(s) }, ofMean: AUROC},
+		{name: "brier", domain: Overall, tier: notEssential,
+			ofRefit: func(_ *slopeFit, s *Sample) value { return brier(s) }, ofMean: Brier},
+		{name: "scaled_brier", domain: Overall, tier: notEssential,
+			ofRefit: func(_ *slopeFit, s *Sample) value { return scaledBrier(s, brier(s)) }, ofMean: ScaledBrier},
+		{name: "cal_intercept_offset", domain: Calibration, tier: notEssential, median: true,
+			ofRefit: func(_ *slopeFit, s *Sample) value { return interceptOf(s) }, ofMean: CalibrationIntercept},
+		{name: "cal_slope", domain: Calibration, tier: notEssential, median: true,
+			ofRefit: (*slopeFit).slopeOf, ofMean: CalibrationSlope},
+		{name: "oe_ratio", domain: Calibration, tier: notEssential, median: true,
+			ofRefit: func(_ *slopeFit, s *Sample) value { return oe(s) }, ofMean: OE},
 	}
 	for _, t := range thresholds {
 		list = append(list, measure{
-			name: "nb@" + strconv.FormatFloat(t, 'f', -1, 64), domain: "utility", tier: recommended,
-			ofRefit: func(_ *workspace, s *Sample) value { return netBenefit(s, t) },
+			name: "nb@" + short(t), domain: Utility, tier: recommended,
+			ofRefit: func(_ *slopeFit, s *Sample) value { return netBenefit(s, t) },
 			ofMean:  func(s *Sample) Result { return NetBenefit(s, t) },
 		})
 	}
@@ -208,35 +208,7 @@ func measures(thresholds []float64) []measure {
 // refits.
 func STRATOS(r *Refits, thresholds []float64) []Row {
 	list := measures(thresholds)
-	rows := make([]Row, 0, 2*len(list))
-
-	over := make([]overRefits, len(list))
-	placements := make([]float64, len(r.outcomes)) // summed over refits
-	var w workspace
-	for m := range r.Len() {
-		s := r.sample(m)
-		for k := range list {
-			v := list[k].ofRefit(&w, s)
-			over[k].add(v)
-			if list[k].name == auroc && v.undefined == "" {
-				for i, c := range w.placements {
-					placements[i] += c
-				}
-			}
-		}
-	}
-	first := r.sample(0)
-	for k, m := range list {
-		v, spread := over[k].summary(m.median)
-		row := Row{Estimand: OverModels, Measure: m.name, Domain: m.domain, Tier: m.tier,
-			Result: newResult(first, v), Spread: spread}
-		row.Note = note(m.median, r.Len(), spread.NUndefined)
-		if m.name == auroc && row.Defined() {
-			row.Interval = deLongLogit(first, v.v, placements, r.Len())
-		}
-		rows = append(rows, row)
-	}
-
+	rows := r.summarise(list)
 	mean := &Sample{outcomes: r.outcomes, risks: r.Mean(), events: r.events}
 	for _, m := range list {
 		rows = append(rows, Row{Estimand: MeanRisk, Measure: m.name, Domain: m.domain, Tier: m.tier, Result: m.ofMean(mean)})
@@ -244,17 +216,27 @@ func STRATOS(r *Refits, thresholds []float64) []Row {
 	return rows
 }
 
-func note(median bool, refits, undefined int) string {
-	how := "mean"
-	if median {
-		how = "median"
+// meanAUROCInterval returns DeLong's interval, on the logit scale, of the mean
+// AUROC a over refits, of placements summed over them. With the kernel of pairs
+// averaged over refits, K = mean of psi(p_i, p_j), its row and column means are
+// these placements divided by 2 n0 (2 n1) and the number of refits.
+func meanAUROCInterval(s *Sample, a float64, placed []float64, refits int) Interval {
+	i := Interval{Method: DeLongLogit, Level: Level}
+	if s.events < 2 || s.controls() < 2 {
+		i.Undefined = TooFew
+		return i
 	}
-	text := fmt.Sprintf("%s over %d refits", how, refits)
-	if refits == 1 {
-		text = how + " over 1 refit"
+	var of [2][]float64
+	for row, y := range s.outcomes {
+		of[y] = append(of[y], placed[row])
 	}
-	if undefined > 0 {
-		text += fmt.Sprintf(", undefined in %d", undefined)
+	m, n1, n0 := float64(refits), float64(s.events), float64(s.controls())
+	variance := stat.Variance(of[1], nil)/(4*n0*n0)/n1 + stat.Variance(of[0], nil)/(4*n1*n1)/n0
+	variance /= m * m
+	if variance == 0 || a == 0 || a == 1 {
+		i.Undefined = ZeroVariance
+		return i
 	}
-	return text
+	i.Lower, i.Upper = logitLimits(a, variance, Level)
+	return i
 }

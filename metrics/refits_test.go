@@ -182,7 +182,7 @@ func TestEqualRefits(t *testing.T) {
 			if over.Undefined != mean.Undefined || over.Defined() && !agree(over.Value, mean.Value, closedForm) {
 				t.Fatalf("%s: %+v over models, %+v of the mean", over.Measure, over.Result, mean.Result)
 			}
-			if over.Measure == auroc {
+			if over.Measure == aurocKey {
 				if diff := cmp.Diff(mean.Interval, over.Interval, cmpopts.EquateApprox(1e-12, 1e-12)); diff != "" {
 					t.Fatalf("interval:\n%s", diff)
 				}
@@ -250,5 +250,50 @@ func TestMeanKeepsTies(t *testing.T) {
 	}
 	if got := mustRefits(t, []int{0, 1}, many...).Mean(); got[0] != high || got[1] != 0.05 {
 		t.Errorf("mean of equal risks %v, want them unchanged", got)
+	}
+}
+
+// Equal refits are their mean: point estimates and, over subjects, the intervals
+// agree with those of the mean risk.
+func TestRefitTableOfEqualRefits(t *testing.T) {
+	s := simulated(t, 80, 30, 1, 3)
+	r, err := NewRefits(s.outcomes, [][]float64{s.risks, s.risks, s.risks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := RefitTable(r, Options{Replicates: 400, Thresholds: []float64{0.2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofMean := map[string]Row{}
+	for _, row := range rows {
+		if row.Estimand == MeanRisk {
+			ofMean[row.Measure] = row
+		}
+	}
+	over := 0
+	for _, row := range rows {
+		if row.Estimand != OverModels {
+			continue
+		}
+		over++
+		want, ok := ofMean[row.Measure]
+		if !ok || !agree(row.Value, want.Value, 1e-10) {
+			t.Errorf("%s: %v over models, %v of the mean risk", row.Measure, row.Value, want.Value)
+		}
+		switch i := row.Interval; {
+		case row.Measure == "auroc":
+			if !agree(i.Lower, want.Interval.Lower, 1e-10) || !agree(i.Upper, want.Interval.Upper, 1e-10) {
+				t.Errorf("auroc: %+v, want %+v", i, want.Interval)
+			}
+		case i.Method == BootstrapBCa:
+			width := want.Interval.Upper - want.Interval.Lower
+			if math.Abs(i.Lower-want.Interval.Lower) > 0.2*width || math.Abs(i.Upper-want.Interval.Upper) > 0.2*width {
+				t.Errorf("%s: %+v, of the mean risk %+v", row.Measure, i, want.Interval)
+			}
+		}
+	}
+	if over != 11 {
+		t.Errorf("%d rows over models", over)
 	}
 }

@@ -1,29 +1,10 @@
-// Package metrics computes performance measures of predicted risks: the
-// STRATOS core set with its sampling intervals, for one set of risks and over
-// the refits of a model.
-//
-// It is made of pure functions of outcomes and risks. It knows nothing of
-// files, configurations, databases or figures, holds no state, and imports
-// nothing of the module.
-//
-// # Results
-//
-// A [Result] is a finite number, ±Inf where that is the true limit, or
-// undefined with a [Reason]. Nothing is clipped and nothing undefined is
-// reported as zero: a net benefit and a scaled Brier score may be negative.
-//
-// # Conventions
-//
-// Outcomes are 0 (control) or 1 (event); risks lie in [0, 1]; a subject is
-// positive at threshold t when risk >= t. Higher risks mean events: the
-// direction of the AUROC is never chosen from the data. Intervals are 95 %
-// and describe the sampling of subjects; a [Spread] describes refits and is
-// never a confidence interval.
 package metrics
 
 import (
 	"math"
+	"slices"
 
+	"gonum.org/v1/gonum/mathext"
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
@@ -66,10 +47,16 @@ var reasons = []Reason{
 
 // Methods of intervals, as they are reported.
 const (
-	DeLongLogit       = "delong_logit"       // DeLong's variance, normal on the logit scale
-	LogScale          = "log"                // normal on the log scale
-	ProfileLikelihood = "profile_likelihood" // roots of the profile likelihood ratio
-	WilsonScore       = "wilson"             // Wilson's score interval of a proportion
+	DeLongLogit         = "delong_logit"         // DeLong's variance, normal on the logit scale
+	DeLongWald          = "delong_wald"          // DeLong's variance, normal, cut to [0, 1]
+	HanleyMcNeilWald    = "hanley_mcneil_wald"   // Hanley and McNeil's variance, normal, cut to [0, 1]
+	LogScale            = "log"                  // normal on the log scale
+	ProfileLikelihood   = "profile_likelihood"   // roots of the profile likelihood ratio
+	Wald                = "wald"                 // estimate -+ z standard errors
+	WilsonScore         = "wilson"               // Wilson's score interval of a proportion
+	ExactBinomial       = "clopper_pearson"      // Clopper and Pearson's interval of a proportion
+	BootstrapBCa        = "bootstrap_bca"        // stratified subject bootstrap, bias-corrected and accelerated
+	BootstrapPercentile = "bootstrap_percentile" // stratified subject bootstrap, quantiles of type 7
 )
 
 // Interval is a sampling interval. It has limits only where [Interval.Defined]
@@ -83,6 +70,40 @@ type Interval struct {
 
 // Defined reports whether i has limits.
 func (i Interval) Defined() bool { return i.Method != "" && i.Undefined == "" }
+
+// WaldInterval returns estimate -+ z se at level.
+func WaldInterval(estimate, se, level float64) Interval {
+	i := Interval{Method: Wald, Level: level}
+	half := normalQuantile(level) * se
+	switch {
+	case !(half > 0):
+		i.Undefined = ZeroVariance
+	case math.IsInf(half, 0):
+		i.Undefined = NotAvailable
+	default:
+		i.Lower, i.Upper = estimate-half, estimate+half
+	}
+	return i
+}
+
+// Test is a test of a hypothesis: the statistic, its degrees of freedom (0 for
+// a normal statistic) and the p-value, which have a meaning only where
+// Undefined is empty.
+type Test struct {
+	Statistic, DF, P float64
+	Undefined        Reason
+	Note             string
+}
+
+// Defined reports whether t has a statistic.
+func (t Test) Defined() bool { return t.Undefined == "" }
+
+// chiSquared is a test whose statistic has df degrees of freedom. A likelihood
+// ratio of equal models may be below 0 by rounding.
+func chiSquared(statistic, df float64) Test {
+	statistic = max(statistic, 0)
+	return Test{Statistic: statistic, DF: df, P: mathext.GammaIncRegComp(df/2, statistic/2)}
+}
 
 // Result is one measure of one sample. Value has a meaning only where
 // Undefined is empty; it may be ±Inf, never NaN.
@@ -116,6 +137,14 @@ type value struct {
 	undefined Reason
 }
 
+// orNaN is the number, NaN where it is undefined.
+func (v value) orNaN() float64 {
+	if v.undefined != "" {
+		return math.NaN()
+	}
+	return v.v
+}
+
 func defined(v float64) value    { return value{v: v} }
 func undefined(why Reason) value { return value{undefined: why} }
 
@@ -138,3 +167,8 @@ func expit(x float64) float64 {
 
 // logit needs no other form near 1: there 1-p is exact.
 func logit(p float64) float64 { return math.Log(p / (1 - p)) }
+
+// grow returns a slice of length n, reusing the memory of b.
+func grow(b []float64, n int) []float64 {
+	return slices.Grow(b[:0], n)[:n]
+}

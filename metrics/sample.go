@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 )
 
 // InputError says which row of the input cannot be measured. Its reason is
@@ -31,6 +32,53 @@ type Sample struct {
 	outcomes []int
 	risks    []float64
 	events   int
+
+	ranked sync.Once // guards order and ties, which are made when first needed
+	order  []int32   // rows by increasing risk
+	ties   []tie
+}
+
+// tie is the set of rows that share a risk.
+type tie struct {
+	risk             float64
+	events, controls int
+}
+
+// rank sorts the rows by risk, once for all measures of s.
+func (s *Sample) rank() {
+	s.ranked.Do(func() {
+		keys := sorted(s.risks)
+		s.order = make([]int32, len(keys))
+		distinct := 0
+		for i, k := range keys {
+			s.order[i] = k.row
+			if i == 0 || k.bits != keys[i-1].bits {
+				distinct++
+			}
+		}
+		s.ties = make([]tie, 0, distinct)
+		for i, k := range keys {
+			if i == 0 || k.bits != keys[i-1].bits {
+				s.ties = append(s.ties, tie{risk: math.Float64frombits(k.bits)})
+			}
+			t := &s.ties[len(s.ties)-1]
+			t.events += s.outcomes[k.row]
+			t.controls += 1 - s.outcomes[k.row]
+		}
+	})
+}
+
+// byRisk returns the rows of s by increasing risk, ties in the order of rows.
+func (s *Sample) byRisk() []int32 {
+	s.rank()
+	return s.order
+}
+
+// distinct returns the distinct risks of s in increasing order, with the
+// outcomes of the rows that hold them.
+func (s *Sample) distinct() []tie {
+	s.rank()
+	return s.ties
 }
 
 // NewSample checks and copies outcomes (0 or 1) and risks (in [0,1]), which
@@ -57,7 +105,14 @@ func checkOutcomes(outcomes []int) (events int, err error) {
 	return events, nil
 }
 
+// maxRows is what an int32 counts: rows are sorted as such, at half the memory
+// of an int.
+const maxRows = math.MaxInt32
+
 func checkRisks(risks []float64, n, refit int) error {
+	if n > maxRows {
+		return &InputError{Refit: -1, Row: -1, Problem: fmt.Sprintf("%d rows are more than %d", n, maxRows)}
+	}
 	if len(risks) != n {
 		return &InputError{Refit: refit, Row: -1, Problem: fmt.Sprintf("%d outcomes but %d risks", n, len(risks))}
 	}
@@ -96,58 +151,4 @@ func (s *Sample) bothClasses() Reason {
 		return OneClass
 	}
 	return ""
-}
-
-// workspace holds the buffers of repeated measurements, so that a thousand
-// refits allocate once. The zero workspace is ready to use.
-type workspace struct {
-	order                []int
-	placements           []float64
-	logits, x, residuals []float64
-}
-
-// ascending returns the rows of s by increasing risk. The order within ties is
-// of no consequence to any measure.
-func (w *workspace) ascending(s *Sample) []int {
-	w.order = w.order[:0]
-	for i := range s.risks {
-		w.order = append(w.order, i)
-	}
-	p := s.risks
-	slices.SortFunc(w.order, func(a, b int) int {
-		switch {
-		case p[a] < p[b]:
-			return -1
-		case p[a] > p[b]:
-			return 1
-		}
-		return 0
-	})
-	return w.order
-}
-
-// grow returns a slice of length n, reusing the memory of b.
-func grow(b []float64, n int) []float64 {
-	return slices.Grow(b[:0], n)[:n]
-}
-
-// Quantile returns the quantile of type 7 (linear interpolation at h =
-// (n-1)p, the default of R and numpy) of values in increasing order, p in
-// [0,1]. It is NaN for no values or p outside [0,1].
-//
-// Hyndman and Fan, The American Statistician 1996; 50: 361-365.
-func Quantile(sorted []float64, p float64) float64 {
-	if len(sorted) == 0 || !(p >= 0 && p <= 1) {
-		return math.NaN()
-	}
-	h := p * float64(len(sorted)-1)
-	i := int(h)
-	if i+1 >= len(sorted) {
-		return sorted[len(sorted)-1]
-	}
-	a, b, g := sorted[i], sorted[i+1], h-float64(i)
-	if g == 0 || a == b { // also keeps Inf - Inf out
-		return a
-	}
-	return a + g*(b-a)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
+	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 // Write starts this test binary again.
@@ -140,7 +141,7 @@ func measure(t testing.TB, r *extract.Record, risks [][]float64) {
 		slices.Sort(of)
 		var s extract.Spread
 		for _, p := range extract.RiskQuantiles {
-			s.Quantiles = append(s.Quantiles, metrics.Quantile(of, p))
+			s.Quantiles = append(s.Quantiles, resample.Quantile(of, p))
 		}
 		sd := stat.PopStdDev(of, nil)
 		s.SD = &sd

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/foundation-plr/pipeline/metrics"
+	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 // The grid of the reference's retention curves: rates of 5 % to 100 % by 5 %,
@@ -103,7 +104,7 @@ func distributionOf(all []prediction, outcome int) distribution {
 	}
 	// Sorted: the last bits of the mean do not depend on the codes.
 	slices.Sort(risks)
-	return distribution{metrics.Quantile(risks, 0.5), stat.Mean(risks, nil), len(risks)}
+	return distribution{resample.Quantile(risks, 0.5), stat.Mean(risks, nil), len(risks)}
 }
 
 // defined is a cell: NULL for NaN.

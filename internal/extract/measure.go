@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/foundation-plr/pipeline/metrics"
+	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 // DefaultThresholds are the risks at which net benefit is a measure of its own.
@@ -118,7 +119,7 @@ func newSpread(risks [][]float64, subject int) Spread {
 	slices.Sort(all)
 	var s Spread
 	for _, p := range RiskQuantiles {
-		s.Quantiles = append(s.Quantiles, metrics.Quantile(all, p))
+		s.Quantiles = append(s.Quantiles, resample.Quantile(all, p))
 	}
 	switch n := len(all); {
 	case n < 2:

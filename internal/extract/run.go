@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/foundation-plr/pipeline/internal/pickle"
-	"github.com/foundation-plr/pipeline/metrics"
+	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 // RunOptions says how a pickle is read and measured.
@@ -512,7 +512,7 @@ func summariseRefits(v any, refits int) (Scalar, error) {
 	}
 	s.Mean, s.SD = &mean, &sd
 	if sd > 0 {
-		s.Lower, s.Upper = finite(metrics.Quantile(values, 0.025)), finite(metrics.Quantile(values, 0.975))
+		s.Lower, s.Upper = finite(resample.Quantile(values, 0.025)), finite(resample.Quantile(values, 0.975))
 	}
 	return s, nil
 }

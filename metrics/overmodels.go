@@ -1,0 +1,225 @@
+package metrics
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/foundation-plr/pipeline/metrics/resample"
+)
+
+// RefitTable returns the measures of a refitted model under both estimands.
+//
+// [OverModels]: means over refits of AUROC, average precision, Brier score and
+// scaled Brier score, log loss, and at each threshold net benefit, sensitivity and
+// specificity; medians of slope, offset intercept and O:E, which have heavy tails
+// and no sampling interval. The mean AUROC has DeLong's interval with the kernel of
+// pairs averaged over refits; the others but average precision are means over
+// subjects of what refits give each on average, which are resampled (stratified,
+// BCa). Refits in which a measure is undefined are counted in the spread.
+//
+// [MeanRisk]: the table of measures ([Table]) of the mean risk.
+func RefitTable(r *Refits, o Options) ([]Row, error) {
+	mean := &Sample{outcomes: r.outcomes, risks: r.Mean(), events: r.events}
+	ofMean, err := Table(mean, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Thresholds) == 0 {
+		o.Thresholds = DefaultThresholds
+	}
+	rows := overModels(r, o)
+	for _, row := range ofMean {
+		row.Estimand = MeanRisk
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// share is a measure over models that is a sum over subjects of what each has on
+// average over refits, divided by the number of subjects in the strata.
+type share struct {
+	row    int
+	of     []float64 // by subject
+	strata [2]bool   // that count: controls, events
+}
+
+func overModels(r *Refits, o Options) []Row {
+	first := r.sample(0)
+	list := measures(o.Thresholds)
+	simple := func(name, domain, tier string, of func(s *Sample) value) measure {
+		return measure{name: name, domain: domain, tier: tier, ofRefit: func(_ *slopeFit, s *Sample) value { return of(s) }}
+	}
+	list = append(list,
+		simple("average_precision", Discrimination, Inadvisable, averagePrecision),
+		simple("logloss_mean", Overall, NotEssential, func(s *Sample) value { return plain(LogLoss(s)) }))
+	for _, t := range o.Thresholds {
+		list = append(list,
+			simple("class@"+short(t)+"/sensitivity", Classification, Descriptive, func(s *Sample) value { return plain(Classify(s, t).Sensitivity()) }),
+			simple("class@"+short(t)+"/specificity", Classification, Descriptive, func(s *Sample) value { return plain(Classify(s, t).Specificity()) }))
+	}
+	rows := r.summarise(list)
+
+	n := len(r.outcomes)
+	bySubject := func(of func(y int, p float64) float64) []float64 {
+		sums := make([]float64, n)
+		for _, risks := range r.risks {
+			for i, p := range risks {
+				sums[i] += of(r.outcomes[i], p)
+			}
+		}
+		for i := range sums {
+			sums[i] /= float64(r.Len())
+		}
+		return sums
+	}
+	both := [2]bool{true, true}
+	var shares []share
+	add := func(key string, strata [2]bool, of func(y int, p float64) float64) {
+		k := slices.IndexFunc(rows, func(row Row) bool { return row.Measure == key })
+		if rows[k].Defined() && !math.IsInf(rows[k].Value, 0) {
+			shares = append(shares, share{k, bySubject(of), strata})
+		}
+	}
+	square := func(y int, p float64) float64 { return (float64(y) - p) * (float64(y) - p) }
+	add("brier", both, square)
+	if first.bothClasses() == "" {
+		pi := first.prevalence()
+		// Of stratified resamples the prevalence is that of the sample.
+		add("scaled_brier", both, func(y int, p float64) float64 { return 1 - square(y, p)/(pi*(1-pi)) })
+	}
+	add("logloss_mean", both, func(y int, p float64) float64 { return -logChance(y, p) })
+	for _, t := range o.Thresholds {
+		add("nb@"+short(t), both, func(y int, p float64) float64 {
+			switch {
+			case p < t:
+				return 0
+			case y == 1:
+				return 1
+			}
+			return -odds(t)
+		})
+		indicator := func(holds bool) float64 {
+			if holds {
+				return 1
+			}
+			return 0
+		}
+		add("class@"+short(t)+"/sensitivity", [2]bool{false, true}, func(_ int, p float64) float64 { return indicator(p >= t) })
+		add("class@"+short(t)+"/specificity", [2]bool{true, false}, func(_ int, p float64) float64 { return indicator(p < t) })
+	}
+	if o.Replicates > 0 {
+		resampleShares(r, o, rows, shares)
+	}
+	return rows
+}
+
+// plain is a result without its interval.
+func plain(r Result) value { return value{v: r.Value, undefined: r.Undefined} }
+
+// resampleShares gives the rows of shares their intervals.
+func resampleShares(r *Refits, o Options, rows []Row, shares []share) {
+	var strata [2][]int32
+	for i, y := range r.outcomes {
+		strata[y] = append(strata[y], int32(i))
+	}
+	replicates := make([][]float64, len(shares))
+	for k := range replicates {
+		replicates[k] = make([]float64, o.Replicates)
+	}
+	size := func(sh share) (n float64) {
+		for y, counts := range sh.strata {
+			if counts {
+				n += float64(len(strata[y]))
+			}
+		}
+		return n
+	}
+	seed := resample.Seed(o.Seed, "over_models")
+	resample.Each(o.Replicates, func() []int32 { return make([]int32, len(r.outcomes)) }, func(counts []int32, rep int) {
+		stream := resample.NewStream(seed, uint64(rep))
+		clear(counts)
+		resample.DrawFrom(&stream, strata[0], counts)
+		resample.DrawFrom(&stream, strata[1], counts)
+		for k, sh := range shares {
+			var sum float64
+			for y, in := range sh.strata {
+				if in {
+					for _, row := range strata[y] {
+						sum += float64(counts[row]) * sh.of[row]
+					}
+				}
+			}
+			replicates[k][rep] = sum / size(sh)
+		}
+	})
+	for k, sh := range shares {
+		// A sum over subjects: leaving one out shifts it by its term, but for a factor
+		// that the acceleration does not see.
+		var left [][]float64
+		for y, in := range sh.strata {
+			if in {
+				group := make([]float64, 0, len(strata[y]))
+				for _, row := range strata[y] {
+					group = append(group, -sh.of[row])
+				}
+				left = append(left, group)
+			}
+		}
+		row := &rows[sh.row]
+		slices.Sort(replicates[k])
+		lower, upper, err := resample.Interval(replicates[k], row.Value, left, resample.Options{Method: resample.BCa, Level: Level})
+		if err != nil {
+			row.Interval = Interval{Undefined: reasonOf(err)}
+			continue
+		}
+		row.Interval = Interval{Lower: lower, Upper: upper, Level: Level, Method: BootstrapBCa}
+	}
+}
+
+// summarise returns the rows of measures over models.
+func (r *Refits) summarise(list []measure) []Row {
+	rows := make([]Row, 0, len(list))
+	over := make([]overRefits, len(list))
+	placed := make([]float64, len(r.outcomes)) // placements, summed over refits
+	var w slopeFit
+	for m := range r.Len() {
+		s := r.sample(m)
+		for k := range list {
+			v := list[k].ofRefit(&w, s)
+			over[k].add(v)
+			if list[k].name == aurocKey && v.undefined == "" {
+				for i, c := range placements(s) {
+					placed[i] += c
+				}
+			}
+		}
+	}
+	first := r.sample(0)
+	for k, m := range list {
+		v, spread := over[k].summary(m.median)
+		row := Row{Estimand: OverModels, Measure: m.name, Domain: m.domain, Tier: m.tier,
+			Result: newResult(first, v), Spread: spread}
+		row.Note = note(m.median, r.Len(), spread.NUndefined)
+		if m.name == aurocKey && row.Defined() {
+			row.Interval = meanAUROCInterval(first, v.v, placed, r.Len())
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func note(median bool, refits, undefined int) string {
+	how := "mean"
+	if median {
+		how = "median"
+	}
+	text := fmt.Sprintf("%s over %d refits", how, refits)
+	if refits == 1 {
+		text = how + " over 1 refit"
+	}
+	if undefined > 0 {
+		text += fmt.Sprintf(", undefined in %d", undefined)
+	}
+	return text
+}
