@@ -110,6 +110,9 @@ func (a *audit) end(t *Task) (unread []string, err error) {
 	used := map[string]bool{}
 	for _, access := range noted {
 		path := access.path
+		if slices.ContainsFunc(t.n.Probed, func(probed string) bool { return inside(path, real(probed)) }) {
+			continue
+		}
 		switch access.event {
 		case created:
 			own[path] = true

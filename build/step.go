@@ -55,6 +55,12 @@ type Step struct {
 	// Code names the packages whose sources make the step what it is;
 	// Options.Code turns them into a digest. See also Options.CodeOfAll.
 	Code []string
+	// Probed are files and directories, by their absolute paths, that the step
+	// may look at and work in although they are no inputs, because what they
+	// hold stands in its parameters: a database that is asked when the step is
+	// declared, like the version of a tool. Only Options.Audit heeds it. Not in
+	// the key.
+	Probed []string
 	// Tools maps programs that the step calls to their probed versions.
 	Tools map[string]string
 

@@ -151,8 +151,9 @@ func (s *study) index() build.Step {
 		"experiment": s.settings.Experiment,
 		"exclude":    s.settings.Exclude,
 	}
+	var probed []string
 	if s.probe != nil {
-		params["listing"] = s.probe.digest
+		params["listing"], probed = s.probe.digest, s.probed()
 	} else {
 		contents, names := extract.IndexInputs()
 		for _, pattern := range contents {
@@ -168,6 +169,7 @@ func (s *study) index() build.Step {
 		Inputs:  inputs,
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
 		Params:  params,
+		Probed:  probed,
 		Code:    []string{"internal/extract"},
 		Run: func(ctx context.Context, t *build.Task) error {
 			registry, err := readRegistry(t)
@@ -244,6 +246,7 @@ func (s *study) runOnServer(run extract.IndexedRun, keepRisks bool) build.Step {
 		Doc:     "fetch one run's pickle, read it and compute its measures",
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
 		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds, "keep risks": keepRisks},
+		Probed:  s.probed(),
 		Code:    []string{"internal/extract"},
 		Pool:    poolMemory,
 		Weight:  weightOf(run.Remote.Pickle.Size),

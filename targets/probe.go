@@ -33,6 +33,20 @@ type probe struct {
 	unreachable error
 }
 
+// probed are the places that the probe has looked at or keeps copies in, which
+// the steps that ask the store again look at, too.
+func (s *study) probed() []string {
+	places := []string{filepath.Join(s.settings.PrivateDir, scratchDir)}
+	if location, err := s.settings.Store(); err == nil && location.Kind == mlflow.Database {
+		// Its log and journal lie beside it.
+		places = append(places, location.Path, location.Path+"-wal", location.Path+"-shm", location.Path+"-journal")
+	}
+	if s.probe.base != "" {
+		places = append(places, s.storeRoot())
+	}
+	return places
+}
+
 // openStore opens the tracking store.
 func (s *study) openStore(ctx context.Context) (mlflow.Store, error) {
 	location, err := s.settings.Store()
