@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/fingerprint": nil,
 	"internal/sidecar":     nil,
 	"internal/lock":        nil,
+	"internal/predictions": nil,
 	"internal/pickle":      nil,
 	"internal/mlflow":      nil,
 	"internal/config":      {"internal/mlflow"},

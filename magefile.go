@@ -69,6 +69,14 @@ func Verify(ctx context.Context, rebuild *bool, step, against *string) error {
 	return targets.Verify(ctx, rebuild, step, against)
 }
 
+// Score prints the STRATOS measures of the predictions in a CSV or Parquet file; needs no study.
+// With -outcome=COLUMN -risk=COLUMN (y_true, y_prob), -thresholds=0.05,0.1, -all, -bootstrap=N, -seed=S, -json.
+func Score(ctx context.Context, file string, outcome, risk, thresholds *string, bootstrap, seed *int, all, json *bool) error {
+	return targets.Score(ctx, file, targets.ScoreFlags{
+		Outcome: outcome, Risk: risk, Thresholds: thresholds, Bootstrap: bootstrap, Seed: seed, All: all, JSON: json,
+	})
+}
+
 // Clean removes the public outputs that are as they were built; private data and the cache stay.
 func Clean(ctx context.Context) error { return targets.Clean(ctx) }
 
