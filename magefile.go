@@ -69,11 +69,11 @@ func Verify(ctx context.Context, rebuild *bool, step, against *string) error {
 	return targets.Verify(ctx, rebuild, step, against)
 }
 
-// Score prints the STRATOS measures of the predictions in a CSV or Parquet file; needs no study.
-// With -outcome=COLUMN -risk=COLUMN (y_true, y_prob), -thresholds=0.05,0.1, -all, -bootstrap=N, -seed=S, -json.
-func Score(ctx context.Context, file string, outcome, risk, thresholds *string, bootstrap, seed *int, all, json *bool) error {
+// Score prints the STRATOS measures of any CSV or Parquet file of predictions: score FILE -outcome=y -risk=p.
+// Needs no study. -json for programs; -thresholds=0.05,0.1, -all measures, -bootstrap=N resamples, -seed=S.
+func Score(ctx context.Context, file string, outcome, risk *string, json *bool, thresholds *string, all *bool, bootstrap, seed *int) error {
 	return targets.Score(ctx, file, targets.ScoreFlags{
-		Outcome: outcome, Risk: risk, Thresholds: thresholds, Bootstrap: bootstrap, Seed: seed, All: all, JSON: json,
+		Outcome: outcome, Risk: risk, Thresholds: thresholds, JSON: json, All: all, Bootstrap: bootstrap, Seed: seed,
 	})
 }
 

@@ -1,284 +1,212 @@
-// Package predictions reads outcomes and predicted risks from a table in a CSV
-// or Parquet file. It does not know what is measured of them, and nothing of any
-// study.
+// Package predictions reads outcomes and predicted risks from one CSV or Parquet
+// file, through DuckDB. It reaches no other file and no network.
 package predictions
 
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
 )
 
-// Set is the rows of a table.
+// Set is the rows of a file, in its order.
 type Set struct {
-	Outcomes []int     // 0 or 1
-	Risks    []float64 // in [0, 1]
+	Outcomes []int // 0 or 1
+	Risks    []float64
 }
 
-// RowError says which row and column hold what cannot be measured. It never
-// quotes a cell: a column named by mistake may hold what is private.
+// RowError says which row of a file is no prediction.
 type RowError struct {
-	Row     int // from 1, the header not counted
-	Column  string
-	Problem string
-	Rows    int // of the table
+	File, Column string
+	Row          int // 1 is the first row of data
+	Problem      string
+	Others       int // further rows with faults
+	N, Events    int // rows of the file; those whose outcome is 1
 }
 
-// Error names the row, the column and what is accepted.
 func (e *RowError) Error() string {
-	return fmt.Sprintf("row %d, column %q: %s", e.Row, e.Column, e.Problem)
+	text := fmt.Sprintf("%s: row %d, column %s: %s", e.File, e.Row, e.Column, e.Problem)
+	switch {
+	case e.Others == 1:
+		text += "; 1 more row has a fault"
+	case e.Others > 1:
+		text += fmt.Sprintf("; %d more rows have faults", e.Others)
+	}
+	return text
 }
 
-// ColumnError says that a table lacks a column.
-type ColumnError struct {
-	Column  string
-	Columns []string // that it has
-}
+// memoryDSN keeps DuckDB from spilling to disk, fetching extensions and giving
+// rows in another order than the file's.
+const memoryDSN = ":memory:?threads=1&temp_directory=&autoinstall_known_extensions=false&autoload_known_extensions=false"
 
-// Error lists the columns that there are, or the first of many.
-func (e *ColumnError) Error() string {
-	const most = 20
-	names := make([]string, 0, most+1)
-	for i, name := range e.Columns {
-		if i == most {
-			names = append(names, "…")
-			break
-		}
-		names = append(names, strconv.Quote(name))
-	}
-	return fmt.Sprintf("there is no column %q; there are %s", e.Column, strings.Join(names, ", "))
-}
-
-// Read reads two columns of a file: outcomes, which are 0 or 1, and risks in
-// [0, 1]. A file that begins with Parquet's mark is read as Parquet, any other as
-// CSV, whose first line names the columns. Errors about what is in the table are
-// a *ColumnError or a *RowError for the first bad row.
-func Read(ctx context.Context, path, outcome, risk string) (set *Set, err error) {
-	fail := func(err error) (*Set, error) { return nil, fmt.Errorf("%s: %w", path, err) }
-	source, err := source(path)
-	if err != nil {
-		return fail(err)
-	}
-	db, err := open(ctx, path)
-	if err != nil {
-		return fail(err)
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	rows, err := db.QueryContext(ctx, "SELECT * FROM "+source+" LIMIT 0")
-	if err != nil {
-		return fail(plain(err))
-	}
-	columns, err := rows.Columns()
-	if err = errors.Join(err, rows.Close()); err != nil {
-		return fail(err)
-	}
-	for _, name := range []string{outcome, risk} {
-		if !slices.Contains(columns, name) {
-			return fail(&ColumnError{name, columns})
-		}
-	}
-	rows, err = db.QueryContext(ctx, fmt.Sprintf("SELECT %s, %s FROM %s", quote(outcome), quote(risk), source))
-	if err != nil {
-		return fail(plain(err))
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	set, n, bad := &Set{}, 0, (*RowError)(nil)
-	var y, p any
-	for rows.Next() {
-		if err := rows.Scan(&y, &p); err != nil {
-			return fail(err)
-		}
-		n++
-		if bad != nil {
-			continue // only counted
-		}
-		outcomeIs, problem := asOutcome(y)
-		if problem != "" {
-			bad = &RowError{Row: n, Column: outcome, Problem: problem}
-			continue
-		}
-		riskIs, problem := asRisk(p)
-		if problem != "" {
-			bad = &RowError{Row: n, Column: risk, Problem: problem}
-			continue
-		}
-		set.Outcomes = append(set.Outcomes, outcomeIs)
-		set.Risks = append(set.Risks, riskIs)
-	}
-	if err := rows.Err(); err != nil {
-		return fail(plain(err))
-	}
-	if bad != nil {
-		bad.Rows = n
-		return fail(bad)
-	}
-	return set, nil
-}
-
-// parquetMark begins every Parquet file.
-const parquetMark = "PAR1"
-
-// source is the table of a file in DuckDB's words. The cells of a CSV file come
-// as they stand: what DuckDB takes for a number, a date or nothing is not asked.
-func source(path string) (string, error) {
-	if strings.ContainsAny(path, "*?[") {
-		return "", errors.New("the path holds *, ? or [, by which DuckDB means several files: rename it")
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		var pe *os.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", errors.New("it is not a file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	begin := make([]byte, len(parquetMark))
-	_, err = io.ReadFull(f, begin)
-	if err = errors.Join(notShort(err), f.Close()); err != nil {
-		return "", err
-	}
-	if info.Size() == 0 {
-		return "", errors.New("it is empty: a CSV file begins with a line that names the columns")
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if string(begin) == parquetMark {
-		return "read_parquet(" + text(abs) + ")", nil
-	}
-	return "read_csv(" + text(abs) + ", header = true, all_varchar = true)", nil
-}
-
-// notShort takes a file that is too short for a mark for one without it.
-func notShort(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil
-	}
-	return err
-}
-
-// open starts a DuckDB that can read this one file and nothing else.
-func open(ctx context.Context, path string) (*sql.DB, error) {
-	abs, err := filepath.Abs(path)
+// Read reads the columns outcome (0 or 1; BOOLEAN in Parquet too) and risk (in
+// [0, 1]) of a CSV file with a header or of a Parquet file; which of the two it
+// is, its first bytes say. A row that is no prediction is a [*RowError].
+func Read(ctx context.Context, file, outcome, risk string) (_ *Set, err error) {
+	source, err := tableOf(file)
 	if err != nil {
 		return nil, err
 	}
-	connector, err := duckdb.NewConnector("", func(exec driver.ExecerContext) error {
-		for _, s := range []string{
-			"SET autoinstall_known_extensions = false",
-			"SET autoload_known_extensions = false",
-			"SET allowed_paths = [" + text(abs) + "]",
-			"SET enable_external_access = false",
-			"SET lock_configuration = true",
-		} {
-			if _, err := exec.ExecContext(ctx, s, nil); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	connector, err := duckdb.NewConnector(memoryDSN, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("start DuckDB: %w", err)
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(1)
-	return db, nil
-}
-
-// plain is the first line of DuckDB's words: the others may quote the file.
-func plain(err error) error {
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	return fmt.Errorf("cannot be read as a table: %s", first)
-}
-
-func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
-func text(s string) string     { return `'` + strings.ReplaceAll(s, `'`, `''`) + `'` }
-
-// asOutcome returns why a cell is no outcome, if it is none.
-func asOutcome(cell any) (outcome int, problem string) {
-	const want = "an outcome must be 0 or 1"
-	if b, ok := cell.(bool); ok {
-		if b {
-			return 1, ""
+	defer func() { err = errors.Join(err, db.Close()) }()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("start DuckDB: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	for _, statement := range []string{
+		// DuckDB asks for the pattern before it asks for the file that it means.
+		"SET allowed_paths = [" + quoteText(source.path) + ", " + quoteText(escapeGlob.Replace(source.path)) + "]",
+		"SET enable_external_access = false",
+		"SET lock_configuration = true",
+	} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return nil, fmt.Errorf("start DuckDB: %w", err)
 		}
-		return 0, ""
 	}
-	v, problem := number(cell)
-	switch {
-	case problem != "":
-		return 0, problem + "; " + want
-	case v != 0 && v != 1: // NaN, too
-		return 0, want
+	if err := checkColumns(ctx, conn, file, source.sql, outcome, risk); err != nil {
+		return nil, err
 	}
-	return int(v), ""
+	return readRows(ctx, conn, file, source.sql, outcome, risk)
 }
 
-func asRisk(cell any) (risk float64, problem string) {
-	const want = "a risk must be in [0, 1]"
-	v, problem := number(cell)
+// table is a file as DuckDB is to read it.
+type table struct{ path, sql string }
+
+// tableOf looks at the first bytes of a file. The path is absolute, so that none
+// is taken for an address, and none of its characters for a pattern.
+func tableOf(file string) (t table, err error) {
+	info, err := os.Stat(file)
 	switch {
-	case problem != "":
-		return 0, problem + "; " + want
-	case math.IsNaN(v):
-		return 0, "it is NaN; " + want
-	case !(v >= 0 && v <= 1):
-		return 0, fmt.Sprintf("it is %v; %s", v, want)
+	case err != nil:
+		return table{}, err // names the file
+	case !info.Mode().IsRegular():
+		return table{}, fmt.Errorf("%s is not a regular file: give a CSV or Parquet file", file)
+	case info.Size() == 0:
+		return table{}, fmt.Errorf("%s is empty: a CSV file begins with a line of column names", file)
 	}
-	return v, ""
+	if t.path, err = filepath.Abs(file); err != nil {
+		return table{}, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return table{}, err
+	}
+	defer f.Close() // only read
+	var magic [4]byte
+	if _, err := io.ReadFull(f, magic[:]); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return table{}, fmt.Errorf("read %s: %w", file, err)
+	}
+	pattern := quoteText(escapeGlob.Replace(t.path))
+	// Folders called name=value would become columns.
+	if string(magic[:]) == "PAR1" {
+		t.sql = "read_parquet(" + pattern + ", hive_partitioning = false)"
+	} else {
+		// Texts become numbers where a fault can be named with its row; no line
+		// may be skipped as a comment, or rows would be counted otherwise.
+		t.sql = "read_csv(" + pattern + ", header = true, all_varchar = true, skip = 0, comment = '', hive_partitioning = false)"
+	}
+	return t, nil
 }
 
-// number is a cell of a CSV file, or of a column of numbers.
-func number(cell any) (v float64, problem string) {
-	switch c := cell.(type) {
-	case nil:
-		return 0, "it is empty"
-	case float64:
-		return c, ""
-	case float32:
-		return float64(c), ""
-	case int8:
-		return float64(c), ""
-	case int16:
-		return float64(c), ""
-	case int32:
-		return float64(c), ""
-	case int64:
-		return float64(c), ""
-	case uint8:
-		return float64(c), ""
-	case uint16:
-		return float64(c), ""
-	case uint32:
-		return float64(c), ""
-	case uint64:
-		return float64(c), ""
-	case duckdb.Decimal:
-		return c.Float64(), ""
-	case string:
-		v, err := strconv.ParseFloat(strings.TrimSpace(c), 64)
-		if err != nil && !errors.Is(err, strconv.ErrRange) {
-			return 0, "it is not a number"
+// escapeGlob makes a pattern of a path that matches nothing else.
+var escapeGlob = strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]")
+
+func quoteText(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// checkColumns says which columns there are where one is missing. DuckDB would
+// take names that differ in case for the same.
+func checkColumns(ctx context.Context, conn *sql.Conn, file, source string, wanted ...string) (err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT * FROM "+source+" LIMIT 0")
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	names, err := rows.Columns()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, err)
+	}
+	for _, name := range wanted {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("%s has no column %q; there are %s", file, name, strings.Join(names, ", "))
 		}
-		return v, ""
 	}
-	return 0, "it is not a number"
+	return nil
+}
+
+// cell is a value of a column: a number, or the text that is none.
+type cell struct {
+	number sql.NullFloat64
+	text   sql.NullString
+}
+
+func (c cell) problem(want string) string {
+	switch {
+	case c.number.Valid:
+		return fmt.Sprintf("%v is %s", c.number.Float64, want)
+	case c.text.Valid:
+		return fmt.Sprintf("%q is not a number", c.text.String)
+	}
+	return "there is no value"
+}
+
+func readRows(ctx context.Context, conn *sql.Conn, file, source, outcome, risk string) (_ *Set, err error) {
+	columns := make([]string, 0, 2)
+	for _, name := range []string{outcome, risk} {
+		column := quoteName(name)
+		columns = append(columns, fmt.Sprintf("TRY_CAST(%[1]s AS DOUBLE), CASE WHEN TRY_CAST(%[1]s AS DOUBLE) IS NULL THEN CAST(%[1]s AS VARCHAR) END", column))
+	}
+	rows, err := conn.QueryContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+source)
+	if err != nil {
+		return nil, fmt.Errorf("read columns %s and %s of %s: %w", outcome, risk, file, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	set := &Set{}
+	var first *RowError
+	events := 0
+	for n := 1; rows.Next(); n++ {
+		var y, p cell
+		if err := rows.Scan(&y.number, &y.text, &p.number, &p.text); err != nil {
+			return nil, fmt.Errorf("read %s: %w", file, err)
+		}
+		fault := RowError{File: file, Row: n}
+		switch v := p.number.Float64; {
+		case !y.number.Valid || y.number.Float64 != 0 && y.number.Float64 != 1:
+			fault.Column, fault.Problem = outcome, y.problem("neither 0 nor 1")
+		case !p.number.Valid || !(v >= 0 && v <= 1): // NaN too
+			fault.Column, fault.Problem = risk, p.problem("not in [0, 1]")
+		}
+		switch {
+		case fault.Problem == "":
+		case first == nil:
+			first = &fault
+		default:
+			first.Others++
+		}
+		if y.number.Float64 == 1 {
+			events++
+		}
+		set.Outcomes = append(set.Outcomes, int(y.number.Float64))
+		set.Risks = append(set.Risks, p.number.Float64)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	if first != nil {
+		first.N, first.Events = len(set.Outcomes), events
+		return nil, first
+	}
+	return set, nil
 }
