@@ -197,7 +197,7 @@ func (s *study) index() build.Step {
 			}
 			var steps []build.Step
 			for _, run := range index.Runs {
-				if run.Verdict == extract.Used {
+				if run.Verdict == extract.Used && s.chosen(run) {
 					keep := s.settings.BootstrapRisks && run.Configuration.Named(registry)
 					steps = append(steps, retried(s.run(run, keep)))
 				}
@@ -517,6 +517,30 @@ func (s *study) key() ([]byte, error) {
 	return anonymize.ReadKey(filepath.Join(s.settings.PrivateDir, keyFile))
 }
 
+// verifiedLookup reads the lookup and sees that nobody has edited it.
+func (s *study) verifiedLookup(path string) (codes *anonymize.Lookup, key []byte, err error) {
+	if codes, err = anonymize.ReadLookup(path); err != nil {
+		return nil, nil, err
+	}
+	if key, err = s.key(); err != nil {
+		return nil, nil, err
+	}
+	return codes, key, codes.Verify(key)
+}
+
+// assembling is how the settings and the lookup want a database.
+func (s *study) assembling(codes *anonymize.Lookup, key []byte) checkpoint.AssembleOptions {
+	return checkpoint.AssembleOptions{
+		Published:   codes.Name,
+		KeyedDigest: func(digest string) (string, error) { return anonymize.KeyedDigest(key, digest) },
+		Estimand:    s.settings.Estimand,
+		Unlabelled:  codes.Unlabelled(),
+		Privacy: checkpoint.Privacy{
+			SubjectTables: s.settings.SubjectTables, RoundRisks: s.settings.RoundRisks, BootstrapRisks: s.settings.BootstrapRisks,
+		},
+	}
+}
+
 func (s *study) traces() build.Step {
 	out := build.Ref{Root: rootPrivate, Path: tracesFile}
 	lookup := build.Ref{Root: rootPrivate, Path: lookupFile}
@@ -570,30 +594,15 @@ func (s *study) checkpoint() build.Step {
 			if err := extract.ReadJSON(t.Path(index), &list); err != nil {
 				return err
 			}
-			codes, err := anonymize.ReadLookup(t.Path(lookup))
+			codes, key, err := s.verifiedLookup(t.Path(lookup))
 			if err != nil {
-				return err
-			}
-			key, err := s.key()
-			if err != nil {
-				return err
-			}
-			if err := codes.Verify(key); err != nil {
 				return err
 			}
 			registry, err := readRegistry(t)
 			if err != nil {
 				return err
 			}
-			content, err := checkpoint.Assemble(records, &list, codes.Code, registry, checkpoint.AssembleOptions{
-				Published:   codes.Name,
-				KeyedDigest: func(digest string) (string, error) { return anonymize.KeyedDigest(key, digest) },
-				Estimand:    s.settings.Estimand,
-				Unlabelled:  codes.Unlabelled(),
-				Privacy: checkpoint.Privacy{
-					SubjectTables: s.settings.SubjectTables, RoundRisks: s.settings.RoundRisks, BootstrapRisks: s.settings.BootstrapRisks,
-				},
-			})
+			content, err := checkpoint.Assemble(records, &list, codes.Code, registry, s.assembling(codes, key))
 			if err != nil {
 				return err
 			}

@@ -55,6 +55,15 @@ func open() (*study, error) { return openTo(os.Stdout) }
 // openTo is open that says so elsewhere: where standard output is for a
 // document that a program reads.
 func openTo(stdout io.Writer) (*study, error) {
+	s, err := openPart(stdout)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.refusePart()
+}
+
+// openPart is openTo for the target that RUNS is for.
+func openPart(stdout io.Writer) (*study, error) {
 	workspace, err := os.Getwd()
 	if err != nil {
 		return nil, err
@@ -207,7 +216,7 @@ func (s *study) closePrivate() error {
 			return err
 		}
 	}
-	for _, dir := range []string{private, filepath.Join(private, "runs")} {
+	for _, dir := range []string{private, filepath.Join(private, "runs"), filepath.Join(private, partDir)} {
 		if err := closeDir(dir); err != nil {
 			return err
 		}

@@ -22,13 +22,16 @@ func Reproduce(ctx context.Context) error { return run(ctx, everything) }
 
 // Extract runs block 1 up to the public database and the traces.
 func Extract(ctx context.Context) error {
-	return run(ctx, func(s *study) (plan, error) {
+	return runPart(ctx, func(s *study) (plan, error) {
 		has, err := s.hasStore()
 		if err != nil {
 			return plan{}, err
 		}
 		if !has {
 			return plan{}, usage("no tracking store is configured: set MLFLOW_TRACKING_URI to an MLflow store, or STUDY=example for the bundled example")
+		}
+		if len(s.settings.Runs) > 0 {
+			return s.partPlan()
 		}
 		return plan{steps: s.extraction(), private: true}, nil
 	})
@@ -126,9 +129,19 @@ type plan struct {
 	private bool // steps write private files
 }
 
-// run builds a plan.
-func run(ctx context.Context, choose func(*study) (plan, error)) (err error) {
-	s, err := open()
+// run builds a plan of all runs.
+func run(ctx context.Context, choose func(*study) (plan, error)) error {
+	return runPart(ctx, func(s *study) (plan, error) {
+		if err := s.refusePart(); err != nil {
+			return plan{}, err
+		}
+		return choose(s)
+	})
+}
+
+// runPart builds a plan that may be one of a part of the runs.
+func runPart(ctx context.Context, choose func(*study) (plan, error)) (err error) {
+	s, err := openPart(os.Stdout)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,13 @@ type AssembleOptions struct {
 	Settings    map[string]string // published under settings.<key>; must hold nothing private
 }
 
+// A database of a part of the runs says so by this setting and value; it is not
+// valid as a published one.
+const (
+	ScopeSetting = "scope"
+	ScopePart    = "part"
+)
+
 // Verdicts that a run can have, as the table meta counts them.
 var verdicts = []extract.Verdict{
 	extract.Used, extract.BadMeta, extract.NotClassification, extract.Excluded, extract.Deleted, extract.Failed,

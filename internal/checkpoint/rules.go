@@ -33,6 +33,9 @@ var contentRules = []rule{
 	{table: runsTable, column: "reason", message: "is not of the published list, and so may be private",
 		query: "SELECT config_id FROM runs WHERE reason NOT IN (" + quotedList(reasons) + ")"},
 
+	{table: metaTable, column: "value", message: "the database holds a part of the runs, and is not for publication: extract all runs, without RUNS",
+		query: "SELECT NULL FROM meta WHERE key = 'settings." + ScopeSetting + "' AND value = '" + ScopePart + "'"},
+
 	{table: decisionTable, column: "net_benefit_none", message: "is not 0", query: "SELECT config_id FROM dca_curves WHERE net_benefit_none <> 0"},
 
 	{table: rocTable, column: "point_index", message: "the points are not numbered from 0",

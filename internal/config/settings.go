@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
+
 	"github.com/foundation-plr/pipeline/internal/mlflow"
 )
 
@@ -65,6 +67,9 @@ type Settings struct {
 	PrivateDir string
 	Results    string // the directory below which data/, figures/generated and outputs/latex of this study lie
 
+	// Runs are globs of ids or names of the runs that a part is extracted of; none
+	// means all.
+	Runs         []string
 	Exclude      []ExcludedRun
 	DemoSubjects []string  // public codes; empty means by rule
 	Estimand     string    // OverModels or MeanRisk
@@ -103,6 +108,7 @@ type file struct {
 		PrivateDir string `yaml:"PRIVATE_DIR"`
 	} `yaml:"PATHS"`
 	Extraction struct {
+		Runs         []string      `yaml:"runs"`
 		ExcludeRuns  []ExcludedRun `yaml:"exclude_runs"`
 		DemoSubjects []string      `yaml:"demo_subjects"`
 	} `yaml:"EXTRACTION"`
@@ -197,6 +203,12 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 		if s.store.Kind == mlflow.Directory {
 			s.StorePath = s.store.Path
 		}
+	}
+	s.Runs = f.Extraction.Runs
+	if env := getenv("RUNS"); env != "" {
+		s.Runs = strings.Fields(env)
+	} else if s.Study == Example {
+		s.Runs = nil
 	}
 	s.Estimand = f.Analysis.Estimand
 	s.Thresholds = f.Analysis.Thresholds
@@ -306,6 +318,11 @@ func (s *Settings) check() error {
 	}
 	if s.BootstrapRisks && !s.SubjectTables {
 		return errors.New("PRIVACY.BOOTSTRAP_RISKS is true and PRIVACY.SUBJECT_TABLES is false: the risks of every refit are risks of single subjects")
+	}
+	for i, pattern := range s.Runs {
+		if pattern == "" || !doublestar.ValidatePattern(pattern) {
+			return fmt.Errorf("RUNS (EXTRACTION.runs): entry %d, %q, is not a valid pattern of ids or names of runs", i+1, pattern)
+		}
 	}
 	for i, e := range s.Exclude {
 		if e.Run == "" || e.Reason == "" {

@@ -1,0 +1,124 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/foundation-plr/pipeline/build"
+	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/extract"
+)
+
+// partDir, in the private directory, holds the checkpoint of a part of the runs.
+const partDir = "scratch"
+
+// refusePart is the error of a target that has no meaning for a part of the runs.
+func (s *study) refusePart() error {
+	if len(s.settings.Runs) == 0 {
+		return nil
+	}
+	return usage("RUNS chooses a part of the runs, which is for mage extract only: unset it")
+}
+
+// chosen says whether RUNS asks for a run; without RUNS every run is.
+func (s *study) chosen(run extract.IndexedRun) bool {
+	return len(s.settings.Runs) == 0 || slices.ContainsFunc(s.settings.Runs, func(pattern string) bool {
+		return doublestar.MatchUnvalidated(pattern, run.RunID) || doublestar.MatchUnvalidated(pattern, run.Name)
+	})
+}
+
+// partOf is the index of the chosen runs. Their verdicts are those that they have
+// among all.
+func (s *study) partOf(whole *extract.Index) (*extract.Index, error) {
+	part := *whole
+	part.Runs = slices.DeleteFunc(slices.Clone(whole.Runs), func(run extract.IndexedRun) bool { return !s.chosen(run) })
+	if len(part.Runs) == 0 {
+		return nil, fmt.Errorf("none of the %d runs has an id or a name that RUNS matches", len(whole.Runs))
+	}
+	return &part, nil
+}
+
+// partialExtraction is block 1 for the runs that RUNS chooses, into a private
+// checkpoint of its own. Its index and its run steps are those of the whole, which
+// so has less to do afterwards. It gives no codes: a part would give them in
+// another order than the whole, and a code is given for ever.
+func (s *study) partialExtraction() []build.Step {
+	steps := []build.Step{s.index(), s.partialCheckpoint()}
+	if s.example() {
+		steps = append(steps, s.unpack())
+	}
+	return steps
+}
+
+func (s *study) partialCheckpoint() build.Step {
+	runs := build.OutputsOf("run:*")
+	index := build.Ref{Root: rootPrivate, Path: indexFile}
+	lookup := build.Ref{Root: rootPrivate, Path: lookupFile}
+	registry := build.Ref{Root: rootWorkspace, Path: registryFile}
+	out := build.Ref{Root: rootPrivate, Path: path.Join(partDir, path.Base(s.database().Path))}
+	return build.Step{
+		Name: "scratch",
+		Doc:  "write a private database of the runs that RUNS chooses",
+		Inputs: append(s.readsLedgers(),
+			runs,
+			build.File(index.Root, index.Path),
+			build.File(registry.Root, registry.Path),
+		),
+		Outputs: []build.Output{build.Out(out.Root, out.Path)},
+		Params: map[string]any{
+			"runs": s.settings.Runs, "estimand": s.settings.Estimand, "subject tables": s.settings.SubjectTables,
+			"round risks": s.settings.RoundRisks, "bootstrap risks": s.settings.BootstrapRisks,
+		},
+		Code: []string{"internal/checkpoint", "anonymize"},
+		Run: func(ctx context.Context, t *build.Task) error {
+			records, err := readRecords(t, runs)
+			if err != nil {
+				return err
+			}
+			var whole extract.Index
+			if err := extract.ReadJSON(t.Path(index), &whole); err != nil {
+				return err
+			}
+			part, err := s.partOf(&whole)
+			if err != nil {
+				return err
+			}
+			codes, key, err := s.verifiedLookup(t.Path(lookup))
+			if err != nil {
+				return err
+			}
+			names, err := readRegistry(t)
+			if err != nil {
+				return err
+			}
+			options := s.assembling(codes, key)
+			options.Settings = map[string]string{checkpoint.ScopeSetting: checkpoint.ScopePart}
+			content, err := checkpoint.Assemble(records, part, codes.Code, names, options)
+			if err != nil {
+				return fmt.Errorf("%w; a part takes its codes from the lookup: extract all runs once (without RUNS) to give new ones", err)
+			}
+			return checkpoint.Write(ctx, t.Out(out), content)
+		},
+	}
+}
+
+// partPlan is the plan of a part. It needs the lookup that the whole has made.
+func (s *study) partPlan() (plan, error) {
+	for _, ledger := range s.ledgers() {
+		file := filepath.Join(s.settings.PrivateDir, ledger.Path)
+		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+			return plan{}, fmt.Errorf("RUNS: there is no %s yet, from which a part takes its codes: extract all runs once, without RUNS", file)
+		} else if err != nil {
+			return plan{}, err
+		}
+	}
+	return plan{steps: s.partialExtraction(), private: true}, nil
+}
