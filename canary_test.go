@@ -430,7 +430,19 @@ func (c *canaries) search() {
 			}
 		}
 	}
-	// The search finds what is where it belongs.
+	// Canaries were read: the private index has them.
+	index, err := os.ReadFile(filepath.Join(c.dir, "index.json"))
+	c.must(err)
+	read := 0
+	for word := range c.words {
+		if bytes.Contains(index, []byte(word)) {
+			read++
+		}
+	}
+	if read < 5 {
+		c.t.Errorf("the private index holds %d canaries only: the test shows nothing", read)
+	}
+	// So were codes, and all that a lookup knows are looked for.
 	if lookup, err := anonymize.ReadLookup(filepath.Join(c.dir, "subject_lookup.yaml")); err == nil {
 		for _, original := range lookup.Originals() {
 			if forbidden[strings.ToLower(original)] == "" {
