@@ -189,16 +189,16 @@ func TestNothingIsShownBeforeAStepRuns(t *testing.T) {
 }
 
 func TestRedactedDisplay(t *testing.T) {
-	w := watch(t, 80, 24, Options{Redact: func(s string) string { return strings.ReplaceAll(s, "PLR1234", "[code]") }})
+	w := watch(t, 80, 24, Options{Redact: func(s string) string { return strings.ReplaceAll(s, "canary77", "[code]") }})
 	log := w.start("a", false)
 	// Neither colours nor where a line is cut may hide a code.
-	log.Info("PLR\x1b[1m1234")
+	log.Info("canary\x1b[1m77")
 	w.tick()
-	log.Info(strings.Repeat("x", 60) + " PLR1234")
+	log.Info(strings.Repeat("x", 60) + " canary77")
 	w.tick()
-	w.stop("a", StateFailed, "PLR1234 is not there")
+	w.stop("a", StateFailed, "canary77 is not there")
 	w.end()
-	if all := w.term.everything(); strings.Contains(all, "PLR") || !strings.Contains(all, "[code]") {
+	if all := w.term.everything(); strings.Contains(all, "canary") || !strings.Contains(all, "[code]") {
 		t.Errorf("printed %q", all)
 	}
 }

@@ -59,7 +59,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status := f.fail[0]
 		f.fail = f.fail[1:]
 		w.Header().Set("Retry-After", f.retry)
-		http.Error(w, "<html>PLR1234</html>", status)
+		http.Error(w, "<html>canary77</html>", status)
 		return
 	}
 	if f.login != "" && r.Header.Get("Authorization") != f.login {
@@ -84,7 +84,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "<html>Internal Server Error</html>", http.StatusInternalServerError)
 			return
 		}
-		http.Error(w, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"PLR1234","sqlstate":"x"}`, http.StatusNotFound)
+		http.Error(w, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"canary77","sqlstate":"x"}`, http.StatusNotFound)
 	}
 	query := r.URL.Query()
 	switch name {
@@ -255,7 +255,7 @@ func TestServer(t *testing.T) {
 				t.Errorf("%v, %v", found, err)
 			}
 			_, err = s.Artifacts(ctx, runs[1], "metrics")
-			if wanted := map[bool]error{true: ErrUnreachable, false: ErrNoArtifacts}[f.old]; !errors.Is(err, wanted) || strings.Contains(err.Error(), "PLR1234") {
+			if wanted := map[bool]error{true: ErrUnreachable, false: ErrNoArtifacts}[f.old]; !errors.Is(err, wanted) || strings.Contains(err.Error(), "canary77") {
 				t.Errorf("a run without artifacts: %v", err)
 			}
 		})
@@ -278,16 +278,16 @@ func TestServerErrors(t *testing.T) {
 		unreachable     bool
 	}{
 		{"nobody there", strings.Replace(closed.URL, "//", "//ada:secret@", 1), "connection refused", true},
-		{"something else", web(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>PLR1234") }), "something else at this address", false},
-		{"wrong credentials", web(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "PLR1234", http.StatusUnauthorized) }), "MLFLOW_TRACKING_USERNAME", false},
+		{"something else", web(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>canary77") }), "something else at this address", false},
+		{"wrong credentials", web(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary77", http.StatusUnauthorized) }), "MLFLOW_TRACKING_USERNAME", false},
 		{"unknown host", web(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "Invalid Host header", http.StatusForbidden)
 		}), "--allowed-hosts", false},
 		{"refused", web(func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"error_code":"INVALID_PARAMETER_VALUE","message":"PLR1234"}`, http.StatusBadRequest)
+			http.Error(w, `{"error_code":"INVALID_PARAMETER_VALUE","message":"canary77"}`, http.StatusBadRequest)
 		}), "400 Bad Request (INVALID_PARAMETER_VALUE)", false},
 		{"odd code", web(func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"error_code":"PLR1234"}`, http.StatusBadRequest)
+			http.Error(w, `{"error_code":"canary77"}`, http.StatusBadRequest)
 		}), "400 Bad Request", false},
 		{"the same page", web(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"next_page_token":"x"}`) }), "again and again", false},
 		{"unknown authority", tlsServer.URL, "MLFLOW_TRACKING_SERVER_CERT_PATH", false},
@@ -301,7 +301,7 @@ func TestServerErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrUnreachable) != c.unreachable {
 				t.Fatalf("%v; want it to say %q", err, c.want)
 			}
-			for _, never := range []string{"secret", "ada", "PLR1234"} {
+			for _, never := range []string{"secret", "ada", "canary77"} {
 				if strings.Contains(err.Error(), never) {
 					t.Errorf("the error %q holds %q", err, never)
 				}
@@ -324,7 +324,7 @@ func TestServerRetries(t *testing.T) {
 	f.fail = []int{503, 503, 503, 503, 503, 503}
 	f.asked(true)
 	_, err = s.Runs(t.Context(), Experiment{ID: "0"})
-	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), s.url) || strings.Contains(err.Error(), "PLR1234") {
+	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), s.url) || strings.Contains(err.Error(), "canary77") {
 		t.Errorf("after six failures: %v", err)
 	}
 	if n := strings.Count(f.asked(true), "POST"); n != tries {
