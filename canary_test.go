@@ -41,8 +41,9 @@ func TestCanaries(t *testing.T) {
 	}
 	bin := compiled(t)
 	unpacked := unpackOnce(t, repo)()
-	for _, prefix := range []string{"PLR", "sbj"} { // the study's form of codes, and one that only a lookup tells
-		t.Run(prefix, func(t *testing.T) {
+	// The name of a test is part of paths that are printed: it must look like no code.
+	for name, prefix := range map[string]string{"codes of the study": "PLR", "codes that only a lookup tells": "sbj"} {
+		t.Run(name, func(t *testing.T) {
 			c := newCanaries(t, repo, bin, unpacked, prefix)
 			// Nothing is known of the codes yet, and nothing of the store can be read.
 			// History keeps it all, so that two searches are enough.
