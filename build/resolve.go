@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/foundation-plr/pipeline/internal/store"
@@ -32,30 +34,59 @@ func (r resolver) resolve(ctx context.Context, n *node) ([]group, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	groups := make([]group, len(n.ins))
+	errs := make([]error, len(n.ins))
+	next := make(chan int, len(n.ins))
+	patterns := 0
 	for i := range n.ins {
-		in := &n.ins[i]
-		var entries []entry
-		var err error
-		switch in.kind {
-		case inFile:
-			entries, err = r.file(ctx, in)
-		case inAbsent:
-			entries, err = r.absent(in)
-		case inGlob, inNames:
-			entries, err = r.match(ctx, in)
-		case inOutputsOf:
-			entries, err = r.outputsOf(ctx, n, in)
+		next <- i
+		if k := n.ins[i].kind; k == inGlob || k == inNames {
+			patterns++
 		}
+	}
+	close(next)
+	find := func() {
+		for i := range next {
+			groups[i], errs[i] = r.input(ctx, n, &n.ins[i])
+		}
+	}
+	if patterns < 2 {
+		find()
+	} else {
+		// Walks wait for the file system, and all steps that a study will grow wait
+		// for those of the step that lists its runs.
+		var wg sync.WaitGroup
+		for range min(patterns, runtime.GOMAXPROCS(0)) {
+			wg.Go(find)
+		}
+		wg.Wait()
+	}
+	for i, err := range errs {
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			return nil, fmt.Errorf("input %s: %w", in, plainError(err))
+			return nil, fmt.Errorf("input %s: %w", &n.ins[i], plainError(err))
 		}
-		slices.SortFunc(entries, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
-		groups[i] = group{in.Input, entries}
 	}
 	return groups, nil
+}
+
+// input returns what an input stands for, sorted.
+func (r resolver) input(ctx context.Context, n *node, in *input) (group, error) {
+	var entries []entry
+	var err error
+	switch in.kind {
+	case inFile:
+		entries, err = r.file(ctx, in)
+	case inAbsent:
+		entries, err = r.absent(in)
+	case inGlob, inNames:
+		entries, err = r.match(ctx, in)
+	case inOutputsOf:
+		entries, err = r.outputsOf(ctx, n, in)
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
+	return group{in.Input, entries}, err
 }
 
 func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
@@ -388,14 +419,14 @@ func (w *walker) walk(dir, rel string, at positions) error {
 	if names, ok := w.in.glob.literals(at); ok {
 		slices.Sort(names)
 		for _, name := range slices.Compact(names) {
-			_, mode, err := store.Lstat(filepath.Join(dir, name))
+			mode, err := w.r.v.kind(dir + string(filepath.Separator) + name)
 			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			if err := w.visit(dir, rel, name, mode.Type(), at); err != nil {
+			if err := w.visit(dir, rel, name, mode, at); err != nil {
 				return err
 			}
 		}

@@ -35,6 +35,7 @@ type view struct {
 // file is what is known of a path, once it was asked for.
 type file struct {
 	mu   sync.Mutex // held while it is looked at
+	seen bool       // stat and mode are those of the path itself, a link or not
 	done atomic.Bool
 	stat store.Stat
 	mode fs.FileMode
@@ -69,16 +70,39 @@ func (v *view) moved(before *view) string {
 
 var errPrivateLink = errors.New("it is a link to a private file, but it is not in a private root itself")
 
-// digest returns what is known of a regular file, reached through links or
-// not.
-func (v *view) digest(ref Ref, abs string) (*file, error) {
+// file returns what is known of a path, nothing perhaps.
+func (v *view) file(abs string) *file {
 	v.mu.Lock() // most files are asked for once, so to read first would be in vain
+	defer v.mu.Unlock()
 	f := v.files[abs]
 	if f == nil {
 		f = new(file)
 		v.files[abs] = f
 	}
-	v.mu.Unlock()
+	return f
+}
+
+// kind returns the type of what stands at a path, a link not followed. Patterns
+// meet the same directories again and again, and files that are hashed next.
+func (v *view) kind(abs string) (fs.FileMode, error) {
+	f := v.file(abs)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.seen {
+		// What was followed to its target is looked at again: that is rare.
+		st, mode, err := store.Lstat(abs)
+		if err != nil || f.done.Load() {
+			return mode.Type(), err
+		}
+		f.stat, f.mode, f.seen = st, mode, true
+	}
+	return f.mode.Type(), nil
+}
+
+// digest returns what is known of a regular file, reached through links or
+// not.
+func (v *view) digest(ref Ref, abs string) (*file, error) {
+	f := v.file(abs)
 	if f.done.Load() {
 		return f, f.err
 	}
@@ -106,10 +130,13 @@ func other(sum store.Sum) store.Sum {
 // that of its ref.
 func (v *view) look(f *file, name, abs string) (err error) {
 	private := v.opt.private(abs)
-	if f.stat, f.mode, err = store.Lstat(abs); err != nil {
-		return err
+	if !f.seen {
+		if f.stat, f.mode, err = store.Lstat(abs); err != nil {
+			return err
+		}
 	}
-	if f.mode&fs.ModeSymlink != 0 {
+	f.seen = f.mode&fs.ModeSymlink == 0
+	if !f.seen {
 		if f.stat, f.mode, err = store.FileStat(abs); err != nil {
 			return err // a loop is told better than by checkLink
 		}
