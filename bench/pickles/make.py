@@ -67,4 +67,5 @@ def main():
         (folder / f"metrics_{i:03}.pickle").write_bytes(pickle.dumps(value, protocol=5))
 
 
-main()
+if __name__ == "__main__":
+    main()
