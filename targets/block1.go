@@ -8,10 +8,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/foundation-plr/pipeline/anonymize"
 	"github.com/foundation-plr/pipeline/build"
@@ -30,6 +32,8 @@ const (
 	lookupFile = "subject_lookup.yaml"
 	keyFile    = "lookup.key"
 	tracesFile = "demo_subjects_traces.pkl"
+
+	recordSuffix = ".cbor" // of the records of runs, by id
 )
 
 // The example's archive is unpacked as one tree into the root of its store.
@@ -183,12 +187,12 @@ func (s *study) index() build.Step {
 			for _, run := range index.Runs {
 				t.Log.Info("run", "run", run.RunID, "verdict", run.Verdict, "reason", run.Reason, "detail", run.Detail)
 			}
-			return extract.WriteJSON(t.Out(out), index)
+			return extract.Write(t.Out(out), index)
 		},
 		Grows: "run:",
 		Grow: func(_ context.Context, t *build.Task) ([]build.Step, error) {
 			var index extract.Index
-			if err := extract.ReadJSON(t.Out(out), &index); err != nil {
+			if err := extract.Read(t.Out(out), &index); err != nil {
 				return nil, err
 			}
 			registry, err := readRegistry(t)
@@ -217,7 +221,7 @@ func (s *study) run(run extract.IndexedRun, keepRisks bool) build.Step {
 	pickle := build.Ref{Root: rootStore, Path: s.inStore(run.Artifact)}
 	// Some pickles do not name their subjects; then this file does, where it is.
 	codes := build.Glob(rootStore, literally(s.inStore(extract.CodesArtifact(run.Artifact))))
-	out := build.Ref{Root: rootPrivate, Path: path.Join("runs", run.RunID+".json")}
+	out := build.Ref{Root: rootPrivate, Path: path.Join("runs", run.RunID+recordSuffix)}
 	return build.Step{
 		Name:    "run:" + run.RunID,
 		Doc:     "read one run's pickle and compute its measures",
@@ -240,7 +244,7 @@ func (s *study) run(run extract.IndexedRun, keepRisks bool) build.Step {
 // runOnServer is run for a pickle that a tracking server has. No file stands for
 // it: what the server says of it is in the parameters.
 func (s *study) runOnServer(run extract.IndexedRun, keepRisks bool) build.Step {
-	out := build.Ref{Root: rootPrivate, Path: path.Join("runs", run.RunID+".json")}
+	out := build.Ref{Root: rootPrivate, Path: path.Join("runs", run.RunID+recordSuffix)}
 	return build.Step{
 		Name:    "run:" + run.RunID,
 		Doc:     "fetch one run's pickle, read it and compute its measures",
@@ -269,7 +273,7 @@ func (s *study) record(t *build.Task, pickle string, options extract.RunOptions,
 		t.Log.Error(err.Error())
 		return unnamed(err, run)
 	}
-	return extract.WriteJSON(t.Out(out), record)
+	return extract.Write(t.Out(out), record)
 }
 
 // unnamed takes the free text of a store out of an error that goes to the
@@ -363,7 +367,7 @@ func (s *study) subjects() build.Step {
 		Run: func(ctx context.Context, t *build.Task) error {
 			// A code is given for ever: not before every run has been judged.
 			var list extract.Index
-			if err := extract.ReadJSON(t.Path(index), &list); err != nil {
+			if err := extract.Read(t.Path(index), &list); err != nil {
 				return err
 			}
 			if err := list.Err(); err != nil {
@@ -591,7 +595,7 @@ func (s *study) checkpoint() build.Step {
 				return err
 			}
 			var list extract.Index
-			if err := extract.ReadJSON(t.Path(index), &list); err != nil {
+			if err := extract.Read(t.Path(index), &list); err != nil {
 				return err
 			}
 			codes, key, err := s.verifiedLookup(t.Path(lookup))
@@ -613,13 +617,15 @@ func (s *study) checkpoint() build.Step {
 
 // readRecords reads what the run steps wrote.
 func readRecords(t *build.Task, runs build.Input) ([]*extract.Record, error) {
-	var records []*extract.Record
-	for _, ref := range t.Files(runs) {
-		record := new(extract.Record)
-		if err := extract.ReadJSON(t.Path(ref), record); err != nil {
-			return nil, err
-		}
-		records = append(records, record)
+	files := t.Files(runs)
+	records := make([]*extract.Record, len(files))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, file := range files {
+		g.Go(func() error {
+			records[i] = new(extract.Record)
+			return extract.Read(t.Path(file), records[i])
+		})
 	}
-	return records, nil
+	return records, g.Wait()
 }

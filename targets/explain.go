@@ -355,7 +355,7 @@ WHERE outlier_method = ? AND imputation_method = ? AND classifier = ? AND featur
 // artifact.
 func (s *study) compareArtifact(run *configured) error {
 	var record extract.Record
-	err := extract.ReadJSON(filepath.Join(s.settings.PrivateDir, "runs", run.Run+".json"), &record)
+	err := extract.Read(filepath.Join(s.settings.PrivateDir, "runs", run.Run+recordSuffix), &record)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

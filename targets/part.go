@@ -84,7 +84,7 @@ func (s *study) partialCheckpoint() build.Step {
 				return err
 			}
 			var whole extract.Index
-			if err := extract.ReadJSON(t.Path(index), &whole); err != nil {
+			if err := extract.Read(t.Path(index), &whole); err != nil {
 				return err
 			}
 			part, err := s.partOf(&whole)

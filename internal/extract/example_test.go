@@ -219,11 +219,11 @@ func TestExample(t *testing.T) {
 	t.Run("json", func(t *testing.T) {
 		for run, record := range records {
 			file := filepath.Join(t.TempDir(), "run.json")
-			if err := WriteJSON(file, record); err != nil {
+			if err := Write(file, record); err != nil {
 				t.Fatal(err)
 			}
 			var back Record
-			if err := ReadJSON(file, &back); err != nil {
+			if err := Read(file, &back); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(record, &back); diff != "" {

@@ -355,7 +355,7 @@ func TestReadRunOneClass(t *testing.T) {
 	if r.ROC != nil || r.Joint.Slope != nil || r.Joint.Undefined == "" {
 		t.Errorf("ROC %v, slope %+v", r.ROC, r.Joint)
 	}
-	if err := WriteJSON(filepath.Join(t.TempDir(), "r"), r); err != nil {
+	if err := Write(filepath.Join(t.TempDir(), "r"), r); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,131 @@
+package extract
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	record := &Record{
+		Format: RecordFormat, RunID: "r", Verdict: Used,
+		Subjects: []string{madeCode(1)}, Risks: []float64{0.1 + 0.2, math.SmallestNonzeroFloat64},
+		Scalars: map[string]Scalar{"Brier": {N: 8, Mean: ptr(1.0 / 3)}, "AUROC": {N: 8}},
+	}
+	path := filepath.Join(dir, "run")
+	if err := Write(path, record); err != nil {
+		t.Fatal(err)
+	}
+	var got Record
+	if err := Read(path, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(record, &got); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, want 0600", info.Mode())
+	}
+	first, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(path, &got); err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first, second) {
+		t.Error("the same record gave different bytes")
+	}
+	index := &Index{Format: IndexFormat, Runs: []IndexedRun{{RunID: "a <b> & c"}}}
+	if err := Write(path, index); err != nil {
+		t.Fatal(err)
+	}
+	var read Index
+	if err := Read(path, &read); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(index, &read); diff != "" {
+		t.Errorf("index (-want +got):\n%s", diff)
+	}
+}
+
+// Where TMPDIR names a directory on the same file system, drafts would be made
+// there: outside the private directory.
+func TestDraftsBesideTheirFile(t *testing.T) {
+	elsewhere, past := t.TempDir(), time.Unix(1e9, 0)
+	if err := os.Chtimes(elsewhere, past, past); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", elsewhere)
+	if err := Write(filepath.Join(t.TempDir(), "run"), &Record{Format: RecordFormat}); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(elsewhere); err != nil || !after.ModTime().Equal(past) {
+		t.Errorf("something was made in the directory that TMPDIR names; error %v", err)
+	}
+}
+
+func TestFilesRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := Write(filepath.Join(dir, "a"), &Record{}); err == nil {
+		t.Error("a record without a format was written")
+	}
+	if err := Write(filepath.Join(dir, "a"), &Record{Format: RecordFormat, Risks: []float64{math.NaN()}}); err == nil {
+		t.Error("a NaN was written")
+	}
+	if err := Write(filepath.Join(dir, "a"), map[string]int{}); err == nil {
+		t.Error("a map was written as a record")
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("failed writes left %v, %v", entries, err)
+	}
+	record := func(fields map[string]any) string {
+		data, err := cbor.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	for name, c := range map[string]struct {
+		text string
+		into any
+		want string
+	}{
+		"format of a record":    {record(map[string]any{"format": "plr.run/0"}), new(Record), "extract again"},
+		"field of a record":     {record(map[string]any{"format": RecordFormat, "colour": 1}), new(Record), "unknown field"},
+		"more than a record":    {record(map[string]any{"format": RecordFormat}) + "\xa0", new(Record), "extraneous"},
+		"no number in a record": {record(map[string]any{"format": RecordFormat, "risks": []float64{math.NaN()}}), new(Record), "NaN"},
+		"infinity in a record":  {record(map[string]any{"format": RecordFormat, "risks": []float64{math.Inf(1)}}), new(Record), "infinity"},
+		"a record that is cut":  {record(map[string]any{"format": RecordFormat})[:5], new(Record), "unexpected EOF"},
+		"a record in JSON":      {`{"format": "plr.run/2"}`, new(Record), "unexpected EOF"},
+		"nothing":               {"", new(Record), "EOF"},
+		"format of an index":    {`{"format": "plr.index/0"}`, new(Index), "extract again"},
+		"field of an index":     {`{"format": "plr.index/1", "colour": 1}`, new(Index), "colour"},
+		"more than an index":    {`{"format": "plr.index/1"} {}`, new(Index), "follows"},
+		"no index":              {``, new(Index), "EOF"},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Read(path, c.into); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
+		}
+	}
+}
