@@ -92,8 +92,8 @@ func Assemble(records []*extract.Record, index *extract.Index, code func(origina
 		return nil, fmt.Errorf("estimand %q is neither %s nor %s", o.Estimand, metrics.OverModels, metrics.MeanRisk)
 	}
 	a := &assembler{
-		content: &Content{rows: map[string][][]any{}}, reg: reg, options: o, code: code,
-		subjects: map[string]struct{}{},
+		content: new(Content), reg: reg, options: o, code: code,
+		subjects: map[string]struct{}{}, verdicts: map[string]int{},
 	}
 	if err := a.match(records, index); err != nil {
 		return nil, err
@@ -131,6 +131,7 @@ type assembler struct {
 	configs    []*configured              // in the order of config_id
 	hidden     map[[2]string]string       // factor, name → published name of what the registry lacks
 	subjects   map[string]struct{}        // codes of all subjects, training and test
+	verdicts   map[string]int             // of the rows in the table runs
 }
 
 // configured is a record with its published names.
@@ -406,7 +407,7 @@ func (a *assembler) addConfig(id int, c *configured) error {
 }
 
 // next is the number of the row about to be added, from 1.
-func (a *assembler) next(table string) int { return len(a.content.rows[table]) + 1 }
+func (a *assembler) next(table string) int { return a.content.count(table) + 1 }
 
 func measured(r *extract.Record, estimand, measure string) any {
 	for _, m := range r.Measures {
@@ -492,14 +493,17 @@ func (a *assembler) addRuns(index *extract.Index) {
 		return cmp.Or(cmp.Compare(x.run, y.run), cmp.Compare(x.verdict, y.verdict), cmp.Compare(x.reason, y.reason))
 	})
 	nameless := len(a.configs) // numbers above those of configurations
-	for _, r := range rows {
-		if r.run == "" {
+	for i := range rows {
+		if rows[i].run == "" {
 			nameless++
-			r.run = otherRun + strconv.Itoa(nameless)
+			rows[i].run = otherRun + strconv.Itoa(nameless)
 		}
-		a.content.add(runsTable, r.run, r.config, r.verdict, optional(r.reason))
 	}
-	slices.SortFunc(a.content.rows[runsTable], func(x, y []any) int { return cmp.Compare(x[0].(string), y[0].(string)) })
+	slices.SortStableFunc(rows, func(x, y row) int { return cmp.Compare(x.run, y.run) })
+	for _, r := range rows {
+		a.content.add(runsTable, r.run, r.config, r.verdict, optional(r.reason))
+		a.verdicts[r.verdict]++
+	}
 }
 
 // addMethods lists what the registry lists and what was used besides, by factor
@@ -550,10 +554,7 @@ func (a *assembler) addMeta(index *extract.Index) error {
 	}
 	meta["n_control"], meta["n_event"] = strconv.Itoa(controls), strconv.Itoa(len(a.subjects)-controls)
 
-	counts := map[string]int{}
-	for _, row := range a.content.rows[runsTable] {
-		counts[row[2].(string)]++
-	}
+	counts := maps.Clone(a.verdicts)
 	for _, v := range verdicts {
 		meta["runs."+string(v)] = strconv.Itoa(counts[string(v)])
 		delete(counts, string(v))

@@ -17,50 +17,108 @@ import (
 // Content is what a checkpoint holds: the coded rows of every table. It has no
 // original code, no clock, no path.
 type Content struct {
-	rows map[string][][]any // table → rows; a cell is nil, int32, int64, float64, string or bool
+	tables map[string]*packedRows
+	err    error // the first row that is none of the schema
 }
 
+// packedRows are the rows of a table, encoded as they travel to the child: as
+// values of their own, those of a large study take a gigabyte.
+type packedRows struct {
+	n      int
+	chunks [][]byte // each begins with a row and ends with one
+}
+
+// chunkSize is what a chunk is made for. Growing one piece would copy it again
+// and again and hold twice what is needed.
+const chunkSize = 1 << 16
+
 // Rows returns the rows of a table in their order, each with one cell a column:
-// nil, int32, int64, float64, string or bool. They must not be changed.
-func (c *Content) Rows(table string) [][]any { return c.rows[table] }
+// nil, int32, int64, float64, string or bool.
+func (c *Content) Rows(table string) [][]any {
+	packed := c.tables[table]
+	if packed == nil {
+		return nil
+	}
+	rows := make([][]any, 0, packed.n)
+	width := len(tableNamed(table).columns)
+	for _, chunk := range packed.chunks {
+		for r := bufio.NewReader(bytes.NewReader(chunk)); ; {
+			row := make([]any, width)
+			var err error
+			for i := range row {
+				if row[i], err = readCell(r); err != nil {
+					break
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				panic(fmt.Sprintf("checkpoint: rows of %s that were packed here: %v", table, err))
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// count returns the number of rows of a table.
+func (c *Content) count(table string) int {
+	if packed := c.tables[table]; packed != nil {
+		return packed.n
+	}
+	return 0
+}
 
 // add appends a row. Cells are given in the order of the schema; optional
-// numbers as pointers.
+// numbers as pointers. A row that does not fit the table is kept as an error,
+// see check.
 func (c *Content) add(t string, cells ...any) {
-	row := make([]any, len(cells))
+	if c.tables == nil {
+		c.tables = map[string]*packedRows{}
+	}
+	packed := c.tables[t]
+	if packed == nil {
+		packed = new(packedRows)
+		c.tables[t] = packed
+	}
+	columns := tableNamed(t).columns
+	if len(cells) != len(columns) {
+		c.fail(fmt.Errorf("%s: row %d has %d cells, the table %d columns", t, packed.n+1, len(cells), len(columns)))
+		return
+	}
+	last := len(packed.chunks) - 1
+	if last < 0 || len(packed.chunks[last]) >= chunkSize {
+		packed.chunks, last = append(packed.chunks, make([]byte, 0, chunkSize+chunkSize/8)), last+1
+	}
+	b := packed.chunks[last]
 	for i, cell := range cells {
 		switch v := cell.(type) {
 		case int:
-			row[i] = int32(v)
+			cell = int32(v)
 		case *float64:
-			if v != nil {
-				row[i] = *v
+			if cell = nil; v != nil {
+				cell = *v
 			}
-		case nil, int32, int64, float64, string, bool:
-			row[i] = v
-		default:
-			panic(fmt.Sprintf("checkpoint: a cell of %s is a %T", t, cell))
 		}
+		if !columns[i].holds(cell) {
+			c.fail(fmt.Errorf("%s.%s: row %d holds a %T", t, columns[i].name, packed.n+1, cell))
+			return
+		}
+		b = appendCell(b, cell)
 	}
-	c.rows[t] = append(c.rows[t], row)
+	packed.chunks[last] = b
+	packed.n++
 }
 
-// check holds every row against the schema.
-func (c *Content) check() error {
-	for _, t := range tables {
-		for i, row := range c.rows[t.name] {
-			if len(row) != len(t.columns) {
-				return fmt.Errorf("%s: row %d has %d cells, the table %d columns", t.name, i+1, len(row), len(t.columns))
-			}
-			for j, cell := range row {
-				if !t.columns[j].holds(cell) {
-					return fmt.Errorf("%s.%s: row %d holds a %T", t.name, t.columns[j].name, i+1, cell)
-				}
-			}
-		}
+func (c *Content) fail(err error) {
+	if c.err == nil {
+		c.err = err
 	}
-	return nil
 }
+
+// check says whether every row fits the schema.
+func (c *Content) check() error { return c.err }
 
 func (c column) holds(cell any) bool {
 	switch v := cell.(type) {
@@ -157,22 +215,22 @@ const streamMagic = "plr.checkpoint.rows/1\n"
 func (c *Content) stream(w io.Writer, path string) error {
 	h := blake3.New()
 	buffered := bufio.NewWriterSize(io.MultiWriter(w, h), 1<<16)
-	b := appendCell([]byte(streamMagic), path)
+	if _, err := buffered.Write(appendCell([]byte(streamMagic), path)); err != nil {
+		return err
+	}
 	for _, t := range tables {
-		rows := c.rows[t.name]
-		b = binary.LittleEndian.AppendUint64(b, uint64(len(rows)))
-		for _, row := range rows {
-			for _, cell := range row {
-				b = appendCell(b, cell)
-			}
-			if _, err := buffered.Write(b); err != nil {
+		packed := c.tables[t.name]
+		if packed == nil {
+			packed = new(packedRows)
+		}
+		if _, err := buffered.Write(binary.LittleEndian.AppendUint64(nil, uint64(packed.n))); err != nil {
+			return err
+		}
+		for _, chunk := range packed.chunks {
+			if _, err := buffered.Write(chunk); err != nil {
 				return err
 			}
-			b = b[:0]
 		}
-	}
-	if _, err := buffered.Write(b); err != nil {
-		return err
 	}
 	if err := buffered.Flush(); err != nil {
 		return err
