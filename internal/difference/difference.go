@@ -1,6 +1,6 @@
 // Package difference names the first place where two versions of a file differ,
 // as precisely as the kind of the file allows: a path in JSON, a pixel of a
-// picture, a line and column of a text, else a byte. With a [Tolerance] numbers
+// picture, also of one inside a page, a line and column of a text, else a byte. With a [Tolerance] numbers
 // and colours may differ a little.
 //
 // It does not know what the files are for, nor which of two versions is right.
@@ -103,6 +103,9 @@ func Bytes(name string, was, now []byte, t Tolerance) *Found {
 			f.Where += " (all pixels are equal)"
 			return f
 		}
+	}
+	if ext == ".html" && isText(was) && isText(now) {
+		return comparePage(was, now, t)
 	}
 	if isText(was) && isText(now) {
 		return compareText(was, now, t)

@@ -2,6 +2,8 @@ package difference
 
 import (
 	"bytes"
+	"encoding/base64"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -117,6 +119,49 @@ func TestPNG(t *testing.T) {
 	}
 }
 
+func TestPage(t *testing.T) {
+	page := func(text string, shade uint8) []byte {
+		return fmt.Appendf(nil, "<p>%s</p>\n<img src=\"data:image/png;base64,%s\" alt=\"x\">\n<p>end</p>", text,
+			base64.StdEncoding.EncodeToString(picture(t, png.BestSpeed, color.NRGBA{shade, shade, shade, 0xff}, 3)))
+	}
+	const (
+		hash  = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+		other = "1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	)
+	was := page("0.81 "+hash, 100)
+	for _, c := range []struct {
+		name        string
+		now         []byte
+		exact, near string
+	}{
+		{"pixel", page("0.81 "+hash, 50), "picture 1, pixel (2, 1): #646464, now #323232", "picture 1, pixel (2, 1): #646464, now #323232"},
+		{"a little darker", page("0.81 "+hash, 99), "picture 1, pixel (2, 1): #646464, now #636363", ""},
+		{"number", page("0.83 "+hash, 100), `line 1, column 7: "1 0123456789abcdef0123456789abcdef012345…", now "3 0123456789abcdef0123456789abcdef012345…"`,
+			`line 1, column 4: "0.81 [digest]</p>", now "0.83 [digest]</p>"`},
+		{"rounding", page("0.82 "+hash, 100), `line 1, column 7: "1 0123456789abcdef0123456789abcdef012345…", now "2 0123456789abcdef0123456789abcdef012345…"`, ""},
+		{"digest", page("0.81 "+other, 100), `line 1, column 9: "0123456789abcdef0123456789abcdef01234567…", now "1123456789abcdef0123456789abcdef01234567…"`, ""},
+		{"no picture", []byte("<p>0.81 " + hash + "</p>\n"), `line 2, column 1: "<img src=\"data:image/png\" alt=\"x\">", now the end of the file`,
+			`line 2, column 1: "<img src=\"data:image/png\" alt=\"x\">", now the end of the file`},
+	} {
+		for _, how := range []struct {
+			t    Tolerance
+			want string
+		}{{Tolerance{}, c.exact}, {Platforms, c.near}} {
+			got := ""
+			if f := Bytes("x.html", was, c.now, how.t); f != nil {
+				got = f.String()
+			}
+			if diff := cmp.Diff(how.want, got); diff != "" {
+				t.Errorf("%s, %+v (-want +got):\n%s", c.name, how.t, diff)
+			}
+		}
+	}
+	damaged := bytes.Replace(was, []byte("base64,iVBOR"), []byte("base64,AAAAA"), 1)
+	if f := Bytes("x.html", was, damaged, Platforms); f == nil {
+		t.Error("a damaged picture goes unnoticed")
+	}
+}
+
 // What is not equal differs somewhere, whatever kind its name says it is of.
 func TestEveryDifferenceIsFound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -126,7 +171,7 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 			rapid.StringMatching(`([a-z] [0-9]\.[0-9]{1,2}\n){0,2}`),
 		)
 		was, now := text.Draw(t, "was"), text.Draw(t, "now")
-		name := "x" + rapid.SampledFrom([]string{".json", ".png", ".tex", ".bin"}).Draw(t, "ending")
+		name := "x" + rapid.SampledFrom([]string{".json", ".png", ".tex", ".html", ".bin"}).Draw(t, "ending")
 		if f := Bytes(name, []byte(was), []byte(now), Tolerance{}); (f == nil) != (was == now) {
 			t.Errorf("%q and %q: %v", was, now, f)
 		}
