@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"internal/config":      {"internal/mlflow"},
 	"internal/extract":     {"internal/config", "internal/mlflow", "internal/pickle", "metrics", "metrics/resample"},
 	"internal/checkpoint":  {"internal/config", "internal/extract", "metrics", "metrics/resample"},
+	"internal/release":     nil,
 	"internal/report":      {"internal/sidecar"},
 	"internal/analysis":    {"internal/config", "internal/sidecar", "metrics"},
 }
