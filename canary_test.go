@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -57,7 +58,7 @@ func TestCanaries(t *testing.T) {
 				{"status"}, {"status", "-json"}, {"graph"}, {"graph", "-json"}, {"runs:ls"}, {"runs:ls", "-json"},
 				{"explain", "numbers.tex:PLRnRunsUsed"}, {"explain", "fig_forest_combined", "-json"}, {"explain", "checkpoint"},
 				{"explain", "run:" + c.runs[0]}, {"runs:inspect", "last"}, {"runs:inspect", "last", "-json"}, {"runs:logs", "last"},
-				{"runs:trace", "last"}, {"cache:stat"}, {"cache:verify"}, {"cache:export", "export.tar.zst"}, {"validate"}, {"verify"},
+				{"runs:trace", "last"}, {"cache:stat"}, {"cache:verify"}, {"cache:export", "export.tar.zst"}, {"validate"}, {"verify"}, {"release"},
 			} {
 				c.run(0, args...)
 			}
@@ -137,6 +138,7 @@ func newCanaries(t *testing.T, repo, bin, unpacked, prefix string) *canaries {
 	c.source = filepath.Join(base, c.text("path of the source database"), c.text("name of the source database")+".db")
 	c.dir = filepath.Join(base, c.word("path of the private directory"), "private")
 	c.must(os.CopyFS(filepath.Join(c.work, "configs"), os.DirFS(filepath.Join(repo, "configs"))))
+	c.write(filepath.Join(c.work, "LICENSE"), "Whoever has a copy may do with it what they like.\n")
 	c.must(writeStore(unpacked, c.store, nil))
 	c.must(copyTree(filepath.Join(unpacked, "SERI_PLR_GLAUCOMA.db"), c.source))
 
@@ -404,6 +406,8 @@ func (c *canaries) search() {
 				c.t.Errorf("%s holds %d bytes only", rel, len(unpacked))
 			}
 			look(rel+", unpacked", unpacked)
+		case strings.HasSuffix(name, ".zip"):
+			return c.members(name, func(member string, data []byte) { look(rel+", "+member, data) })
 		case strings.HasSuffix(name, ".db"):
 			look(rel+", cells", c.cells(name))
 		case strings.HasPrefix(rel, "figures/generated/data/"):
@@ -453,6 +457,38 @@ func (c *canaries) search() {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		c.t.Fatal(err)
 	}
+}
+
+// members are the files of an archive, and the cells of a database in it.
+func (c *canaries) members(name string, look func(string, []byte)) error {
+	packed, err := zip.OpenReader(name)
+	if err != nil {
+		return err
+	}
+	defer packed.Close()
+	if len(packed.File) < 20 {
+		c.t.Errorf("%s holds %d files only", name, len(packed.File))
+	}
+	for _, f := range packed.File {
+		in, err := f.Open()
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(in)
+		if err := errors.Join(err, in.Close()); err != nil {
+			return err
+		}
+		look("the name "+f.Name, []byte(f.Name))
+		look(f.Name, data)
+		if strings.HasSuffix(f.Name, ".db") {
+			copied := filepath.Join(c.t.TempDir(), "packed.db")
+			if err := os.WriteFile(copied, data, 0o600); err != nil {
+				return err
+			}
+			look(f.Name+", cells", c.cells(copied))
+		}
+	}
+	return nil
 }
 
 // cells is every cell of the public database, and its catalogue.

@@ -63,6 +63,12 @@ func Table(ctx context.Context, name string) error { return targets.Table(ctx, n
 // Tables writes all LaTeX tables and numbers.tex.
 func Tables(ctx context.Context) error { return targets.Tables(ctx) }
 
+// Report writes the report, as an HTML file and as JSON, with all that it shows.
+func Report(ctx context.Context) error { return targets.Report(ctx) }
+
+// Release packs the public results, as they stand, into a zip file below outputs/release; refuses stale ones.
+func Release(ctx context.Context) error { return targets.Release(ctx) }
+
 // Verify compares the public results with pipeline.lock; -rebuild runs the steps again and names what is not deterministic.
 // Exits with 3 when anything differs. -step=GLOB chooses what to rebuild; -against=DIR holds the results of the lock.
 func Verify(ctx context.Context, rebuild *bool, step, against *string) error {

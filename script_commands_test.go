@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"database/sql"
@@ -152,6 +153,25 @@ func restore(ts *testscript.TestScript, store string) {
 		ts.Check(os.Remove(where))
 		ts.Check(os.Remove(kept))
 	}
+}
+
+// unzip unpacks a zip file, so that no program for it needs to be installed.
+func unzip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: unzip FILE DIR")
+	}
+	packed, err := zip.OpenReader(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, f := range packed.File {
+		in, err := f.Open()
+		ts.Check(err)
+		data, err := io.ReadAll(in)
+		ts.Check(errors.Join(err, in.Close()))
+		name := filepath.Join(ts.MkAbs(args[1]), filepath.FromSlash(f.Name))
+		ts.Check(os.MkdirAll(filepath.Dir(name), 0o755))
+		ts.Check(os.WriteFile(name, data, f.Mode()))
+	}
+	ts.Check(packed.Close())
 }
 
 // changeDatabase runs one statement on a DuckDB file.

@@ -33,6 +33,7 @@ import (
 //	sql FILE STATEMENT   change a DuckDB file
 //	database STORE FILE  write a file store as a SQLite store
 //	server STORE         serve a file store as a tracking server; -stop ends it
+//	unzip FILE DIR       unpack a zip file
 //	hold FILE            another process has a DuckDB file open for writing
 func TestScript(t *testing.T) {
 	if testing.Short() {
@@ -73,6 +74,7 @@ func TestScript(t *testing.T) {
 			"meta":     damageMeta,
 			"sql":      changeDatabase,
 			"hold":     holdDatabase,
+			"unzip":    unzip,
 			"database": makeDatabase,
 			"server":   serveStore(),
 			"source": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -34,6 +34,8 @@ const (
 	tracesFile = "demo_subjects_traces.pkl"
 
 	recordSuffix = ".cbor" // of the records of runs, by id
+
+	stepCheckpoint = "checkpoint"
 )
 
 // The example's archive is unpacked as one tree into the root of its store.
@@ -575,7 +577,7 @@ func (s *study) checkpoint() build.Step {
 	registry := build.Ref{Root: rootWorkspace, Path: registryFile}
 	out := s.database()
 	return build.Step{
-		Name: "checkpoint",
+		Name: stepCheckpoint,
 		Doc:  "write the public database",
 		Inputs: append(s.readsLedgers(),
 			runs,

@@ -48,14 +48,22 @@ func pageOf(spec analysis.Spec) build.Ref {
 	return build.Ref{Root: rootResults, Path: path.Join(latexDir, spec.Stem+".tex")}
 }
 
-// analyses is block 2: from the public database to figures, tables and lock.
+// analyses is block 2: from the public database to figures, tables, report,
+// lock and, where it is switched on, the release.
 // What made the database is not asked.
 func (s *study) analyses() []build.Step {
 	steps := []build.Step{s.validate()}
 	for _, spec := range documents() {
 		steps = append(steps, s.data(spec), s.page(spec))
 	}
-	return append(steps, s.lock())
+	if s.settings.Flows.Summarization {
+		steps = append(steps, s.reportSummary(), s.reportPage())
+	}
+	steps = append(steps, s.lock())
+	if s.settings.Flows.Deployment {
+		steps = append(steps, s.release())
+	}
+	return steps
 }
 
 // readsDatabase is the input of steps that read the public database: they
@@ -121,16 +129,25 @@ type validation struct {
 
 // validationWarnings reads that file; where there is none there are none.
 func (s *study) validationWarnings() ([]string, error) {
-	text, err := os.ReadFile(filepath.Join(s.settings.Results, filepath.FromSlash(validationFile)))
+	warnings, err := readValidation(filepath.Join(s.settings.Results, filepath.FromSlash(validationFile)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	return warnings, err
+}
+
+// readValidation reads the warnings of a validated database.
+func readValidation(name string) ([]string, error) {
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
 	var v validation
 	if err := json.Unmarshal(text, &v); err != nil {
 		return nil, fmt.Errorf("%s: %w", validationFile, err)
+	}
+	if !v.Valid {
+		return nil, fmt.Errorf("%s says that the database is not valid: mage validate says why", validationFile)
 	}
 	return v.Warnings, nil
 }
@@ -224,8 +241,11 @@ func (s *study) page(spec analysis.Spec) build.Step {
 }
 
 // locked are the public outputs whose bytes pipeline.lock holds digests of.
-func locked() []build.Ref {
+func (s *study) locked() []build.Ref {
 	files := []build.Ref{{Root: rootResults, Path: validationFile}}
+	if s.settings.Flows.Summarization {
+		files = append(files, summaryRef, reportRef)
+	}
 	for _, spec := range documents() {
 		files = append(files, sidecarOf(spec), pageOf(spec))
 	}
@@ -236,7 +256,7 @@ func locked() []build.Ref {
 func (s *study) lock() build.Step {
 	db := s.database()
 	out := build.Ref{Root: rootResults, Path: lockFile}
-	files := locked()
+	files := s.locked()
 	inputs := s.readsDatabase()
 	for _, file := range files {
 		inputs = append(inputs, build.File(file.Root, file.Path))

@@ -311,16 +311,7 @@ func (s *study) names() []string {
 }
 
 func (s *study) readSidecar(spec analysis.Spec) (*sidecar.Document, error) {
-	ref := sidecarOf(spec)
-	encoded, err := os.ReadFile(filepath.Join(s.settings.Results, filepath.FromSlash(ref.Path)))
-	if err != nil {
-		return nil, err
-	}
-	doc, err := sidecar.Decode(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
-	}
-	return doc, nil
+	return readDocument(s.place(sidecarOf(spec)), sidecarOf(spec))
 }
 
 // runsOf asks the public database which runs a configuration stands on.

@@ -62,6 +62,9 @@ func (g *gate) current() (*anonymize.Gate, error) {
 // by cell, because DuckDB compresses strings; its bytes, and those of a picture
 // that are not texts, hold short codes by chance and are searched for others.
 func (g *gate) file(ref build.Ref, path string) error {
+	if isArchive(ref) {
+		return g.archive(ref, path)
+	}
 	current, err := g.current()
 	if err != nil {
 		return err
@@ -79,6 +82,8 @@ func (g *gate) file(ref build.Ref, path string) error {
 		return checkpoint.Cells(context.Background(), path, func(table, column, text string) error {
 			return current.CheckText(fmt.Sprintf("%s, column %s.%s", ref, table, column), text)
 		})
+	case isPage(ref):
+		return g.page(ref, data)
 	case bytes.HasPrefix(data, []byte(pngMagic)):
 		texts, rest, err := pngTexts(data)
 		if err != nil {

@@ -1,9 +1,11 @@
 package targets
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/zlib"
 	"database/sql"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +124,124 @@ func TestGatePassesPixels(t *testing.T) {
 	}
 	if err := gated(t, g, ref, with(chunk("zTXt", append([]byte("Title\x00\x00"), folded(t, "of A8")...)))); err != nil {
 		t.Errorf("a harmless text: %v", err)
+	}
+}
+
+// Pictures stand in pages as long random texts, which hold codes by chance, and
+// hide those that a picture carries.
+func TestGateOfPage(t *testing.T) {
+	g := guarded(t, "A7", "S-00012")
+	ref := build.Ref{Root: rootResults, Path: "outputs/report.html"}
+	picture := func(chunks ...[]byte) []byte {
+		var b bytes.Buffer
+		if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 4, 3))); err != nil {
+			t.Fatal(err)
+		}
+		end := b.Len() - len(chunk("IEND", nil))
+		return slices.Concat(b.Bytes()[:end], slices.Concat(chunks...), b.Bytes()[end:])
+	}
+	page := func(before string, picture []byte, after string) []byte {
+		return slices.Concat([]byte(before), []byte(`<img src="data:image/png;base64,`), []byte(base64.StdEncoding.EncodeToString(picture)), []byte(`" alt="x">`), []byte(after))
+	}
+	// Pixels of which the base64 spells the code, whatever stands before it.
+	var spells []byte
+	for i := range 3 {
+		bytes, err := base64.StdEncoding.DecodeString("/A7/"[i:] + "/A7/"[:i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		spells = append(spells, bytes...)
+	}
+	chance := page("<p>", picture(chunk("IDAT", spells), chunk("IDAT", spells[1:]), chunk("IDAT", spells[2:])), "</p>")
+	if anonymize.NewGate([]string{"A7"}).Check("f", chance) == nil {
+		t.Fatal("the page does not spell the code by chance: the test shows nothing")
+	}
+	if err := gated(t, g, ref, chance); err != nil {
+		t.Errorf("by chance: %v", err)
+	}
+	for name, data := range map[string][]byte{
+		"before":             page("<p>A7</p>", picture(), ""),
+		"behind":             page("", picture(), "<p>of S-00012</p>"),
+		"beside the picture": page("", picture(), `<img alt="A7">`),
+		"in the picture":     page("", picture(chunk("tEXt", []byte("Title\x00of A7"))), ""),
+		"folded":             page("", picture(chunk("zTXt", append([]byte("Title\x00\x00"), folded(t, "of A7")...))), ""),
+		"other chunk":        page("", picture(chunk("prVt", []byte(original(12)))), ""),
+		"second picture":     page("", picture(), string(page("", picture(chunk("tEXt", []byte("A7"))), ""))),
+	} {
+		var leak *anonymize.LeakError
+		if err := gated(t, g, ref, data); !errors.As(err, &leak) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	for name, data := range map[string][]byte{
+		"no base64":      []byte(`<img src="data:image/png;base64,AAA">`),
+		"no picture":     []byte(`<img src="data:image/png;base64,` + base64.StdEncoding.EncodeToString([]byte("of A7")) + `">`),
+		"cut off":        page("", picture()[:60], ""),
+		"spelled a plus": []byte(`<img src="data:image/png;base64,iVBORw0KGgo&#43;AAA">`),
+	} {
+		if gated(t, g, ref, data) == nil {
+			t.Errorf("%s: passed", name)
+		}
+	}
+}
+
+// Packed, codes are not found, and short ones turn up by chance: so each file of
+// an archive is searched as what it is.
+func TestGateOfArchive(t *testing.T) {
+	g := guarded(t, "A7", "S-00012")
+	ref := build.Ref{Root: rootResults, Path: "outputs/release/study.zip"}
+	database := func(statement string) []byte {
+		path := filepath.Join(t.TempDir(), "study.db")
+		db, err := sql.Open("duckdb", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.Exec(statement)
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	packed := func(name string, data []byte) []byte {
+		var b bytes.Buffer
+		w := zip.NewWriter(&b)
+		f, err := w.Create(name)
+		if err == nil {
+			_, err = f.Write(data)
+		}
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	for name, c := range map[string]struct {
+		data []byte
+		leak bool
+	}{
+		"text":          {packed("README.txt", []byte("of A7")), true},
+		"long text":     {packed("README.txt", bytes.Repeat([]byte("of A7\n"), 1000)), true},
+		"name":          {packed("of/S-00012/x", nil), true},
+		"database":      {packed("data/study.db", database("CREATE TABLE t AS SELECT 'see A7' AS note")), true},
+		"page":          {packed("report.html", []byte("<p>S-00012</p>")), true},
+		"within":        {packed("more.zip", packed("README.txt", []byte("of A7"))), true},
+		"good text":     {packed("README.txt", []byte("of A8")), false},
+		"good database": {packed("data/study.db", database("CREATE TABLE t AS SELECT 'see A8' AS note")), false},
+	} {
+		var leak *anonymize.LeakError
+		if err := gated(t, g, ref, c.data); errors.As(err, &leak) != c.leak || err != nil && !c.leak {
+			t.Errorf("%s: error %v, want a leak: %v", name, err, c.leak)
+		}
+	}
+	if gated(t, g, ref, []byte("no archive")) == nil {
+		t.Error("what cannot be opened passed")
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(g.lookup), "gate-*"))
+	if err != nil || left != nil {
+		t.Errorf("left behind: %q, %v", left, err)
 	}
 }
 

@@ -192,6 +192,7 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 // contents are the digests of what a file means where its bytes do not say it.
 var contents = map[string]func(context.Context, string) (string, error){
 	contentsOfDatabase: checkpoint.Digest,
+	contentsOfRelease:  releaseDigest,
 }
 
 // contentsOfDatabase is the kind of input of readers of the public database:

@@ -184,7 +184,7 @@ func runPart(ctx context.Context, choose func(*study) (plan, error)) (err error)
 		// A step's error is printed already, and this is mage's last line.
 		return errors.New(s.gate.redact(err.Error()))
 	}
-	if err := s.sayWarnings(p.steps); err != nil || held == nil {
+	if err := errors.Join(s.sayRuns(ctx, built), s.sayWarnings(p.steps)); err != nil || held == nil {
 		return err
 	}
 	return held.verify(ctx, s, graph, built)
@@ -271,7 +271,7 @@ func (s *study) warnOfStaleDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := graph.Status(ctx, "checkpoint")
+	report, err := graph.Status(ctx, stepCheckpoint)
 	if err != nil {
 		return err
 	}

@@ -139,7 +139,7 @@ func (v *verification) results(ctx context.Context) (err error) {
 			err = rerr
 		}
 	}()
-	made := append(locked(), s.database())
+	made := append(s.locked(), s.database())
 	for _, name := range slices.Sorted(maps.Keys(v.lock.Contents)) {
 		ref := build.Ref{Root: rootDatabase, Path: name}
 		if err := v.result(ctx, ref, slices.Contains(made, ref), v.lock.Contents[name]); err != nil {
@@ -326,7 +326,8 @@ type frozen struct {
 	kept  string // a directory with what the lock speaks of, as far as it was in place
 }
 
-// freeze takes the step that writes pipeline.lock out of a plan. Results in place
+// freeze takes the step that writes pipeline.lock out of a plan, and the one that
+// packs a release: results are compared afterwards only. Results in place
 // that the lock speaks of, such as those that were committed with it, are copied
 // first: the build may replace them, and then shows how its own differ.
 func (s *study) freeze(ctx context.Context, p *plan) (f *frozen, err error) {
@@ -336,7 +337,7 @@ func (s *study) freeze(ctx context.Context, p *plan) (f *frozen, err error) {
 	}
 	writes := func(step build.Step) bool { return step.Name == stepLock }
 	f.whole = len(p.goals) == 0 && slices.ContainsFunc(p.steps, writes)
-	p.steps = slices.DeleteFunc(p.steps, writes)
+	p.steps = slices.DeleteFunc(p.steps, func(step build.Step) bool { return writes(step) || step.Name == stepRelease })
 	if f.kept, err = os.MkdirTemp("", "plr-frozen-"); err != nil {
 		return nil, err
 	}
