@@ -79,6 +79,8 @@ type Settings struct {
 	RoundRisks     int  // decimals of them; 0: all
 	BootstrapRisks bool // it holds the risks of every refit, too
 
+	Flows Flows // of the study that are read
+
 	Jobs        int      // steps at a time, at least 1
 	MemoryBytes int64    // what open pickles may take together
 	Force       []string // globs of the steps to run although they are fresh; "*" is all
@@ -121,7 +123,8 @@ type file struct {
 		RoundRisks     int  `yaml:"ROUND_RISKS"`
 		BootstrapRisks bool `yaml:"BOOTSTRAP_RISKS"`
 	} `yaml:"PRIVACY"`
-	Build struct {
+	Prefect flowsFile `yaml:"PREFECT"`
+	Build   struct {
 		Jobs   int    `yaml:"JOBS"`
 		Memory string `yaml:"MEMORY"`
 	} `yaml:"BUILD"`
@@ -133,6 +136,7 @@ func builtin() file {
 	f.Analysis.Estimand = OverModels
 	f.Analysis.Thresholds = requiredThresholds()
 	f.Privacy.SubjectTables = true
+	f.Prefect = allFlows()
 	f.Build.Memory = "512MiB"
 	return f
 }
@@ -213,7 +217,10 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 	s.Estimand = f.Analysis.Estimand
 	s.Thresholds = f.Analysis.Thresholds
 	s.SubjectTables, s.RoundRisks, s.BootstrapRisks = f.Privacy.SubjectTables, f.Privacy.RoundRisks, f.Privacy.BootstrapRisks
-	if err := s.check(); err != nil {
+	if s.Flows, err = f.Prefect.flows(s.Study); err == nil {
+		err = s.check()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.ConfigPath, err)
 	}
 	if err := s.checkPlaces(workspace); err != nil {

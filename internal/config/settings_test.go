@@ -73,6 +73,8 @@ func TestExampleByDefault(t *testing.T) {
 
 		SubjectTables: true,
 
+		Flows: flowsOf(t, Example),
+
 		Jobs:        runtime.GOMAXPROCS(0),
 		MemoryBytes: 512 << 20,
 	}
@@ -159,6 +161,7 @@ func TestOwnFromFile(t *testing.T) {
 		PrivateDir: filepath.Join(dir, "secret"), Results: dir,
 		Exclude: []ExcludedRun{{"abc", "wrong split"}}, DemoSubjects: []string{"H012", "G003"},
 		Estimand: MeanRisk, Thresholds: []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.5}, SubjectTables: true, RoundRisks: 3, BootstrapRisks: true, Jobs: 3, MemoryBytes: 1 << 30,
+		Flows: flowsOf(t, Own),
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Settings{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
