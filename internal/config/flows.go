@@ -10,6 +10,9 @@ const (
 	Featurizing      = "featurization"
 )
 
+// Stages are all of them.
+func Stages() []string { return []string{OutlierDetection, Imputing, Featurizing} }
+
 // Flows are the flows of the study, each an experiment of the tracking store,
 // that a build reads.
 type Flows struct {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/foundation-plr/pipeline/internal/config"
 )
 
 // TestIndexOfExample reads the bundled store, unpacked no further than
@@ -107,7 +109,7 @@ func unpackDeclared(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	defer stream.Close()
-	contents, names := IndexInputs()
+	contents, names := IndexInputs(config.Stages())
 	for archive := tar.NewReader(stream); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
