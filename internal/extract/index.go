@@ -75,14 +75,19 @@ func IndexInputs(upstream []string) (contents, names []string) {
 		"[0-9]*/tags/" + syntheticTag,
 		"[0-9]*/*/meta.yaml",
 		"[0-9]*/*/tags/mlflow.runName",
-	}
-	for _, param := range []string{paramModel, paramOutlier, paramImputed, paramFeatures} {
-		contents = append(contents, "[0-9]*/*/params/"+param)
-	}
-	for _, stage := range upstream {
-		contents = append(contents, "[0-9]*/*/params/"+classificationReference(stage))
+		// One pattern, because a build walks through all runs for each.
+		"[0-9]*/*/params/{" + strings.Join(indexedParams(upstream), ",") + "}",
 	}
 	return contents, []string{artifactPattern}
+}
+
+// indexedParams are the params that ReadIndex reads.
+func indexedParams(upstream []string) []string {
+	names := []string{paramModel, paramOutlier, paramImputed, paramFeatures}
+	for _, stage := range upstream {
+		names = append(names, classificationReference(stage))
+	}
+	return names
 }
 
 // Artifacts returns the patterns, below the store's root, of what a run step may
@@ -370,11 +375,7 @@ func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run ml
 		return decide(Failed, ReasonKilled, "")
 	}
 	r.Open = run.Status == mlflow.Running || run.Status == mlflow.Scheduled
-	names := []string{paramModel, paramOutlier, paramImputed, paramFeatures}
-	for _, stage := range o.Upstream {
-		names = append(names, classificationReference(stage))
-	}
-	params, err := store.Params(ctx, run, names...)
+	params, err := store.Params(ctx, run, indexedParams(o.Upstream)...)
 	if err != nil {
 		return decide(BadMeta, ReasonParams, err.Error())
 	}
