@@ -131,7 +131,7 @@ func (s *study) unpack() build.Step {
 	store := below(filepath.Join(s.storeRoot(), unpackedTree), s.settings.StorePath)
 	contents, _ := extract.IndexInputs(config.Stages())
 	patterns := []string{below(filepath.Join(s.storeRoot(), unpackedTree), s.settings.SourceDB)}
-	for _, pattern := range slices.Concat(contents, extract.Artifacts(), allFlowPatterns()) {
+	for _, pattern := range slices.Concat(contents, extract.Artifacts(), exampleFlowPatterns()) {
 		patterns = append(patterns, path.Join(store, pattern))
 	}
 	return build.Step{

@@ -75,22 +75,31 @@ func (s *study) upstream() build.Step {
 
 // flowPlaces are the ids of the experiments of the flows, "" where the store has
 // none: a study has hundreds of classification runs, and none of their metrics
-// need be looked at. Before it is unpacked nobody knows those of the example, and
-// where they cannot be told the step says why; then any may be it.
+// need be looked at. Where they cannot be told the step says why, and any may be it.
 func (s *study) flowPlaces() []string {
-	places := slices.Repeat([]string{anyExperiment}, len(s.settings.Flows.Upstream))
+	flows := s.settings.Flows.Upstream
 	if s.example() {
-		return places
+		return examplePlaces(flows)
 	}
+	unknown := slices.Repeat([]string{anyExperiment}, len(flows))
 	store, err := mlflow.OpenFiles(s.settings.StorePath)
 	if err != nil {
-		return places
+		return unknown
 	}
-	found, err := extract.FindUpstream(context.Background(), store, s.settings.Flows.Upstream)
+	found, err := extract.FindUpstream(context.Background(), store, flows)
 	if errors.Join(err, store.Close()) != nil {
-		return places
+		return unknown
 	}
 	return found
+}
+
+// examplePlaces are the ids that the example's flows are named by.
+func examplePlaces(flows []config.UpstreamFlow) []string {
+	ids := make([]string, len(flows))
+	for i, flow := range flows {
+		ids[i] = flow.Experiment
+	}
+	return ids
 }
 
 // flowPatterns are the files that the flows are read of, below the store.
@@ -105,13 +114,10 @@ func flowPatterns(flows []config.UpstreamFlow, places []string) []string {
 	return slices.Compact(patterns)
 }
 
-// allFlowPatterns are those of every flow, whichever are on.
-func allFlowPatterns() []string {
-	var flows []config.UpstreamFlow
-	for _, stage := range config.Stages() {
-		flows = append(flows, config.UpstreamFlow{Stage: stage})
-	}
-	return flowPatterns(flows, slices.Repeat([]string{anyExperiment}, len(flows)))
+// exampleFlowPatterns are those of every flow of the example, whichever are on.
+func exampleFlowPatterns() []string {
+	flows := config.ExampleFlows()
+	return flowPatterns(flows, examplePlaces(flows))
 }
 
 // readsUpstream are the inputs of a step that reads what the flows said: none

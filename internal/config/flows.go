@@ -1,6 +1,10 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Stages of the study before classification, in their order, as the public
 // tables name them.
@@ -59,31 +63,50 @@ func allFlows() flowsFile {
 	return f
 }
 
+// usualNames are what the study's own code calls the experiments.
+var usualNames = map[string]string{
+	OutlierDetection: "PLR_OutlierDetection", Imputing: "PLR_Imputation", Featurizing: "PLR_Featurization",
+}
+
+// exampleFlows are the ids of the experiments of the bundled example: with them a
+// build knows which files to look at before any is unpacked.
+var exampleFlows = map[string]string{
+	OutlierDetection: "996740926475477194", Imputing: "940304421003085572", Featurizing: "143964216992376241",
+}
+
+// ExampleFlows are all upstream flows of the bundled example.
+func ExampleFlows() []UpstreamFlow {
+	var flows []UpstreamFlow
+	for _, stage := range Stages() {
+		flows = append(flows, UpstreamFlow{Stage: stage, Experiment: exampleFlows[stage], Named: true})
+	}
+	return flows
+}
+
 // flows are the settings of a study. The bundled example has the experiments that
 // it has, whatever one's own are called.
 func (f flowsFile) flows(study string) (Flows, error) {
 	flows := Flows{Classification: f.ProcessFlows.Classification}
+	on := map[string]bool{
+		OutlierDetection: f.ProcessFlows.OutlierDetection, Imputing: f.ProcessFlows.Imputation, Featurizing: f.ProcessFlows.Featurization,
+	}
+	if study == Example {
+		flows.Upstream = slices.DeleteFunc(ExampleFlows(), func(flow UpstreamFlow) bool { return !on[flow.Stage] })
+		return flows, nil
+	}
+	given := map[string]string{
+		OutlierDetection: f.FlowNames.OutlierDetection, Imputing: f.FlowNames.Imputation, Featurizing: f.FlowNames.Featurization,
+	}
 	taken := map[string]string{}
-	for _, stage := range []struct {
-		key, name      string // in the settings; of the stage
-		on             bool
-		given, unnamed string
-	}{
-		{"OUTLIER_DETECTION", OutlierDetection, f.ProcessFlows.OutlierDetection, f.FlowNames.OutlierDetection, "PLR_OutlierDetection"},
-		{"IMPUTATION", Imputing, f.ProcessFlows.Imputation, f.FlowNames.Imputation, "PLR_Imputation"},
-		{"FEATURIZATION", Featurizing, f.ProcessFlows.Featurization, f.FlowNames.Featurization, "PLR_Featurization"},
-	} {
-		if !stage.on {
+	for _, stage := range Stages() {
+		if !on[stage] {
 			continue
 		}
-		flow := UpstreamFlow{Stage: stage.name, Experiment: stage.unnamed}
-		if stage.given != "" && study == Own {
-			flow.Experiment, flow.Named = stage.given, true
-		}
+		flow := UpstreamFlow{Stage: stage, Experiment: first(given[stage], usualNames[stage]), Named: given[stage] != ""}
 		if other, ok := taken[flow.Experiment]; ok {
-			return Flows{}, fmt.Errorf("PREFECT.FLOW_NAMES: %s and %s name the same experiment, %q", other, stage.key, flow.Experiment)
+			return Flows{}, fmt.Errorf("PREFECT.FLOW_NAMES: %s and %s name the same experiment, %q", strings.ToUpper(other), strings.ToUpper(stage), flow.Experiment)
 		}
-		taken[flow.Experiment] = stage.key
+		taken[flow.Experiment] = stage
 		flows.Upstream = append(flows.Upstream, flow)
 	}
 	return flows, nil

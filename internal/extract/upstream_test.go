@@ -60,11 +60,11 @@ func mustUpstream(t testing.TB, root string) *Upstream {
 	return u
 }
 
-// declaredUpstream are the inputs of all stages, whatever their experiments are.
+// declaredUpstream are the inputs of all stages of the example, and of odd.
 func declaredUpstream() []string {
 	patterns := ExperimentInputs()
-	for _, stage := range config.Stages() {
-		patterns = append(patterns, UpstreamInputs(stage, "[0-9]*")...)
+	for _, flow := range config.ExampleFlows() {
+		patterns = append(patterns, UpstreamInputs(flow.Stage, flow.Experiment)...)
 	}
 	return patterns
 }
@@ -76,6 +76,9 @@ func TestUpstreamOfExample(t *testing.T) {
 	contents, names := IndexInputs(config.Stages())
 	unpackDeclared(t, root, append(contents, declaredUpstream()...), names)
 	u := mustUpstream(t, root)
+	if named, err := readUpstream(t, root, config.ExampleFlows()); err != nil || !cmp.Equal(u, named, decimals) {
+		t.Errorf("by the ids that builds use: %v", err)
+	}
 	experiments := []string{outlierID, imputationID, featuresID}
 	found := map[string]map[string]UpstreamRun{}
 	for i, stage := range u.Stages {
@@ -258,10 +261,7 @@ func TestUpstreamRuns(t *testing.T) {
 // that is declared for nothing is there.
 func TestUpstreamInputsAreAll(t *testing.T) {
 	whole := odd(t)
-	declared := ExperimentInputs()
-	for i, stage := range config.Stages() {
-		declared = append(declared, UpstreamInputs(stage, []string{outlierID, imputationID, featuresID}[i])...)
-	}
+	declared := declaredUpstream()
 	cut := t.TempDir()
 	var left []string
 	err := filepath.WalkDir(whole, func(path string, d fs.DirEntry, err error) error {
