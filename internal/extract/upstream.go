@@ -248,7 +248,7 @@ func flowExperiment(active, deleted []mlflow.Experiment, flow config.UpstreamFlo
 	case len(chosen) > 1:
 		return nil, fmt.Errorf("several experiments are called %q: %s; give the id in %s", flow.Experiment, ids(chosen), setting)
 	case len(chosen) == 1 && chosen[0].Err != nil:
-		return nil, chosen[0].Err
+		return nil, fmt.Errorf("experiment %s of %s cannot be read: repair its meta.yaml, or switch the flow off", chosen[0].ID, setting)
 	case len(chosen) == 1:
 		return &chosen[0], nil
 	case flow.Named && len(named(deleted, flow.Experiment)) > 0:
@@ -259,7 +259,7 @@ func flowExperiment(active, deleted []mlflow.Experiment, flow config.UpstreamFlo
 	// It might be one whose name cannot be read.
 	for _, e := range active {
 		if e.Err != nil {
-			return nil, fmt.Errorf("%w; repair it: it may be %s", e.Err, flow.Experiment)
+			return nil, fmt.Errorf("experiment %s cannot be read and may be %s: repair its meta.yaml, name the right one in %s, or switch the flow off", e.ID, flow.Experiment, setting)
 		}
 	}
 	return nil, nil

@@ -340,7 +340,7 @@ func TestFlowsAreFound(t *testing.T) {
 	if err != nil || u.Stages[0].Experiment != "" || len(u.Stages[0].Runs) != 0 {
 		t.Errorf("absent: %+v, %v", u, err)
 	}
-	if _, err := readUpstream(t, damaged, []config.UpstreamFlow{absent}); err == nil || !strings.Contains(err.Error(), "it may be PLR_Featurization") {
+	if _, err := readUpstream(t, damaged, []config.UpstreamFlow{absent}); err == nil || !strings.Contains(err.Error(), "experiment 5 cannot be read and may be PLR_Featurization") {
 		t.Errorf("perhaps damaged: %v", err)
 	}
 }
