@@ -133,11 +133,14 @@ func (s *study) ask() error {
 	case errors.Is(err, mlflow.ErrUnreachable):
 		s.probe = &probe{unreachable: err}
 		known := "nothing is known of its runs"
-		for name, into := range map[string]*string{indexFile: &s.probe.digest, upstreamFile: &s.probe.upstream} {
-			data, readErr := os.ReadFile(filepath.Join(s.settings.PrivateDir, name))
+		for _, last := range []struct {
+			name string
+			sum  *string
+		}{{indexFile, &s.probe.digest}, {upstreamFile, &s.probe.upstream}} {
+			data, readErr := os.ReadFile(filepath.Join(s.settings.PrivateDir, last.name))
 			switch {
 			case readErr == nil:
-				*into = digest(data)
+				*last.sum = digest(data)
 				known = "this goes by what it held at the last build"
 			case !errors.Is(readErr, fs.ErrNotExist):
 				return readErr

@@ -245,11 +245,11 @@ func TestUpstreamRuns(t *testing.T) {
 	}
 	// What is written reads back, NaN and infinity too.
 	path := filepath.Join(t.TempDir(), "upstream.json")
-	if err := WriteJSON(path, u); err != nil {
+	if err := Write(path, u); err != nil {
 		t.Fatal(err)
 	}
 	var read Upstream
-	if err := ReadJSON(path, &read); err != nil {
+	if err := Read(path, &read); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(u, &read, decimals); diff != "" {
