@@ -25,12 +25,12 @@ func TestFlows(t *testing.T) {
 		name, settings string
 		want           Flows
 	}{
-		{"nothing said", "STUDY: own\n", Flows{true, []UpstreamFlow{outliers, imputation, features}}},
-		{"some off", "STUDY: own\nPREFECT: {PROCESS_FLOWS: {IMPUTATION: false, CLASSIFICATION: false}}\n", Flows{false, []UpstreamFlow{outliers, features}}},
+		{"nothing said", "STUDY: own\n", Flows{Classification: true, Upstream: []UpstreamFlow{outliers, imputation, features}}},
+		{"some off", "STUDY: own\nPREFECT: {PROCESS_FLOWS: {IMPUTATION: false, CLASSIFICATION: false}}\n", Flows{Classification: false, Upstream: []UpstreamFlow{outliers, features}}},
 		{"named", "STUDY: own\nPREFECT: {FLOW_NAMES: {IMPUTATION: '7', FEATURIZATION: Features}}\n",
-			Flows{true, []UpstreamFlow{outliers, {Imputing, "7", true}, {Featurizing, "Features", true}}}},
+			Flows{Classification: true, Upstream: []UpstreamFlow{outliers, {Imputing, "7", true}, {Featurizing, "Features", true}}}},
 		{"names of one's own are not the example's", "STUDY: example\nPREFECT: {FLOW_NAMES: {IMPUTATION: '7'}, PROCESS_FLOWS: {FEATURIZATION: false}}\n",
-			Flows{true, ExampleFlows()[:2]}},
+			Flows{Classification: true, Upstream: ExampleFlows()[:2]}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := Load(workspace(t, c.settings), environment())
