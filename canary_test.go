@@ -140,6 +140,9 @@ func newCanaries(t *testing.T, repo, bin, unpacked, prefix string) *canaries {
 	c.must(os.CopyFS(filepath.Join(c.work, "configs"), os.DirFS(filepath.Join(repo, "configs"))))
 	c.write(filepath.Join(c.work, "LICENSE"), "Whoever has a copy may do with it what they like.\n")
 	c.must(writeStore(unpacked, c.store, nil))
+	for _, id := range upstreamExperiments {
+		c.must(copyTree(filepath.Join(unpacked, "mlruns", id), filepath.Join(c.store, id)))
+	}
 	c.must(copyTree(filepath.Join(unpacked, "SERI_PLR_GLAUCOMA.db"), c.source))
 
 	pickles, err := filepath.Glob(filepath.Join(c.store, experiment, "*/artifacts/metrics/*.pickle"))
@@ -158,6 +161,7 @@ func newCanaries(t *testing.T, repo, bin, unpacked, prefix string) *canaries {
 		t.Fatalf("only %d runs", len(c.runs))
 	}
 	c.markStore(pickles)
+	c.markUpstream()
 	c.markSource()
 	// Two runs are left out: one by its id, and a directory that is no run at all.
 	stray := c.text("name of a directory that is excluded")
@@ -222,6 +226,54 @@ func (c *canaries) markStore(pickles []string) {
 	name, err = os.ReadFile(filepath.Join(here, "tags/mlflow.runName"))
 	c.must(err)
 	c.rename(pickles[5], here, strings.TrimSpace(string(name)), strings.Replace(string(name), "eval-auc", "eval-"+c.text("eval metric"), 1))
+}
+
+// markUpstream does the same to the experiments of the stages before classification.
+// Runs that classification names stay found, and their methods are free text.
+func (c *canaries) markUpstream() {
+	for _, id := range upstreamExperiments {
+		dir := filepath.Join(c.store, id)
+		c.replace(filepath.Join(dir, "meta.yaml"), "file:///home/researcher", "file:///home/"+c.text("artifact_location of "+id))
+		c.write(filepath.Join(dir, "tags", c.text("key of a tag of "+id)), c.text("value of a tag of "+id))
+		runs, err := filepath.Glob(filepath.Join(dir, "*/meta.yaml"))
+		c.must(err)
+		for i, meta := range runs[:6] { // each word more is looked for in every file
+			at := func(what string) string { return fmt.Sprintf("%s of run %d of %s", what, i, id) }
+			here := filepath.Dir(meta)
+			name, err := os.ReadFile(filepath.Join(here, "tags/mlflow.runName"))
+			c.must(err)
+			c.replace(meta, "user_id: unknown", "user_id: "+c.text(at("user_id")), "source_name: ''", "source_name: "+c.text(at("source_name")),
+				"file:///home/researcher", "file:///home/"+c.text(at("artifact_uri")), "run_name: "+string(name), "run_name: "+c.text(at("name")))
+			c.write(filepath.Join(here, "tags/mlflow.runName"), c.text(at("name")))
+			c.write(filepath.Join(here, "tags", c.text(at("key of a tag"))), c.text(at("value of a tag")))
+			c.write(filepath.Join(here, "params/model"), c.text(at("param model")))
+			c.write(filepath.Join(here, "params/codes_train"), c.text(at("param codes_train")))
+			c.write(filepath.Join(here, "params", c.text(at("key of a param"))), c.text(at("value of a param")))
+			c.write(filepath.Join(here, "metrics", c.text(at("key of a metric"))), "1700000000000 0.5 0\n")
+			c.write(filepath.Join(here, "metrics/test", c.text(at("key of a metric of a split"))), "1700000000000 0.5 0\n")
+			c.write(filepath.Join(here, "artifacts", c.text(at("name of an artifact"))), c.text(at("an artifact")))
+			switch i {
+			case 0:
+				for _, param := range []string{"anomaly_source", "imputation_source", "featurization_method"} {
+					if _, err := os.Stat(filepath.Join(here, "params", param)); err == nil {
+						c.write(filepath.Join(here, "params", param), c.text(at(param+" that is not registered")))
+					}
+				}
+			case 1:
+				c.write(filepath.Join(here, "params/Outlier_run_id"), c.text(at("run before it")))
+				c.write(filepath.Join(here, "params/Imputation_run_id"), c.text(at("another run before it")))
+			case 2:
+				c.write(filepath.Join(here, "metrics/Outlier_f1"), c.text(at("damaged metric")))
+			case 3:
+				c.write(meta, "run_id: ["+c.text(at("damaged meta.yaml")))
+			case 4:
+				c.write(filepath.Join(here, "params/anomaly_source"), c.text(at("two"))+"\n"+c.text(at("lines")))
+			}
+		}
+		c.write(filepath.Join(dir, c.text("name of a directory of "+id), "meta.yaml"), "run_name: "+c.text("name in a directory of "+id))
+	}
+	// A reference that is no id.
+	c.write(filepath.Join(c.store, experiment, c.runs[6], "params/mlflow_run_imputation"), c.text("reference of a run"))
 }
 
 // rename gives a run and its pickle another name.
@@ -435,17 +487,19 @@ func (c *canaries) search() {
 			}
 		}
 	}
-	// Canaries were read: the private index has them.
-	index, err := os.ReadFile(filepath.Join(c.dir, "index.json"))
-	c.must(err)
-	read := 0
-	for word := range c.words {
-		if bytes.Contains(index, []byte(word)) {
-			read++
+	// Canaries were read: the private files have them.
+	for name, least := range map[string]int{"index.json": 5, "upstream.json": 10} {
+		data, err := os.ReadFile(filepath.Join(c.dir, name))
+		c.must(err)
+		read := 0
+		for word := range c.words {
+			if bytes.Contains(data, []byte(word)) {
+				read++
+			}
 		}
-	}
-	if read < 5 {
-		c.t.Errorf("the private index holds %d canaries only: the test shows nothing", read)
+		if read < least {
+			c.t.Errorf("the private %s holds %d canaries only: the test shows nothing", name, read)
+		}
 	}
 	// So were codes, and all that a lookup knows are looked for.
 	if lookup, err := anonymize.ReadLookup(filepath.Join(c.dir, "subject_lookup.yaml")); err == nil {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	_ "github.com/duckdb/duckdb-go/v2" // the driver of sql
@@ -183,6 +184,34 @@ func changeDatabase(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = db.Exec(args[1])
 	ts.Check(errors.Join(err, db.Close()))
+}
+
+// queryDatabase is the command
+//
+//	query FILE SELECT    print rows of a DuckDB file, cells apart by spaces
+func queryDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: query FILE SELECT")
+	}
+	db, err := sql.Open("duckdb", ts.MkAbs(args[0])+"?access_mode=read_only")
+	ts.Check(err)
+	defer db.Close()
+	rows, err := db.Query(args[1])
+	ts.Check(err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	ts.Check(err)
+	cells, into := make([]any, len(columns)), make([]any, len(columns))
+	for i := range cells {
+		into[i] = &cells[i]
+	}
+	for rows.Next() {
+		ts.Check(rows.Scan(into...))
+		line := fmt.Sprintln(cells...)
+		_, err := io.WriteString(ts.Stdout(), strings.ReplaceAll(line, "<nil>", "NULL"))
+		ts.Check(err)
+	}
+	ts.Check(rows.Err())
 }
 
 // holder makes the test program hold the database that it names open for

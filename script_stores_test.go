@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -48,6 +49,7 @@ func makeDatabase(ts *testscript.TestScript, neg bool, args []string) {
 	do("CREATE TABLE runs (run_uuid TEXT PRIMARY KEY, name TEXT, status TEXT, start_time BIGINT, end_time BIGINT, lifecycle_stage TEXT, artifact_uri TEXT, experiment_id INTEGER)")
 	do("CREATE TABLE experiment_tags (key TEXT, value TEXT, experiment_id INTEGER)")
 	do("CREATE TABLE params (key TEXT, value TEXT, run_uuid TEXT)")
+	do("CREATE TABLE latest_metrics (key TEXT, value DOUBLE, timestamp BIGINT, step BIGINT, is_nan BOOLEAN, run_uuid TEXT)")
 	experiments, err := store.Experiments(ctx)
 	ts.Check(err)
 	for _, e := range experiments {
@@ -66,6 +68,15 @@ func makeDatabase(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Check(err)
 			for key, value := range params {
 				do("INSERT INTO params VALUES (?, ?, ?)", key, value, r.ID)
+			}
+			metrics, err := store.Metrics(ctx, r)
+			ts.Check(err)
+			for key, m := range metrics {
+				nan := math.IsNaN(m.Value)
+				if nan {
+					m.Value = 0
+				}
+				do("INSERT INTO latest_metrics VALUES (?, ?, ?, ?, ?, ?)", key, m.Value, m.Time, m.Step, nan, r.ID)
 			}
 		}
 	}
@@ -197,9 +208,21 @@ func (s *trackingServer) runs(r *http.Request, experiments []mlflow.Experiment) 
 			for key, value := range params {
 				pairs = append(pairs, object{"key": key, "value": value})
 			}
+			metrics, err := s.store.Metrics(r.Context(), run)
+			if err != nil {
+				return nil, err
+			}
+			var values []object
+			for key, m := range metrics {
+				var value any = m.Value
+				if math.IsNaN(m.Value) {
+					value = "NaN"
+				}
+				values = append(values, object{"key": key, "value": value, "timestamp": m.Time, "step": m.Step})
+			}
 			list = append(list, object{
 				"info": object{"run_id": run.ID, "run_name": run.Name, "status": run.Status.String(), "lifecycle_stage": run.Lifecycle, "end_time": run.End, "artifact_uri": "mlflow-artifacts:/" + run.Dir + "/artifacts"},
-				"data": object{"params": pairs},
+				"data": object{"params": pairs, "metrics": values},
 			})
 		}
 	}

@@ -30,7 +30,9 @@ import (
 //	exitcode N PROGRAM   run a program that must end with code N
 //	pickle, meta         damage files of a store, and mend them
 //	source FILE          write the example's source database
+//	flows DIR            add to a store the example's experiments before classification
 //	sql FILE STATEMENT   change a DuckDB file
+//	query FILE SELECT    print rows of a DuckDB file, cells apart by spaces
 //	database STORE FILE  write a file store as a SQLite store
 //	server STORE         serve a file store as a tracking server; -stop ends it
 //	unzip FILE DIR       unpack a zip file
@@ -61,6 +63,14 @@ func TestScript(t *testing.T) {
 				}
 				ts.Check(writeStore(unpacked(), ts.MkAbs(args[0]), args[1:]))
 			},
+			"flows": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 1 {
+					ts.Fatalf("usage: flows DIR")
+				}
+				for _, id := range upstreamExperiments {
+					ts.Check(copyTree(filepath.Join(unpacked(), "mlruns", id), filepath.Join(ts.MkAbs(args[0]), id)))
+				}
+			},
 			"example": func(ts *testscript.TestScript, neg bool, args []string) {
 				data, err := os.ReadFile(filepath.Join(repo, exampleArchive))
 				ts.Check(err)
@@ -73,6 +83,7 @@ func TestScript(t *testing.T) {
 			"pickle":   damagePickle,
 			"meta":     damageMeta,
 			"sql":      changeDatabase,
+			"query":    queryDatabase,
 			"hold":     holdDatabase,
 			"unzip":    unzip,
 			"database": makeDatabase,
@@ -149,6 +160,9 @@ func unpackOnce(t *testing.T, repo string) func() string {
 
 // experiment is the example's classification experiment.
 const experiment = "253031330985650090"
+
+// upstreamExperiments are those of outlier detection, imputation and featurization.
+var upstreamExperiments = []string{"996740926475477194", "940304421003085572", "143964216992376241"}
 
 // writeStore copies runs of the example, with the files that a reader of the
 // store may look at; the models, which nothing reads, stay behind.

@@ -296,6 +296,12 @@ func TestGlobsOnDisk(t *testing.T) {
 		{Glob("work", "s/**/*.x"), "s/.h.x s/a.x s/d/c.x s/d/e/f.x s/l.x s/to/l.x"},
 		{Glob("work", "s/{a,b}.?"), "s/a.x s/b.y"},
 		{Glob("work", "s/*/c.x"), "s/d/c.x"},
+		// A choice of names, of which some are there, links or directories.
+		{Glob("work", "s/{a.x,b.y,l.x,dead,d,none}"), "s/a.x s/b.y s/l.x"},
+		{Glob("work", "s/{d,to,a.x}/{c.x,l.x,e}"), "s/d/c.x s/to/l.x"},
+		{Glob("work", "s/d/{..,c.x}"), "s/d/c.x"},
+		{Glob("work", "s/{a.x,a.x,{b.y,none}}"), "s/a.x s/b.y"},
+		{Names("work", "s/{dead,d,none}"), "s/d s/dead"},
 		{Glob("work", "**/p.x"), ""},
 		{Glob("private", "**/*.x"), "p.x"},
 		{Glob("work", "s/none/*"), ""},

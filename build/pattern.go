@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -21,13 +22,40 @@ type pattern struct {
 type part struct {
 	text    string
 	literal bool
-	any     bool // "*"
-	deep    bool // "**"
+	names   []string // of "{one,two}"
+	any     bool     // "*"
+	deep    bool     // "**"
 }
 
 // positions is the set of parts that may match next; the bit len(parts) says
 // that all are matched.
 type positions uint64
+
+// special are the characters that make a pattern of a text.
+const special = `*?[{\`
+
+// maxAlternatives is up to how many names of a directory it is cheaper to ask for
+// each of them than to read it.
+const maxAlternatives = 16
+
+// alternatives are the names of an element that is nothing but a choice of them;
+// none where it is anything else.
+func alternatives(text string) []string {
+	if !strings.HasPrefix(text, "{") || !strings.HasSuffix(text, "}") {
+		return nil
+	}
+	inner := text[1 : len(text)-1]
+	if strings.ContainsAny(inner, special+"}") {
+		return nil
+	}
+	names := strings.Split(inner, ",")
+	for _, name := range names {
+		if name == "" || name == "." || name == ".." {
+			return nil
+		}
+	}
+	return names
+}
 
 // maxParts keeps positions in one word.
 const maxParts = 62
@@ -48,7 +76,8 @@ func compilePattern(s string) (*pattern, error) {
 		}
 		p.parts = append(p.parts, part{
 			text:    text,
-			literal: !strings.ContainsAny(text, `*?[{\`),
+			literal: !strings.ContainsAny(text, special),
+			names:   alternatives(text),
 			any:     text == "*",
 			deep:    text == "**",
 		})
@@ -100,6 +129,8 @@ func (p part) matches(name string) bool {
 	switch {
 	case p.literal:
 		return p.text == name
+	case len(p.names) > 0:
+		return slices.Contains(p.names, name)
 	case p.any:
 		return true
 	}
@@ -120,10 +151,14 @@ func (p *pattern) literals(at positions) ([]string, bool) {
 		if at&(1<<i) == 0 {
 			continue
 		}
-		if !p.parts[i].literal {
+		switch part := &p.parts[i]; {
+		case part.literal:
+			names = append(names, part.text)
+		case len(part.names) > 0 && len(part.names) <= maxAlternatives:
+			names = append(names, part.names...)
+		default:
 			return nil, false
 		}
-		names = append(names, p.parts[i].text)
 	}
 	return names, true
 }

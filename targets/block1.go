@@ -112,6 +112,9 @@ func (s *study) database() build.Ref {
 // extraction is block 1: from the tracking store to the public database.
 func (s *study) extraction() []build.Step {
 	steps := []build.Step{s.index(), s.subjects(), s.checkpoint()}
+	if s.tabulates() {
+		steps = append(steps, s.upstream())
+	}
 	if s.example() {
 		steps = append(steps, s.unpack())
 	}
@@ -128,9 +131,9 @@ func (s *study) unpack() build.Step {
 	packed := build.Ref{Root: rootWorkspace, Path: archiveFile}
 	tree := build.Ref{Root: rootStore, Path: unpackedTree}
 	store := below(filepath.Join(s.storeRoot(), unpackedTree), s.settings.StorePath)
-	contents, _ := extract.IndexInputs()
+	contents, _ := extract.IndexInputs(config.Stages())
 	patterns := []string{below(filepath.Join(s.storeRoot(), unpackedTree), s.settings.SourceDB)}
-	for _, pattern := range append(contents, extract.Artifacts()...) {
+	for _, pattern := range slices.Concat(contents, extract.Artifacts(), exampleFlowPatterns()) {
 		patterns = append(patterns, path.Join(store, pattern))
 	}
 	return build.Step{
@@ -156,12 +159,13 @@ func (s *study) index() build.Step {
 	params := map[string]any{
 		"experiment": s.settings.Experiment,
 		"exclude":    s.settings.Exclude,
+		"flows":      s.settings.Flows.Stages(),
 	}
 	var probed []string
 	if s.probe != nil {
 		params["listing"], probed = s.probe.digest, s.probed()
 	} else {
-		contents, names := extract.IndexInputs()
+		contents, names := extract.IndexInputs(s.settings.Flows.Stages())
 		for _, pattern := range contents {
 			inputs = append(inputs, build.Glob(rootStore, s.inStore(pattern)))
 		}
@@ -354,7 +358,7 @@ func (s *study) readsLedgers() []build.Input {
 func (s *study) subjects() build.Step {
 	runs := build.OutputsOf("run:*")
 	index := build.Ref{Root: rootPrivate, Path: indexFile}
-	inputs := []build.Input{runs, build.File(index.Root, index.Path), build.File(rootWorkspace, registryFile)}
+	inputs := append(s.readsUpstream(), runs, build.File(index.Root, index.Path), build.File(rootWorkspace, registryFile))
 	source, hasSource := s.source()
 	if hasSource {
 		inputs = append(inputs, withLog(source)...)
@@ -401,7 +405,11 @@ func (s *study) subjects() build.Step {
 			if err != nil {
 				return err
 			}
-			return s.assign(t, subjects, extract.UnregisteredNames(records, registry))
+			stages, err := s.readUpstream(t)
+			if err != nil {
+				return err
+			}
+			return s.assign(t, subjects, extract.UnregisteredNames(records, stages, registry))
 		},
 	}
 }
@@ -580,7 +588,7 @@ func (s *study) checkpoint() build.Step {
 	return build.Step{
 		Name: stepCheckpoint,
 		Doc:  "write the public database",
-		Inputs: append(s.readsLedgers(),
+		Inputs: append(slices.Concat(s.readsLedgers(), s.readsUpstream()),
 			runs,
 			build.File(index.Root, index.Path),
 			build.File(registry.Root, registry.Path),
@@ -609,7 +617,11 @@ func (s *study) checkpoint() build.Step {
 			if err != nil {
 				return err
 			}
-			content, err := checkpoint.Assemble(records, &list, codes.Code, registry, s.assembling(codes, key))
+			options := s.assembling(codes, key)
+			if options.Upstream, err = s.readUpstream(t); err != nil {
+				return err
+			}
+			content, err := checkpoint.Assemble(records, &list, codes.Code, registry, options)
 			if err != nil {
 				return err
 			}

@@ -52,6 +52,9 @@ func (s *study) partOf(whole *extract.Index) (*extract.Index, error) {
 // another order than the whole, and a code is given for ever.
 func (s *study) partialExtraction() []build.Step {
 	steps := []build.Step{s.index(), s.partialCheckpoint()}
+	if s.tabulates() {
+		steps = append(steps, s.upstream())
+	}
 	if s.example() {
 		steps = append(steps, s.unpack())
 	}
@@ -67,7 +70,7 @@ func (s *study) partialCheckpoint() build.Step {
 	return build.Step{
 		Name: "scratch",
 		Doc:  "write a private database of the runs that RUNS chooses",
-		Inputs: append(s.readsLedgers(),
+		Inputs: append(slices.Concat(s.readsLedgers(), s.readsUpstream()),
 			runs,
 			build.File(index.Root, index.Path),
 			build.File(registry.Root, registry.Path),
@@ -100,6 +103,9 @@ func (s *study) partialCheckpoint() build.Step {
 				return err
 			}
 			options := s.assembling(codes, key)
+			if options.Upstream, err = s.readUpstream(t); err != nil {
+				return err
+			}
 			options.Settings = map[string]string{checkpoint.ScopeSetting: checkpoint.ScopePart}
 			content, err := checkpoint.Assemble(records, part, codes.Code, names, options)
 			if err != nil {

@@ -26,8 +26,9 @@ const scratchDir = "downloads"
 // asked before every decision, like the version of a tool, and the digest of its
 // index is a parameter of the step that writes the index.
 type probe struct {
-	digest string // of the index; "" if nothing is known of it
-	base   string // see extract.Index
+	digest   string // of the index; "" if nothing is known of it
+	upstream string // digest of what the flows before classification hold; the same
+	base     string // see extract.Index
 	// unreachable is why a server could not be asked. Then the digest is that of
 	// the index of the last build.
 	unreachable error
@@ -61,16 +62,48 @@ func (s *study) openStore(ctx context.Context) (mlflow.Store, error) {
 }
 
 // readIndex lists the runs of the tracking store.
-func (s *study) readIndex(ctx context.Context, registry *config.Registry) (*extract.Index, error) {
-	store, err := s.openStore(ctx)
-	if err != nil {
-		return nil, err
-	}
-	index, err := extract.ReadIndex(ctx, store, registry, extract.IndexOptions{
+func (s *study) readIndex(ctx context.Context, registry *config.Registry) (index *extract.Index, err error) {
+	err = s.withStore(ctx, func(store mlflow.Store) error {
+		index, err = s.indexOf(ctx, store, registry)
+		return err
+	})
+	return index, err
+}
+
+func (s *study) indexOf(ctx context.Context, store mlflow.Store, registry *config.Registry) (*extract.Index, error) {
+	return extract.ReadIndex(ctx, store, registry, extract.IndexOptions{
 		Experiment: s.settings.Experiment,
 		Exclude:    s.settings.Exclude,
+		Upstream:   s.settings.Flows.Stages(),
 	})
-	return index, errors.Join(err, store.Close())
+}
+
+// withStore opens the tracking store for a while.
+func (s *study) withStore(ctx context.Context, read func(mlflow.Store) error) error {
+	store, err := s.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(read(store), store.Close())
+}
+
+// listedOnce is a store that is asked once for the runs of an experiment: a
+// server sends them page by page, and they belong together.
+type listedOnce struct {
+	mlflow.Store
+	runs map[string][]mlflow.Run
+}
+
+// Runs lists the runs of an experiment like [mlflow.Store.Runs].
+func (o listedOnce) Runs(ctx context.Context, e mlflow.Experiment) ([]mlflow.Run, error) {
+	if found, ok := o.runs[e.ID]; ok {
+		return found, nil
+	}
+	found, err := o.Store.Runs(ctx, e)
+	if err == nil {
+		o.runs[e.ID] = found
+	}
+	return found, err
 }
 
 // ask probes a database or a tracking server, once. A server that does not answer
@@ -86,18 +119,32 @@ func (s *study) ask() error {
 	if err != nil {
 		return err
 	}
-	index, err := s.readIndex(ctx, registry)
+	var index *extract.Index
+	stages := new(extract.Upstream)
+	err = s.withStore(ctx, func(store mlflow.Store) error {
+		store = listedOnce{store, map[string][]mlflow.Run{}}
+		var err error
+		if index, err = s.indexOf(ctx, store, registry); err == nil && s.tabulates() {
+			stages, err = extract.ReadUpstream(ctx, store, registry, s.settings.Flows.Upstream)
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, mlflow.ErrUnreachable):
 		s.probe = &probe{unreachable: err}
 		known := "nothing is known of its runs"
-		data, readErr := os.ReadFile(filepath.Join(s.settings.PrivateDir, indexFile))
-		switch {
-		case readErr == nil:
-			s.probe.digest = digest(data)
-			known = "this goes by what it held at the last build"
-		case !errors.Is(readErr, fs.ErrNotExist):
-			return readErr
+		for _, last := range []struct {
+			name string
+			sum  *string
+		}{{indexFile, &s.probe.digest}, {upstreamFile, &s.probe.upstream}} {
+			data, readErr := os.ReadFile(filepath.Join(s.settings.PrivateDir, last.name))
+			switch {
+			case readErr == nil:
+				*last.sum = digest(data)
+				known = "this goes by what it held at the last build"
+			case !errors.Is(readErr, fs.ErrNotExist):
+				return readErr
+			}
 		}
 		fmt.Fprintf(s.stdout, "warning: %s; %s\n", s.gate.redact(err.Error()), known)
 		return nil
@@ -107,13 +154,22 @@ func (s *study) ask() error {
 	if err := s.checkBase(index.Base); err != nil {
 		return err
 	}
-	s.probe, err = newProbe(index)
+	if s.probe, err = newProbe(index); err != nil || !s.tabulates() {
+		return err
+	}
+	s.probe.upstream, err = encoded(stages)
 	return err
 }
 
 func newProbe(index *extract.Index) (*probe, error) {
-	data, err := extract.EncodeJSON(index)
-	return &probe{digest: digest(data), base: index.Base}, err
+	sum, err := encoded(index)
+	return &probe{digest: sum, base: index.Base}, err
+}
+
+// encoded is the digest of the file that would hold a value.
+func encoded(v any) (string, error) {
+	data, err := extract.EncodeJSON(v)
+	return digest(data), err
 }
 
 func digest(data []byte) string {
@@ -144,6 +200,10 @@ func (s *study) reached() error {
 	return fmt.Errorf("%w; to begin from the public database as it is: mage reproduceFromCheckpoint", s.probe.unreachable)
 }
 
+// errChanged is the error of a step that finds another store than the build found
+// when it began.
+var errChanged = errors.New("the tracking store changed while the build began; run it again")
+
 // listed is readIndex for the step that writes the index: a store that was probed
 // must still be what it was.
 func (s *study) listed(ctx context.Context, registry *config.Registry) (*extract.Index, error) {
@@ -155,10 +215,27 @@ func (s *study) listed(ctx context.Context, registry *config.Registry) (*extract
 	if err != nil {
 		return nil, err
 	}
-	if *now != *s.probe {
-		return nil, errors.New("the tracking store changed while the build began; run it again")
+	if now.digest != s.probe.digest || now.base != s.probe.base {
+		return nil, errChanged
 	}
 	return index, nil
+}
+
+// readFlows reads the flows before classification for the step that writes what
+// they hold, which must be what a probe found.
+func (s *study) readFlows(ctx context.Context, registry *config.Registry) (stages *extract.Upstream, err error) {
+	err = s.withStore(ctx, func(store mlflow.Store) error {
+		stages, err = extract.ReadUpstream(ctx, store, registry, s.settings.Flows.Upstream)
+		return err
+	})
+	if err != nil || s.probe == nil {
+		return stages, err
+	}
+	now, err := encoded(stages)
+	if err == nil && now != s.probe.upstream {
+		err = errChanged
+	}
+	return stages, err
 }
 
 // fetch brings the files of a run from its tracking server. All steps share its

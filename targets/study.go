@@ -103,6 +103,9 @@ func openPart(stdout io.Writer) (*study, error) {
 		return nil, err
 	}
 	s.say("%s", settings.StudyWhy)
+	if !settings.Flows.Classification {
+		s.say("Nothing is extracted, because %s.", classificationOff)
+	}
 	return s, nil
 }
 
@@ -131,6 +134,8 @@ func (s *study) example() bool { return s.settings.Study == config.Example }
 // is an error, before anything is begun.
 func (s *study) hasStore() (bool, error) {
 	switch {
+	case !s.settings.Flows.Classification:
+		return false, nil
 	case s.example():
 		return true, nil
 	case s.settings.TrackingURI == "":

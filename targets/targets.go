@@ -27,6 +27,9 @@ func Extract(ctx context.Context) error {
 		if err != nil {
 			return plan{}, err
 		}
+		if !s.settings.Flows.Classification {
+			return plan{}, usage("%s: there is nothing to extract; set it to true, or make figures and tables of the database as it stands by mage analyze", classificationOff)
+		}
 		if !has {
 			return plan{}, usage("no tracking store is configured: set MLFLOW_TRACKING_URI to an MLflow store, or STUDY=example for the bundled example")
 		}
@@ -252,6 +255,8 @@ func fromCheckpoint(s *study) (plan, error) {
 		return plan{steps: s.analyses()}, nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return plan{}, err
+	case !s.settings.Flows.Classification:
+		return plan{}, usage("%s, and there is no public database at %s: set it to true, or put the database there", classificationOff, s.settings.PublicDB)
 	case s.example() || s.settings.TrackingURI != "":
 		return plan{}, fmt.Errorf("there is no public database at %s yet: mage extract makes it", s.settings.PublicDB)
 	}

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 
 // wanted says whether anything here reads a file of the archive.
 func wanted(name string) bool {
-	contents, _ := extract.IndexInputs()
+	contents, _ := extract.IndexInputs(config.Stages())
 	return slices.ContainsFunc(append(contents, extract.Artifacts()...), func(pattern string) bool {
 		return doublestar.MatchUnvalidated("mlruns/"+pattern, name)
 	})

@@ -26,6 +26,7 @@ type AssembleOptions struct {
 	Estimand    string // that of figures and tables: over_models or mean_risk
 	Unlabelled  int    // subjects without a label, who have no code
 	Privacy     Privacy
+	Upstream    *extract.Upstream // of the flows before classification that are on; nil: none
 	Settings    map[string]string // published under settings.<key>; must hold nothing private
 }
 
@@ -98,6 +99,9 @@ func Assemble(records []*extract.Record, index *extract.Index, code func(origina
 	if err := a.match(records, index); err != nil {
 		return nil, err
 	}
+	if err := a.checkUpstream(index); err != nil {
+		return nil, err
+	}
 	if err := a.publishNames(); err != nil {
 		return nil, err
 	}
@@ -110,6 +114,9 @@ func Assemble(records []*extract.Record, index *extract.Index, code func(origina
 		}
 	}
 	a.addRuns(index)
+	if err := a.addUpstream(index); err != nil {
+		return nil, err
+	}
 	a.addMethods()
 	if err := a.addMeta(index); err != nil {
 		return nil, err
@@ -242,7 +249,7 @@ func (a *assembler) publishNames() error {
 		records[i] = c.Record
 	}
 	missing := 0
-	for factor, names := range extract.UnregisteredNames(records, a.reg) {
+	for factor, names := range extract.UnregisteredNames(records, a.options.Upstream, a.reg) {
 		taken := map[string]struct{}{}
 		for _, name := range names {
 			published, ok := "", false
@@ -512,14 +519,14 @@ func (a *assembler) addMethods() {
 	for _, factor := range config.Factors() {
 		methods := a.reg.Methods(factor)
 		for _, c := range a.configs {
-			name := c.Configuration.Of(factor)
-			method, ok := a.reg.Method(factor, name)
-			if !ok {
-				hidden := a.hidden[[2]string{factor, name}]
-				method = unregisteredMethod(factor, hidden)
-			}
-			if !slices.ContainsFunc(methods, func(m config.Method) bool { return m.Name == method.Name }) {
+			method, ok := a.reg.Method(factor, c.Configuration.Of(factor))
+			if ok && !slices.ContainsFunc(methods, func(m config.Method) bool { return m.Name == method.Name }) {
 				methods = append(methods, method)
+			}
+		}
+		for key, published := range a.hidden {
+			if key[0] == factor {
+				methods = append(methods, unregisteredMethod(factor, published))
 			}
 		}
 		slices.SortFunc(methods, func(x, y config.Method) int { return cmp.Compare(x.Name, y.Name) })
@@ -546,6 +553,7 @@ func (a *assembler) addMeta(index *extract.Index) error {
 		"n_unregistered": strconv.Itoa(len(a.hidden)),
 	}
 	maps.Copy(meta, a.options.Privacy.meta())
+	maps.Copy(meta, a.flows())
 	controls := 0
 	for code := range a.subjects {
 		if code[0] == 'H' {

@@ -352,7 +352,7 @@ func TestAssemble(t *testing.T) {
 func TestUnregisteredNames(t *testing.T) {
 	s := newStudy(t, original)
 	want := map[string][]string{config.Outlier: {"private outlier A", "private outlier B"}}
-	if diff := cmp.Diff(want, extract.UnregisteredNames(s.records, registry(t))); diff != "" {
+	if diff := cmp.Diff(want, extract.UnregisteredNames(s.records, nil, registry(t))); diff != "" {
 		t.Error(diff)
 	}
 	for name, c := range map[string]struct {

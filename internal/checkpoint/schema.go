@@ -75,7 +75,7 @@ const (
 
 // tables is the schema, in the order in which the file is written. Those that
 // the Python reference has, too, keep its names and the order of its columns.
-var tables = []table{
+var tables = slices.Concat([]table{
 	{essentialTable, []string{"config_id"}, []column{
 		{"config_id", integer, 0},
 		{"outlier_method", varchar, 0},
@@ -228,6 +228,7 @@ var tables = []table{
 		{"tolerance", double, natural},
 		{"ok", boolean, 0},
 	}},
+}, upstreamTables, []table{
 	{provenanceTable, []string{"config_id"}, []column{
 		{"config_id", integer, 0},
 		{"artifact_blake3_keyed", varchar, 0},
@@ -238,7 +239,7 @@ var tables = []table{
 		{"key", varchar, 0},
 		{"value", varchar, 0},
 	}},
-}
+})
 
 // tableNamed finds a table by one of the names above.
 func tableNamed(name string) table {

@@ -339,7 +339,7 @@ func (v *validator) rules() error {
 		}
 		all = append(all, rule{table: t.name, column: "config_id", message: "is not in " + essentialTable,
 			query: "SELECT config_id FROM " + t.name + " WHERE config_id IS NOT NULL AND config_id NOT IN (SELECT config_id FROM essential_metrics)"})
-		if t.name == checksTable || t.name == runsTable || t.name == rocTable || slices.Contains(subjectTables, t.name) {
+		if t.name == checksTable || t.name == runsTable || t.name == rocTable || t.name == lineageTable || slices.Contains(subjectTables, t.name) {
 			continue // they have rules of their own
 		}
 		all = append(all, rule{table: t.name, column: "config_id", message: "the configuration has no row",
@@ -356,7 +356,7 @@ func (v *validator) rules() error {
 		all = append(all, rule{table: supplementaryTable, column: c.name, warning: true, message: "is NULL for all configurations: the pickles lack it, or it was lost",
 			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND count(%s) = 0", supplementaryTable, c.name)})
 	}
-	for _, r := range slices.Concat(all, contentRules, v.privacy.rules()) {
+	for _, r := range slices.Concat(all, contentRules, upstreamRules(), v.privacy.rules()) {
 		if err := v.hold(r); err != nil {
 			return err
 		}
@@ -472,6 +472,9 @@ func (v *validator) meta() error {
 		subjectTablesKey:  {switchedOn, switchedOff},
 		bootstrapRisksKey: {switchedOn, switchedOff},
 		roundRisksKey:     {notRounded, "1", "2", "3", "4", "5", "6"},
+	}
+	for _, stage := range config.Stages() {
+		closed[flowKey(stage)] = flowValues()
 	}
 	rows, err := v.pairs("SELECT key, value FROM meta")
 	if err != nil {

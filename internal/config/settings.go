@@ -79,7 +79,7 @@ type Settings struct {
 	RoundRisks     int  // decimals of them; 0: all
 	BootstrapRisks bool // it holds the risks of every refit, too
 
-	Flows Flows // what a build takes part in
+	Flows Flows // of the study that a build takes part in
 
 	Jobs        int      // steps at a time, at least 1
 	MemoryBytes int64    // what open pickles may take together
@@ -217,8 +217,10 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 	s.Estimand = f.Analysis.Estimand
 	s.Thresholds = f.Analysis.Thresholds
 	s.SubjectTables, s.RoundRisks, s.BootstrapRisks = f.Privacy.SubjectTables, f.Privacy.RoundRisks, f.Privacy.BootstrapRisks
-	s.Flows = f.Prefect.flows()
-	if err := s.check(); err != nil {
+	if s.Flows, err = f.Prefect.flows(s.Study); err == nil {
+		err = s.check()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.ConfigPath, err)
 	}
 	if err := s.checkPlaces(workspace); err != nil {

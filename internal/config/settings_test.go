@@ -72,7 +72,8 @@ func TestExampleByDefault(t *testing.T) {
 		Thresholds:   []float64{0.05, 0.10, 0.15, 0.20},
 
 		SubjectTables: true,
-		Flows:         Flows{Summarization: true},
+
+		Flows: flowsOf(t, Example),
 
 		Jobs:        runtime.GOMAXPROCS(0),
 		MemoryBytes: 512 << 20,
@@ -159,8 +160,8 @@ func TestOwnFromFile(t *testing.T) {
 		SourceDB: filepath.Join(dir, "in/source.db"), PublicDB: filepath.Join(dir, "out/public.db"),
 		PrivateDir: filepath.Join(dir, "secret"), Results: dir,
 		Exclude: []ExcludedRun{{"abc", "wrong split"}}, DemoSubjects: []string{"H012", "G003"},
-		Estimand: MeanRisk, Thresholds: []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.5}, SubjectTables: true, RoundRisks: 3, BootstrapRisks: true,
-		Flows: Flows{Summarization: true}, Jobs: 3, MemoryBytes: 1 << 30,
+		Estimand: MeanRisk, Thresholds: []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.5}, SubjectTables: true, RoundRisks: 3, BootstrapRisks: true, Jobs: 3, MemoryBytes: 1 << 30,
+		Flows: flowsOf(t, Own),
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Settings{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

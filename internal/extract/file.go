@@ -18,8 +18,8 @@ import (
 // privateMode lets nobody but the owner read what holds original codes.
 const privateMode fs.FileMode = 0o600
 
-// Write puts an *Index or a *Record at path, whole or not at all, readable by
-// its owner only. An index is JSON; a record is CBOR (RFC 8949), because a
+// Write puts an *Index, an *Upstream or a *Record at path, whole or not at all,
+// readable by its owner only. The first two are JSON; a record is CBOR (RFC 8949), because a
 // checkpoint reads hundreds of thousands of numbers of them. Equal values give
 // equal bytes: struct fields keep their order, maps are sorted by key and no
 // number is rounded. The folder must exist.
@@ -41,7 +41,7 @@ func encode(v any) ([]byte, error) {
 	return EncodeJSON(v)
 }
 
-// EncodeJSON returns what Write writes of an *Index.
+// EncodeJSON returns what Write writes of an *Index or an *Upstream.
 func EncodeJSON(v any) ([]byte, error) {
 	if err := checkFormat(v); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func EncodeJSON(v any) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// Read fills an *Index or a *Record from path. A file of another format, an
+// Read fills an *Index, an *Upstream or a *Record from path. A file of another format, an
 // unknown field or anything after the value is an error: a half-understood
 // record would publish half a result.
 func Read(path string, v any) error {
@@ -123,8 +123,10 @@ func checkFormat(v any) error {
 		got, want = v.Format, IndexFormat
 	case *Record:
 		got, want = v.Format, RecordFormat
+	case *Upstream:
+		got, want = v.Format, UpstreamFormat
 	default:
-		return fmt.Errorf("a %T is neither an index nor a run record", v)
+		return fmt.Errorf("a %T is neither an index, nor a run record, nor what upstream runs hold", v)
 	}
 	if got != want {
 		return fmt.Errorf("its format is %q, not %q: extract again with this version", got, want)

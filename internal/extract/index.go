@@ -61,22 +61,33 @@ type IndexOptions struct {
 	// Exclude lists runs by id or by name. An entry that matches no run is an
 	// error: a misspelt one would let the run in.
 	Exclude []config.ExcludedRun
+	// Upstream are the stages whose runs the used runs are asked for, see
+	// [Index.From].
+	Upstream []string
 }
 
-// IndexInputs returns what ReadIndex depends on, as doublestar patterns below
-// the store's root: files whose contents it reads, and files whose names alone
-// it looks at.
-func IndexInputs() (contents, names []string) {
+// IndexInputs returns what ReadIndex depends on when it asks for the runs of the
+// upstream stages, as doublestar patterns below the store's root: files whose
+// contents it reads, and files whose names alone it looks at.
+func IndexInputs(upstream []string) (contents, names []string) {
 	contents = []string{
 		"[0-9]*/meta.yaml",
 		"[0-9]*/tags/" + syntheticTag,
 		"[0-9]*/*/meta.yaml",
 		"[0-9]*/*/tags/mlflow.runName",
-	}
-	for _, param := range []string{paramModel, paramOutlier, paramImputed, paramFeatures} {
-		contents = append(contents, "[0-9]*/*/params/"+param)
+		// One pattern, because a build walks through all runs for each.
+		"[0-9]*/*/params/{" + strings.Join(indexedParams(upstream), ",") + "}",
 	}
 	return contents, []string{artifactPattern}
+}
+
+// indexedParams are the params that ReadIndex reads.
+func indexedParams(upstream []string) []string {
+	names := []string{paramModel, paramOutlier, paramImputed, paramFeatures}
+	for _, stage := range upstream {
+		names = append(names, classificationReference(stage))
+	}
+	return names
 }
 
 // Artifacts returns the patterns, below the store's root, of what a run step may
@@ -111,6 +122,7 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 		Experiment: experiment.ID,
 		Synthetic:  strings.EqualFold(strings.TrimSpace(synthetic), "true"),
 		Runs:       []IndexedRun{},
+		From:       map[string]References{},
 	}
 	for _, e := range o.Exclude {
 		if !slices.ContainsFunc(runs, func(r mlflow.Run) bool { return e.Run == r.ID || e.Run == r.Name }) {
@@ -120,7 +132,8 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 	var rivals []rival
 	for i, run := range runs {
 		r := IndexedRun{RunID: run.ID, Name: run.Name}
-		if judge(ctx, store, reg, run, o.Exclude, &r) {
+		if from := (References{}); judge(ctx, store, reg, run, o, &r, from) {
+			x.From[run.ID] = from
 			rivals = append(rivals, rival{i, run})
 		}
 		x.Runs = append(x.Runs, r)
@@ -142,6 +155,11 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 		return nil, err
 	}
 	x.place(store, places)
+	for _, r := range x.Runs {
+		if r.Verdict != Used {
+			delete(x.From, r.RunID)
+		}
+	}
 	return x, nil
 }
 
@@ -228,17 +246,9 @@ func chooseExperiment(ctx context.Context, store mlflow.Store, wanted string) (m
 	fail := func(format string, args ...any) (mlflow.Experiment, []mlflow.Run, error) {
 		return mlflow.Experiment{}, nil, fmt.Errorf("tracking store %s: %w", store, fmt.Errorf(format, args...))
 	}
-	all, err := store.Experiments(ctx)
+	active, deleted, err := experiments(ctx, store)
 	if err != nil {
 		return fail("%w", err)
-	}
-	var active, deleted []mlflow.Experiment
-	for _, e := range all {
-		if e.Lifecycle == mlflow.Deleted {
-			deleted = append(deleted, e)
-		} else {
-			active = append(active, e)
-		}
 	}
 	var chosen []mlflow.Experiment
 	var runs []mlflow.Run
@@ -281,6 +291,19 @@ func chooseExperiment(ctx context.Context, store mlflow.Store, wanted string) (m
 	return experiment, runs, nil
 }
 
+// experiments lists the experiments of a store.
+func experiments(ctx context.Context, store mlflow.Store) (active, deleted []mlflow.Experiment, err error) {
+	all, err := store.Experiments(ctx)
+	for _, e := range all {
+		if e.Lifecycle == mlflow.Deleted {
+			deleted = append(deleted, e)
+		} else {
+			active = append(active, e)
+		}
+	}
+	return active, deleted, err
+}
+
 // named returns the experiment with an id, else all with a name.
 func named(all []mlflow.Experiment, wanted string) []mlflow.Experiment {
 	var found []mlflow.Experiment
@@ -312,8 +335,10 @@ func isClassification(r mlflow.Run) bool {
 	return r.Err == nil && ok
 }
 
-// judge gives a verdict that needs no other run, or returns true.
-func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run mlflow.Run, exclude []config.ExcludedRun, r *IndexedRun) bool {
+// judge gives a verdict that needs no other run, or returns true and says which
+// upstream runs the run names.
+func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run mlflow.Run, o IndexOptions, r *IndexedRun, from References) bool {
+	exclude := o.Exclude
 	decide := func(v Verdict, reason, detail string) bool {
 		r.Verdict, r.Reason, r.Detail = v, reason, detail
 		return false
@@ -350,9 +375,14 @@ func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run ml
 		return decide(Failed, ReasonKilled, "")
 	}
 	r.Open = run.Status == mlflow.Running || run.Status == mlflow.Scheduled
-	params, err := store.Params(ctx, run, paramModel, paramOutlier, paramImputed, paramFeatures)
+	params, err := store.Params(ctx, run, indexedParams(o.Upstream)...)
 	if err != nil {
 		return decide(BadMeta, ReasonParams, err.Error())
+	}
+	for _, stage := range o.Upstream {
+		if value := params[classificationReference(stage)]; value != "" {
+			from[stage] = value
+		}
 	}
 	if differ := disagreements(reg, r.Configuration, params); len(differ) > 0 {
 		return decide(BadMeta, ReasonDisagree, strings.Join(differ, "; "))

@@ -13,13 +13,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/foundation-plr/pipeline/internal/config"
 )
 
 // TestIndexOfExample reads the bundled store, unpacked no further than
 // IndexInputs says, and compares with what plain Python read in it.
 func TestIndexOfExample(t *testing.T) {
 	root := t.TempDir()
-	unpackDeclared(t, root)
+	contents, names := IndexInputs(config.Stages())
+	unpackDeclared(t, root, contents, names)
 	x := mustIndex(t, root, IndexOptions{})
 	if !x.Synthetic || x.Experiment != classificationID {
 		t.Errorf("experiment %s, synthetic %v", x.Experiment, x.Synthetic)
@@ -93,9 +96,9 @@ func TestIndexOfExample(t *testing.T) {
 	}
 }
 
-// unpackDeclared unpacks the store's files that IndexInputs names to root,
-// those of which only the name counts as empty files.
-func unpackDeclared(t *testing.T, root string) {
+// unpackDeclared unpacks the store's files that the patterns name to root, those of
+// which only the name counts as empty files.
+func unpackDeclared(t *testing.T, root string, contents, names []string) {
 	t.Helper()
 	file, err := os.Open("../../data/synthetic/example.tar.zst")
 	if err != nil {
@@ -107,7 +110,6 @@ func unpackDeclared(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	defer stream.Close()
-	contents, names := IndexInputs()
 	for archive := tar.NewReader(stream); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {

@@ -337,7 +337,7 @@ func TestIndexInputsAreAll(t *testing.T) {
 		classificationID + "/tags/plr.synthetic":                                   "true",
 		classificationID + "/" + strings.Repeat("23", 16) + "/tags/mlflow.runName": "TABPFN_eval-auc__simple1.0__pupil-gt__pupil-gt",
 	})
-	contents, names := IndexInputs()
+	contents, names := IndexInputs(config.Stages())
 	cut := t.TempDir()
 	err := filepath.WalkDir(whole, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -22,15 +22,28 @@ func (c Configuration) Of(factor string) string {
 }
 
 // UnregisteredNames are the names of methods, by factor and in byte order, that
-// the registry lacks and the configurations of usable runs have. They are free
-// text of the store, and private.
-func UnregisteredNames(records []*Record, reg *config.Registry) map[string][]string {
+// the registry lacks and the configurations of usable runs or upstream runs (nil:
+// none) have. They are free text of the store, and private.
+func UnregisteredNames(records []*Record, upstream *Upstream, reg *config.Registry) map[string][]string {
+	var used []Configuration
+	for _, r := range records {
+		if r.Verdict == Used {
+			used = append(used, r.Configuration)
+		}
+	}
+	if upstream != nil {
+		for _, stage := range upstream.Stages {
+			for _, r := range stage.Runs {
+				used = append(used, r.Methods)
+			}
+		}
+	}
 	names := map[string][]string{}
 	for _, factor := range config.Factors() {
 		seen := map[string]struct{}{}
-		for _, r := range records {
-			name := r.Configuration.Of(factor)
-			if _, ok := reg.Method(factor, name); !ok && r.Verdict == Used {
+		for _, c := range used {
+			name := c.Of(factor)
+			if _, ok := reg.Method(factor, name); !ok && name != "" {
 				seen[name] = struct{}{}
 			}
 		}

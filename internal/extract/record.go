@@ -9,7 +9,7 @@ package extract
 // latter is published, too, as the version of what read a pickle: it is raised
 // when the same pickle gives other numbers.
 const (
-	IndexFormat  = "plr.index/1"
+	IndexFormat  = "plr.index/2"
 	RecordFormat = "plr.run/2"
 )
 
@@ -47,6 +47,10 @@ type Index struct {
 	Experiment string       `json:"experiment"` // id
 	Synthetic  bool         `json:"synthetic"`  // the experiment carries plr.synthetic = true
 	Runs       []IndexedRun `json:"runs"`       // every run of the experiment, by run id
+
+	// From says, by run id, which runs of the stages before it a used run names. It
+	// stands beside the runs so that a change of it lets no pickle be read anew.
+	From map[string]References `json:"from"`
 
 	// Base is the directory on this machine that the artifacts lie below; "" if
 	// they are on a server or no run has any. It is no part of the file.

@@ -484,7 +484,7 @@ func (s *database) ExperimentTag(_ context.Context, e Experiment, key string) (s
 
 // Metrics reads, the first time that it is asked for one run, those of its
 // whole experiment.
-func (s *database) Metrics(ctx context.Context, r Run) (map[string]Metric, error) {
+func (s *database) Metrics(ctx context.Context, r Run, names ...string) (map[string]Metric, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all, known := s.metrics[r.Experiment]
@@ -497,11 +497,7 @@ func (s *database) Metrics(ctx context.Context, r Run) (map[string]Metric, error
 		}
 		s.metrics[r.Experiment] = all
 	}
-	found := map[string]Metric{}
-	for key, m := range all[r.ID] {
-		found[key] = m
-	}
-	return found, nil
+	return chosen(all[r.ID], names), nil
 }
 
 func (s *database) readMetrics(ctx context.Context, experiment string, all map[string]map[string]Metric) error {

@@ -149,6 +149,9 @@ func TestDatabase(t *testing.T) {
 	if diff := cmp.Diff(wantMetrics, metrics, cmpopts.EquateNaNs()); diff != "" || err != nil {
 		t.Errorf("metrics: %v (-want +got):\n%s", err, diff)
 	}
+	if metrics, err := s.Metrics(ctx, runs[0], "AUROC", "absent"); err != nil || !cmp.Equal(metrics, map[string]Metric{"AUROC": {0.91, 1, 5}}) {
+		t.Errorf("named metrics %v, %v", metrics, err)
+	}
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -377,21 +377,28 @@ func (s *Files) tag(r Run, key string) (string, bool, error) {
 	return v, ok, nil
 }
 
-// Metrics returns the latest value of every metric of a run. An empty file is
-// no metric: MLflow leaves one when it is interrupted.
-func (s *Files) Metrics(_ context.Context, r Run) (map[string]Metric, error) {
+// Metrics returns the latest values of the named metrics of a run, or of all of
+// them when none is named. An empty file is no metric: MLflow leaves one when it
+// is interrupted.
+func (s *Files) Metrics(_ context.Context, r Run, names ...string) (map[string]Metric, error) {
 	fail := func(err error) (map[string]Metric, error) {
 		return nil, fmt.Errorf("run %s: metrics: %w", r.ID, err)
 	}
 	dir := path.Join(r.Dir, "metrics")
-	keys, err := s.keys(dir)
-	if err != nil {
-		return fail(err)
+	keys := names
+	if len(names) == 0 {
+		var err error
+		if keys, err = s.keys(dir); err != nil {
+			return fail(err)
+		}
 	}
 	metrics := map[string]Metric{}
 	for _, key := range keys {
 		name := path.Join(dir, key)
 		data, err := s.read(name, maxHistory)
+		if len(names) > 0 && absent(err) {
+			continue
+		}
 		if err != nil {
 			return fail(err)
 		}

@@ -466,8 +466,8 @@ func (s *server) Tags(_ context.Context, r Run, names ...string) (map[string]str
 	return chosen(r.data.tags, names), nil
 }
 
-func (s *server) Metrics(_ context.Context, r Run) (map[string]Metric, error) {
-	return r.data.metrics, nil
+func (s *server) Metrics(_ context.Context, r Run, names ...string) (map[string]Metric, error) {
+	return chosen(r.data.metrics, names), nil
 }
 
 func (s *server) ExperimentTag(_ context.Context, e Experiment, key string) (string, bool, error) {

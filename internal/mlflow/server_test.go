@@ -246,6 +246,9 @@ func TestServer(t *testing.T) {
 			if diff := cmp.Diff(wantMetrics, metrics, cmpopts.EquateNaNs()); diff != "" || err != nil {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
+			if metrics, err := s.Metrics(ctx, runs[0], "inf", "absent"); err != nil || !cmp.Equal(metrics, map[string]Metric{"inf": {math.Inf(1), 0, 1}}) {
+				t.Errorf("named metrics %v, %v", metrics, err)
+			}
 			found, err := s.Artifacts(ctx, runs[0], "metrics")
 			wantFiles := []Artifact{{"metrics/a.txt", "", 7}, {pickleName, "", int64(len(f.file))}}
 			if diff := cmp.Diff(wantFiles, found); diff != "" || err != nil {

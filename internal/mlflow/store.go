@@ -37,8 +37,9 @@ type Store interface {
 	Params(ctx context.Context, r Run, names ...string) (map[string]string, error)
 	// Tags returns the named tags of a run like Params.
 	Tags(ctx context.Context, r Run, names ...string) (map[string]string, error)
-	// Metrics returns the latest value of every metric of a run.
-	Metrics(ctx context.Context, r Run) (map[string]Metric, error)
+	// Metrics returns the latest values of the named metrics of a run, or of all
+	// of them when none is named. A metric that the run lacks is not in the map.
+	Metrics(ctx context.Context, r Run, names ...string) (map[string]Metric, error)
 	// ExperimentTag returns a tag of an experiment; false means that it has none.
 	ExperimentTag(ctx context.Context, e Experiment, key string) (string, bool, error)
 	// Artifacts lists the files in one directory of a run's artifacts (not
@@ -185,8 +186,8 @@ type Artifact struct {
 }
 
 // chosen returns the named values, or all when none is named.
-func chosen(values map[string]string, names []string) map[string]string {
-	found := map[string]string{}
+func chosen[V any](values map[string]V, names []string) map[string]V {
+	found := map[string]V{}
 	if len(names) == 0 {
 		maps.Copy(found, values)
 	}

@@ -1,0 +1,374 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/extract"
+)
+
+// The stages before classification: a table of runs for each, their metrics, and
+// which run came from which. Metrics are a table of their own because one run has
+// them by split and with intervals; a column each would be a hundred.
+const (
+	outlierRunsTable       = "outlier_runs"
+	imputationRunsTable    = "imputation_runs"
+	featurizationRunsTable = "featurization_runs"
+	upstreamMetricsTable   = "upstream_metrics"
+	lineageTable           = "lineage"
+)
+
+// upstreamTables are in the order of the stages.
+var upstreamTables = []table{
+	stageTable(outlierRunsTable, "outlier_method"),
+	stageTable(imputationRunsTable, "imputation_method", "outlier_method"),
+	stageTable(featurizationRunsTable, "featurization", "imputation_method", "outlier_method"),
+	{upstreamMetricsTable, []string{"stage", "run_id", "split", "metric"}, []column{
+		{"stage", varchar, 0},
+		{"run_id", varchar, 0},
+		{"split", varchar, nullable},
+		{"metric", varchar, 0},
+		{"value", double, nullable | infinite},
+		{"ci_lower", double, nullable | infinite},
+		{"ci_upper", double, nullable | infinite},
+	}},
+	{lineageTable, []string{"run_id", "stage"}, []column{
+		{"run_id", varchar, 0},
+		{"stage", varchar, 0},
+		{"config_id", integer, nullable}, // of run_id
+		{"from_run_id", varchar, nullable},
+		{"state", varchar, 0},
+		{"agrees", boolean, nullable},
+	}},
+}
+
+// stageTable is a table of runs: methods are the stage's own and then those of the
+// stages before it.
+func stageTable(name string, methods ...string) table {
+	t := table{name, []string{"run_id"}, []column{{"run_id", varchar, 0}}}
+	for _, m := range methods {
+		t.columns = append(t.columns, column{m, varchar, nullable})
+	}
+	t.columns = append(t.columns, column{"registered", boolean, 0}, column{"verdict", varchar, 0}, column{"reason", varchar, nullable})
+	return t
+}
+
+// stageTables are the tables of runs by stage.
+var stageTables = map[string]string{
+	config.OutlierDetection: outlierRunsTable, config.Imputing: imputationRunsTable, config.Featurizing: featurizationRunsTable,
+}
+
+// What the table meta says of a flow, under flows.STAGE: its runs are there, were
+// not asked for, or the store has no such experiment.
+const flowAbsent = "absent"
+
+func flowKey(stage string) string { return "flows." + stage }
+
+func flowValues() []string { return []string{switchedOn, switchedOff, flowAbsent} }
+
+// Verdicts of upstream runs and the closed list of reasons beside them.
+var (
+	upstreamVerdicts = []extract.Verdict{extract.Used, extract.BadMeta, extract.Deleted, extract.Failed, extract.Unreadable, extract.Unfinished}
+	upstreamReasons  = []string{
+		extract.ReasonMeta, extract.ReasonRunID, extract.ReasonDeleted, extract.ReasonFailed, extract.ReasonKilled,
+		extract.ReasonParams, extract.ReasonMetrics, extract.ReasonRunning,
+	}
+)
+
+// States of an origin: what became of the run that a run names as its origin.
+const (
+	originFound        = "found"
+	originUnfinished   = "unfinished"
+	originDeleted      = "deleted"
+	originFailed       = "failed"
+	originUnreadable   = "unreadable"
+	originNone         = "none"          // the run says that there is none, as a ground truth has
+	originNotSaid      = "not_said"      // the run says nothing
+	originNotAnID      = "not_an_id"     // what it says cannot be the id of a run
+	originNoExperiment = "no_experiment" // of its stage in the store
+	originOtherStage   = "other_stage"   // the run is one of another stage
+	originNotInStore   = "not_in_store"
+)
+
+// knownOrigins are the states in which from_run_id names the run: it is never the
+// text of a param, but the id of a run that is there.
+var knownOrigins = map[string][]extract.Verdict{
+	originFound: {extract.Used}, originUnfinished: {extract.Unfinished}, originDeleted: {extract.Deleted},
+	originFailed: {extract.Failed}, originUnreadable: {extract.BadMeta, extract.Unreadable},
+}
+
+var otherOrigins = []string{originNone, originNotSaid, originNotAnID, originNoExperiment, originOtherStage, originNotInStore}
+
+// told reports the states in which the origin says what it did.
+func told(state string) bool { return state == originFound || state == originUnfinished }
+
+// upstream are the runs of the stages by id.
+type upstream map[string]map[string]extract.UpstreamRun
+
+// checkUpstream sees that the experiments are different ones.
+func (a *assembler) checkUpstream(index *extract.Index) error {
+	if a.options.Upstream == nil {
+		return nil
+	}
+	taken := map[string]string{}
+	for _, s := range a.options.Upstream.Stages {
+		if stageTables[s.Stage] == "" {
+			return errors.New("there are runs of a stage that this version does not know")
+		}
+		if s.Experiment == "" {
+			continue
+		}
+		if s.Experiment == index.Experiment {
+			return fmt.Errorf("experiment %s is that of classification and that of the flow %s: correct PREFECT.FLOW_NAMES", s.Experiment, s.Stage)
+		}
+		if other, ok := taken[s.Experiment]; ok {
+			return fmt.Errorf("experiment %s is that of the flows %s and %s: correct PREFECT.FLOW_NAMES", s.Experiment, other, s.Stage)
+		}
+		taken[s.Experiment] = s.Stage
+	}
+	return nil
+}
+
+// published is the name of a method as it is published; nil where there is none.
+func (a *assembler) published(factor, name string) any {
+	if name == "" {
+		return nil
+	}
+	if _, ok := a.reg.Method(factor, name); ok {
+		return name
+	}
+	return a.hidden[[2]string{factor, name}]
+}
+
+// upstreamColumns are the methods of a stage's table in the order of its columns.
+var upstreamColumns = map[string][]string{
+	config.OutlierDetection: {config.Outlier},
+	config.Imputing:         {config.Imputation, config.Outlier},
+	config.Featurizing:      {config.Featurization, config.Imputation, config.Outlier},
+}
+
+// addUpstream adds the runs of the stages and where the configurations, and these
+// runs, came from.
+func (a *assembler) addUpstream(index *extract.Index) error {
+	if a.options.Upstream == nil {
+		return nil
+	}
+	known := upstream{}
+	for _, s := range a.options.Upstream.Stages {
+		known[s.Stage] = map[string]extract.UpstreamRun{}
+		nameless := 0
+		for _, run := range s.Runs {
+			id := run.RunID
+			if !slices.Contains(upstreamVerdicts, run.Verdict) || run.Reason != "" && !slices.Contains(upstreamReasons, run.Reason) {
+				return fmt.Errorf("a run of experiment %s has a verdict or a reason that is not of the published list", s.Experiment)
+			}
+			if !runIDForm.MatchString(id) {
+				nameless++
+				id = otherRun + strconv.Itoa(nameless)
+			}
+			if _, ok := known[s.Stage][id]; ok {
+				return fmt.Errorf("run %s occurs twice in experiment %s", id, s.Experiment)
+			}
+			known[s.Stage][id] = run
+		}
+	}
+	for _, s := range a.options.Upstream.Stages {
+		for _, id := range slices.Sorted(maps.Keys(known[s.Stage])) {
+			a.addUpstreamRun(s.Stage, id, known[s.Stage][id])
+		}
+	}
+	for i, c := range a.configs {
+		for _, s := range a.options.Upstream.Stages {
+			a.addOrigin(known, s.Stage, a.publishedRun(c.RunID), i+1, c.Configuration, index.From[c.RunID][s.Stage])
+		}
+	}
+	for _, s := range a.options.Upstream.Stages {
+		for _, id := range slices.Sorted(maps.Keys(known[s.Stage])) {
+			run := known[s.Stage][id]
+			for _, origin := range a.options.Upstream.Stages {
+				if text := run.From[origin.Stage]; text != "" {
+					a.addOrigin(known, origin.Stage, id, nil, run.Methods, text)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (a *assembler) addUpstreamRun(stage, id string, run extract.UpstreamRun) {
+	cells := []any{id}
+	for _, factor := range upstreamColumns[stage] {
+		cells = append(cells, a.published(factor, run.Methods.Of(factor)))
+	}
+	own := upstreamColumns[stage][0]
+	method, ok := a.reg.Method(own, run.Methods.Of(own))
+	a.content.add(stageTables[stage], append(cells, ok && method.Registered, string(run.Verdict), optional(run.Reason))...)
+	for _, m := range run.Metrics {
+		a.content.add(upstreamMetricsTable, stage, id, optional(m.Split), m.Name, decimalCell(&m.Value), decimalCell(m.Lower), decimalCell(m.Upper))
+	}
+}
+
+// decimalCell is a number of the store; NaN is undefined.
+func decimalCell(d *extract.Decimal) any {
+	if d == nil || math.IsNaN(float64(*d)) {
+		return nil
+	}
+	return float64(*d)
+}
+
+// addOrigin adds where a run came from. id and config are its own, methods what it
+// says it is made of, and text is what it says of its origin in the stage.
+func (a *assembler) addOrigin(known upstream, stage, id string, config any, methods extract.Configuration, text string) {
+	state, from := a.origin(known, stage, text)
+	var fromID, agrees any
+	if from != nil {
+		fromID = text
+		if told(state) {
+			agrees = agreement(methods, from.Methods, upstreamColumns[stage])
+		}
+	}
+	a.content.add(lineageTable, id, stage, config, fromID, state, agrees)
+}
+
+// origin finds the run that a param names.
+func (a *assembler) origin(known upstream, stage, text string) (state string, from *extract.UpstreamRun) {
+	switch {
+	case text == "":
+		return originNotSaid, nil
+	case text == "None":
+		return originNone, nil
+	case !runIDForm.MatchString(text):
+		return originNotAnID, nil
+	}
+	if run, ok := known[stage][text]; ok {
+		for state, verdicts := range knownOrigins {
+			if slices.Contains(verdicts, run.Verdict) {
+				return state, &run
+			}
+		}
+	}
+	for _, runs := range known {
+		if _, ok := runs[text]; ok {
+			return originOtherStage, nil
+		}
+	}
+	if a.flows()[flowKey(stage)] == flowAbsent {
+		return originNoExperiment, nil
+	}
+	return originNotInStore, nil
+}
+
+// agreement compares the methods that both name; nil where there is none.
+func agreement(run, from extract.Configuration, factors []string) any {
+	var agrees any
+	for _, factor := range factors {
+		a, b := run.Of(factor), from.Of(factor)
+		if a != "" && b != "" {
+			agrees = a == b && agrees != false
+		}
+	}
+	return agrees
+}
+
+// flows is what the table meta says of them.
+func (a *assembler) flows() map[string]string {
+	said := map[string]string{}
+	for _, stage := range config.Stages() {
+		said[flowKey(stage)] = switchedOff
+	}
+	if a.options.Upstream != nil {
+		for _, s := range a.options.Upstream.Stages {
+			said[flowKey(s.Stage)] = switchedOn
+			if s.Experiment == "" {
+				said[flowKey(s.Stage)] = flowAbsent
+			}
+		}
+	}
+	return said
+}
+
+// upstreamQuery is the runs of all stages in the same columns.
+const upstreamQuery = `(SELECT 'outlier_detection' AS stage, run_id, verdict, outlier_method, CAST(NULL AS VARCHAR) AS imputation_method, CAST(NULL AS VARCHAR) AS featurization FROM outlier_runs
+UNION ALL SELECT 'imputation', run_id, verdict, outlier_method, imputation_method, NULL FROM imputation_runs
+UNION ALL SELECT 'featurization', run_id, verdict, outlier_method, imputation_method, featurization FROM featurization_runs)`
+
+// upstreamRules are what the tables of the stages say about themselves, each other
+// and the configurations.
+func upstreamRules() []rule {
+	var all []rule
+	add := func(table, column, message, query string) {
+		all = append(all, rule{table: table, column: column, message: message, query: query})
+	}
+	warn := func(table, column, message, query string) {
+		all = append(all, rule{table: table, column: column, message: message, query: query, warning: true})
+	}
+	factorOf := map[string]string{"outlier_method": config.Outlier, "imputation_method": config.Imputation, "featurization": config.Featurization}
+	for _, stage := range config.Stages() {
+		t := tableNamed(stageTables[stage])
+		add(t.name, "", "has rows, which "+metaTable+" says are switched off or absent",
+			"SELECT NULL FROM "+t.name+" WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = "+quoteText(flowKey(stage))+" AND value = "+quoteText(switchedOn)+")")
+		add(t.name, "run_id", "is neither an id that MLflow drew nor one that stands for another, and so may be private",
+			"SELECT NULL FROM "+t.name+" WHERE NOT regexp_full_match(run_id, '"+runIDPattern+"|^"+otherRun+"[1-9][0-9]*$')")
+		add(t.name, "verdict", "is none that this version knows",
+			"SELECT NULL FROM "+t.name+" WHERE verdict NOT IN ("+quotedList(upstreamVerdicts)+")")
+		add(t.name, "reason", "is not of the published list, and so may be private",
+			"SELECT NULL FROM "+t.name+" WHERE reason NOT IN ("+quotedList(upstreamReasons)+")")
+		add(t.name, "reason", "stands beside the verdict used, or is missing beside another",
+			"SELECT NULL FROM "+t.name+" WHERE (verdict = 'used') <> (reason IS NULL)")
+		for _, c := range t.columns {
+			if factor, ok := factorOf[c.name]; ok {
+				add(t.name, c.name, "is not in the table methods",
+					"SELECT NULL FROM "+t.name+" WHERE "+c.name+" NOT IN (SELECT name FROM methods WHERE factor = "+quoteText(factor)+")")
+			}
+		}
+		own := t.columns[1].name
+		add(t.name, "registered", "does not agree with the table methods",
+			"SELECT NULL FROM "+t.name+" WHERE registered <> coalesce((SELECT bool_and(m.registered) FROM methods m WHERE factor = "+quoteText(factorOf[own])+" AND name = "+own+"), false)")
+		warn(t.name, "verdict", "the run cannot be read: repair it in the store",
+			"SELECT NULL FROM "+t.name+" WHERE verdict IN ('bad_meta', 'unreadable')")
+		add(lineageTable, "stage", "a configuration has no row of the stage "+stage+", or has one although the flow is off",
+			"SELECT e.config_id FROM essential_metrics e LEFT JOIN lineage l ON l.config_id = e.config_id AND l.stage = "+quoteText(stage)+
+				" WHERE (l.run_id IS NULL) <> NOT EXISTS (SELECT 1 FROM meta WHERE key = "+quoteText(flowKey(stage))+" AND value <> "+quoteText(switchedOff)+")")
+	}
+	names, splits := extract.UpstreamMetrics()
+	stages := quotedList(config.Stages())
+	add(upstreamMetricsTable, "metric", "is none that this version publishes, and so may be private",
+		"SELECT NULL FROM upstream_metrics WHERE metric NOT IN ("+quotedList(names)+")")
+	add(upstreamMetricsTable, "split", "is none that this version publishes, and so may be private",
+		"SELECT NULL FROM upstream_metrics WHERE split NOT IN ("+quotedList(splits)+")")
+	add(upstreamMetricsTable, "run_id", "is no run of the stage that says what it did",
+		"SELECT NULL FROM upstream_metrics m LEFT JOIN "+upstreamQuery+" u USING (stage, run_id) WHERE u.run_id IS NULL OR u.verdict NOT IN ('used', 'unfinished')")
+	warn(upstreamMetricsTable, "value", "cannot be so: mistrust the run",
+		"SELECT NULL FROM upstream_metrics WHERE value < 0 OR ci_lower > ci_upper OR value > 1 AND (metric LIKE '%_f1%' OR metric LIKE '%_precision%' OR metric LIKE '%_accuracy%')")
+
+	add(lineageTable, "stage", "is none that this version knows", "SELECT config_id FROM lineage WHERE stage NOT IN ("+stages+")")
+	known := slices.Sorted(maps.Keys(knownOrigins))
+	add(lineageTable, "state", "is none that this version knows", "SELECT config_id FROM lineage WHERE state NOT IN ("+quotedList(slices.Concat(known, otherOrigins))+")")
+	add(lineageTable, "run_id", "is neither the run of the configuration nor, without one, a run of a stage before it",
+		"SELECT l.config_id FROM lineage l LEFT JOIN essential_metrics e ON e.config_id = l.config_id AND e.run_id = l.run_id WHERE CASE WHEN l.config_id IS NOT NULL THEN e.run_id IS NULL ELSE l.run_id NOT IN (SELECT run_id FROM "+upstreamQuery+") END")
+	var verdictsOf []string
+	for _, state := range known {
+		verdictsOf = append(verdictsOf, "l.state = "+quoteText(state)+" AND u.verdict IN ("+quotedList(knownOrigins[state])+")")
+	}
+	add(lineageTable, "from_run_id", "is not a run of the stage that is as the state says",
+		"SELECT l.config_id FROM lineage l LEFT JOIN "+upstreamQuery+" u ON u.stage = l.stage AND u.run_id = l.from_run_id WHERE CASE WHEN l.state IN ("+quotedList(known)+") THEN NOT coalesce("+strings.Join(verdictsOf, " OR ")+", false) ELSE l.from_run_id IS NOT NULL END")
+	var same []string
+	for _, column := range []string{"outlier_method", "imputation_method", "featurization"} {
+		same = append(same, "r."+column+" = u."+column)
+	}
+	add(lineageTable, "agrees", "does not follow from the methods of the two runs",
+		"SELECT l.config_id FROM lineage l JOIN (SELECT run_id, outlier_method, imputation_method, featurization FROM essential_metrics UNION ALL SELECT run_id, outlier_method, imputation_method, featurization FROM "+upstreamQuery+" WHERE verdict IN ('used', 'unfinished')) r USING (run_id) "+
+			"LEFT JOIN "+upstreamQuery+" u ON u.stage = l.stage AND u.run_id = l.from_run_id AND u.verdict IN ('used', 'unfinished') "+
+			"WHERE agrees IS DISTINCT FROM list_bool_and(["+strings.Join(same, ", ")+"])")
+	warn(lineageTable, "agrees", "the run that it came from is one of other methods than it says: mistrust the run",
+		"SELECT config_id FROM lineage WHERE NOT agrees")
+	warn(lineageTable, "state", "the run that it came from is not there as a finished one of its stage: see the state",
+		"SELECT config_id FROM lineage WHERE state NOT IN ("+quotedList([]string{originFound, originNone, originNotSaid, originNoExperiment})+")")
+	return all
+}
