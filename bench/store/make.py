@@ -6,7 +6,7 @@ featurizations have names that no registry lists. Needs numpy.
 --refits    refits of a pickle (60: 2.6 MB)
 --metrics   files of metrics of a run (182, as in the study)
 --pickles   how many different pickles; runs share them in turn (all runs)
---bare      this many runs more that have no artifacts
+--bare      this many runs more that have no artifacts and no metrics
 
 The same arguments give the same bytes."""
 
@@ -97,7 +97,7 @@ user_id: nobody
         }
         for key, value in params.items():
             write(run / "params" / key, value)
-        for k in range(a.metrics):
+        for k in range(a.metrics if i < a.runs else 0):
             split = ("train", "val", "test")[k % 3]
             write(run / "metrics" / split / f"{SCALARS[k % len(SCALARS)]}_{k}", f"{start} {k / 200} 0\n")
         for key, value in {"mlflow.runName": name, "mlflow.user": "nobody", "mlflow.source.type": "LOCAL"}.items():
