@@ -56,6 +56,11 @@ rows("PIVOT (SELECT outlier_method, imputation_method, auroc FROM essential_metr
 rows("SELECT classifier, AVG(auroc), STDDEV(auroc), COUNT(*) FROM essential_metrics GROUP BY classifier ORDER BY 2 DESC")
 same("configurations", rows("SELECT COUNT(*) FROM essential_metrics")[0][0], CONFIGS)
 
+# What a configuration came from: the quality of its outlier detection beside its own.
+for table, n in ("outlier_runs", 11), ("imputation_runs", 42), ("featurization_runs", 46):
+    same(table, rows(f"SELECT COUNT(*) FROM {table} WHERE verdict = 'used'")[0][0], n)
+rows("SELECT e.outlier_method, m.value, e.auroc FROM essential_metrics e JOIN lineage l USING (config_id) JOIN upstream_metrics m ON m.run_id = l.from_run_id WHERE l.stage = 'outlier_detection' AND m.metric = 'outlier_f1' AND l.agrees", 41)
+
 # One pipeline's curves.
 one = "SELECT config_id FROM essential_metrics WHERE outlier_method = 'pupil-gt' AND imputation_method = 'pupil-gt' AND classifier = 'CatBoost' AND featurization = 'simple1.0'"
 (config,) = rows(one, 1)[0]

@@ -229,6 +229,8 @@ type configured struct {
 	// as it was last read, and whether it is the one that is published.
 	Artifact  string `json:"artifact_blake3,omitempty"`
 	Published *bool  `json:"artifact_is_published,omitempty"`
+
+	Origins []origin `json:"origins,omitempty"`
 }
 
 // macroPrefix begins the names of macros, and ciSuffix ends those of intervals.
@@ -337,6 +339,9 @@ WHERE outlier_method = ? AND imputation_method = ? AND classifier = ? AND featur
 		if err := s.compareArtifact(&run); err != nil {
 			return nil, err
 		}
+		if run.Origins, err = originsOf(ctx, db, run.Run); err != nil {
+			return nil, err
+		}
 		runs = append(runs, run)
 	}
 	return runs, rows.Err()
@@ -398,6 +403,9 @@ func (n *number) write(w io.Writer, redact func(string) string) error {
 			fmt.Fprintf(&b, "           of the file with the digest %.12s\n", run.Artifact)
 		default:
 			fmt.Fprintf(&b, "           not of the file with the digest %.12s, which was read since: mage extract brings the database up to date\n", run.Artifact)
+		}
+		for _, from := range run.Origins {
+			fmt.Fprintf(&b, "  from     %s\n", from)
 		}
 	}
 	if n.Note != "" {

@@ -23,8 +23,8 @@ const classificationOff = "PREFECT.PROCESS_FLOWS.CLASSIFICATION is false"
 // tabulates says whether runs of a flow before classification are read.
 func (s *study) tabulates() bool { return len(s.settings.Flows.Upstream) > 0 }
 
-// upstream reads the runs of the flows before classification. It reads neither
-// names nor artifacts, and of params and metrics those on a list.
+// upstream reads the runs of the flows before classification: of params and metrics
+// those on a list, and no artifacts. It keeps no name.
 func (s *study) upstream() build.Step {
 	out := build.Ref{Root: rootPrivate, Path: upstreamFile}
 	flows := s.settings.Flows.Upstream

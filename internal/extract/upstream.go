@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -115,29 +114,42 @@ type metric struct {
 // boundEndings are those of the interval of a metric.
 var boundEndings = [][2]string{{"_CI_lo", "_CI_hi"}, {"_lo", "_hi"}}
 
+// What a stage measures, all of it in each variant: an outlier run of all samples,
+// and of the easy and the medium ones alone.
+var measured = map[string]struct {
+	prefix               string // where another stage, or no split, repeats it
+	quantities, variants []string
+}{
+	config.OutlierDetection: {"Outlier_", []string{"accuracy", "f1", "fp", "precision"}, []string{"", "__easy", "__medium"}},
+	config.Imputing:         {"Imputation_", []string{"mae", "missing_rate", "mre", "mse"}, []string{""}},
+}
+
+// splits are the splits that are published, with the directories of metrics that
+// stand for them, best first.
+var splits = []struct {
+	name string
+	dirs []string
+}{{"test", []string{"test/", "outlier_test/"}}, {"train", []string{"train/", "outlier_train/"}}}
+
 // metricsOf is the allow-list of a stage. Any stage may repeat the metrics of the
-// one before it without a split; its own it logs by split. An outlier run measures
-// all samples, and the easy and the medium ones alone.
+// one before it without a split; its own it logs by split.
 func metricsOf(stage string) []metric {
-	quantities := map[string][]string{
-		config.OutlierDetection: nil,
-		config.Imputing:         {"mae", "mre", "mse", "missing_rate"},
-	}
-	for _, q := range []string{"f1", "fp", "precision", "accuracy"} {
-		quantities[config.OutlierDetection] = append(quantities[config.OutlierDetection], q, q+"__easy", q+"__medium")
-	}
 	var all []metric
-	for _, of := range []struct{ stage, key, name string }{
-		{config.OutlierDetection, "Outlier_", "outlier_"}, {config.Imputing, "Imputation_", "imputation_"},
-	} {
-		for _, q := range quantities[of.stage] {
-			name := of.name + strings.ReplaceAll(q, "__", "_")
-			all = append(all, metric{name: name, keys: []string{of.key + q}})
-			if of.stage != stage {
-				continue
-			}
-			for _, split := range []string{"test", "train"} {
-				all = append(all, metric{split: split, name: name, keys: []string{split + "/" + q, "outlier_" + split + "/" + q}, bounded: true})
+	for of, m := range measured {
+		for _, quantity := range m.quantities {
+			for _, variant := range m.variants {
+				name := strings.ToLower(m.prefix) + quantity + strings.ReplaceAll(variant, "__", "_")
+				all = append(all, metric{name: name, keys: []string{m.prefix + quantity + variant}})
+				for _, split := range splits {
+					if of != stage {
+						continue
+					}
+					var keys []string
+					for _, dir := range split.dirs {
+						keys = append(keys, dir+quantity+variant)
+					}
+					all = append(all, metric{split: split.name, name: name, keys: keys, bounded: true})
+				}
 			}
 		}
 	}
@@ -147,17 +159,45 @@ func metricsOf(stage string) []metric {
 	return all
 }
 
+// metricPatterns match the keys of metricsOf and no others.
+func metricPatterns(stage string) []string {
+	choice := func(of []string) string {
+		if len(of) == 1 {
+			return of[0]
+		}
+		return "{" + strings.Join(of, ",") + "}"
+	}
+	var patterns, dirs []string
+	for _, m := range measured {
+		patterns = append(patterns, m.prefix+choice(m.quantities)+choice(m.variants))
+	}
+	own, ok := measured[stage]
+	if !ok {
+		return patterns
+	}
+	for _, split := range splits {
+		for _, dir := range split.dirs {
+			dirs = append(dirs, strings.TrimSuffix(dir, "/"))
+		}
+	}
+	endings := []string{""}
+	for _, pair := range boundEndings {
+		endings = append(endings, pair[0], pair[1])
+	}
+	return append(patterns, choice(dirs)+"/"+choice(own.quantities)+choice(own.variants)+choice(endings))
+}
+
 // UpstreamMetrics are the names and the splits ("" is none) of all metrics that are
 // published.
-func UpstreamMetrics() (names, splits []string) {
+func UpstreamMetrics() (names, of []string) {
 	for _, stage := range config.Stages() {
 		for _, m := range metricsOf(stage) {
-			names, splits = append(names, m.name), append(splits, m.split)
+			names, of = append(names, m.name), append(of, m.split)
 		}
 	}
 	slices.Sort(names)
-	slices.Sort(splits)
-	return slices.Compact(names), slices.Compact(splits)
+	slices.Sort(of)
+	return slices.Compact(names), slices.Compact(of)
 }
 
 // names are all keys of the metric in the store.
@@ -192,20 +232,12 @@ func ExperimentInputs() []string { return []string{"[0-9]*/meta.yaml"} }
 // this id, which may be a pattern.
 func UpstreamInputs(stage, experiment string) []string {
 	run := experiment + "/*/"
-	params, metrics := upstreamKeys(stage)
+	params, _ := upstreamKeys(stage)
 	patterns := []string{run + "meta.yaml", run + "tags/mlflow.runName", run + "params/{" + strings.Join(params, ",") + "}"}
-	// One pattern for each set of directories: a brace may hold no slash.
-	dirs := map[string][]string{}
-	for _, key := range metrics {
-		dir, name := "", key
-		if at := strings.LastIndexByte(key, '/'); at >= 0 {
-			dir, name = key[:at+1], key[at+1:]
-		}
-		dirs[dir] = append(dirs[dir], name)
+	for _, pattern := range metricPatterns(stage) {
+		patterns = append(patterns, run+"metrics/"+pattern)
 	}
-	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
-		patterns = append(patterns, run+"metrics/"+dir+"{"+strings.Join(dirs[dir], ",")+"}")
-	}
+	slices.Sort(patterns)
 	return patterns
 }
 

@@ -301,6 +301,32 @@ func TestUpstreamInputsAreAll(t *testing.T) {
 	t.Error("the classification runs are declared")
 }
 
+// The patterns are made apart from the keys, so that they can be read.
+func TestMetricPatternsAreTheKeys(t *testing.T) {
+	for _, stage := range config.Stages() {
+		declared := UpstreamInputs(stage, "1")
+		_, keys := upstreamKeys(stage)
+		for _, key := range keys {
+			if !matches(t, declared, "1/run/metrics/"+key) {
+				t.Errorf("%s: %s is read and not declared", stage, key)
+			}
+		}
+		// Whatever can be made of their parts and is no key is not declared.
+		for _, dir := range []string{"", "test/", "outlier_train/", "val/", "outlier_"} {
+			for _, quantity := range []string{"f1", "Outlier_f1", "outlier_f1", "mae", "Imputation_mae", "mre", "recall", "f", "f12"} {
+				for _, variant := range []string{"", "__easy", "__medium", "__hard", "_easy"} {
+					for _, ending := range []string{"", "_CI_lo", "_hi", "_CI", "x"} {
+						key := dir + quantity + variant + ending
+						if slices.Contains(keys, key) != matches(t, declared, "1/run/metrics/"+key) {
+							t.Errorf("%s: %s is read: %v, and declared otherwise", stage, key, slices.Contains(keys, key))
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestFlowsAreFound(t *testing.T) {
 	one := t.TempDir()
 	writeStore(t, one, testRun{id: "01"})
