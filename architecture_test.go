@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"internal/store":       nil,
 	"internal/history":     nil,
 	"internal/archive":     nil,
+	"internal/container":   nil,
 	"internal/difference":  nil,
 	"internal/fingerprint": nil,
 	"internal/sidecar":     nil,

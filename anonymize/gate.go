@@ -3,10 +3,13 @@ package anonymize
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
+	"io"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -66,7 +69,17 @@ func (e *LeakError) Error() string {
 type Gate struct {
 	automaton *automaton
 	patterns  []pattern
+	behind    int // bytes before the end of a pattern that say whether it counts, with the pattern
+	window    int // bytes that are read at once
+	buffers   sync.Pool
 }
+
+// Bytes around a place that say whether it counts, and bytes that are read at
+// once of what does not lie in memory.
+const (
+	surround = 2 * (hexRun + studyDigits) // in UTF-16
+	window   = 256 << 10
+)
 
 // pattern is one spelling of a code in one encoding.
 type pattern struct {
@@ -127,6 +140,11 @@ func NewGate(originals []string) *Gate {
 		}
 	}
 	g.automaton = newAutomaton(texts)
+	g.behind = surround
+	for _, text := range texts {
+		g.behind = max(g.behind, len(text)+surround)
+	}
+	g.window = max(window, 4*g.behind)
 	return g
 }
 
@@ -217,25 +235,47 @@ func encodeUTF16(text string, low int) []byte {
 
 // Check looks through an output that is text, whatever its encoding, and
 // through its name. The error is a [*LeakError].
-func (g *Gate) Check(name string, data []byte) error { return g.check(name, g.find(data, false)) }
+func (g *Gate) Check(name string, data []byte) error {
+	return g.check(name, tally{}.with(g.find(data, false)))
+}
 
-// CheckRaw looks through bytes that are not text as a whole, such as those of a
-// database, and through their name. Codes of fewer than eight characters, unless
-// of the study's form, turn up there by chance and are passed over: whatever
-// text the bytes stand for goes through [Gate.CheckText]. The error is a
-// [*LeakError].
-func (g *Gate) CheckRaw(name string, data []byte) error { return g.check(name, g.find(data, true)) }
+// CheckReader is [Gate.Check] of what is read, in bounded memory.
+func (g *Gate) CheckReader(name string, r io.Reader) error { return g.checkReader(name, r, false) }
 
-func (g *Gate) check(name string, found []span) error {
-	found = append(found, g.find([]byte(name), false)...)
-	if len(found) == 0 {
+// CheckRawReader looks through bytes that are not text as a whole, such as those
+// of a database, and through their name. Codes of fewer than eight characters,
+// unless of the study's form, turn up there by chance and are passed over:
+// whatever text the bytes stand for goes through the other checks. The error is
+// a [*LeakError].
+func (g *Gate) CheckRawReader(name string, r io.Reader) error { return g.checkReader(name, r, true) }
+
+func (g *Gate) checkReader(name string, r io.Reader, raw bool) error {
+	found, err := g.read(r, raw)
+	if err != nil {
+		return fmt.Errorf("leak gate: %s: %w", g.Redact(name), err)
+	}
+	return g.check(name, found)
+}
+
+// tally is what was found of codes.
+type tally struct {
+	count int
+	sure  bool // some place is no chance
+}
+
+func (t tally) with(spans []span) tally {
+	for _, s := range spans {
+		t.count++
+		t.sure = t.sure || !s.chance
+	}
+	return t
+}
+
+func (g *Gate) check(name string, found tally) error {
+	if found = found.with(g.find([]byte(name), false)); found.count == 0 {
 		return nil
 	}
-	e := &LeakError{Name: g.Redact(name), Count: len(found), Chance: true}
-	for _, s := range found {
-		e.Chance = e.Chance && s.chance
-	}
-	return e
+	return &LeakError{Name: g.Redact(name), Count: found.count, Chance: !found.sure}
 }
 
 // CheckText looks through one text, such as a string that a figure draws or a
@@ -265,11 +305,18 @@ type span struct {
 }
 
 // find returns the places of codes in order, in raw bytes of fewer codes.
-// Overlapping ones, such as one code within another or the two byte orders of
-// one text, are one place.
 func (g *Gate) find(data []byte, raw bool) []span {
-	var spans []span
-	g.automaton.scan(data, func(id, end int) {
+	return g.within(nil, data, 0, len(data), raw)
+}
+
+// within adds the places whose patterns end in data[after:upto], beyond its first
+// byte. Overlapping ones, such as one code within another or the two byte orders
+// of one text, are one place.
+func (g *Gate) within(spans []span, data []byte, after, upto int, raw bool) []span {
+	g.automaton.scan(data[:upto], func(id, end int) {
+		if end <= after {
+			return
+		}
 		p := g.patterns[id]
 		s := span{end - p.length, end, p.chance()}
 		if p.study {
@@ -286,6 +333,42 @@ func (g *Gate) find(data []byte, raw bool) []span {
 		spans = append(spans, s)
 	})
 	return spans
+}
+
+// read looks through windows that overlap, so that a place is seen with all that
+// says whether it counts, and is counted once.
+func (g *Gate) read(r io.Reader, raw bool) (found tally, err error) {
+	buffer, _ := g.buffers.Get().(*[]byte)
+	if buffer == nil {
+		b := make([]byte, g.window)
+		buffer = &b
+	}
+	defer g.buffers.Put(buffer)
+	var spans []span
+	data, held, after := *buffer, 0, 0
+	for {
+		n, err := io.ReadFull(r, data[held:])
+		held += n
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return found.with(g.within(spans, data[:held], after, held, raw)), nil
+		}
+		if err != nil {
+			return found, err
+		}
+		upto := held - surround
+		spans = g.within(spans, data, after, upto, raw)
+		// What ends in the next window begins within it.
+		drop := upto - g.behind
+		for len(spans) > 0 && spans[0].end <= drop {
+			found, spans = found.with(spans[:1]), spans[1:]
+		}
+		for i := range spans {
+			spans[i].start -= drop
+			spans[i].end -= drop
+		}
+		copy(data, data[drop:])
+		held, after = held-drop, upto-drop
+	}
 }
 
 // counts reports whether a place is a code and not a part of something else.

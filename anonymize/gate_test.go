@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -212,11 +214,11 @@ func TestGateInRawBytes(t *testing.T) {
 	for text, want := range map[string]bool{
 		"A7": false, "S-0012": false, "SUBJ-001": true, "xsubj-0012": true, original(7): true, "\x0012345678\x00": true, "912345678": false,
 	} {
-		if got := gate.CheckRaw("f", []byte("\x01 "+text+" \x02")) != nil; got != want {
+		if got := gate.CheckRawReader("f", strings.NewReader("\x01 "+text+" \x02")) != nil; got != want {
 			t.Errorf("%q: found %v, want %v", text, got, want)
 		}
 	}
-	if gate.CheckRaw("out/A7.db", nil) == nil {
+	if gate.CheckRawReader("out/A7.db", strings.NewReader("")) == nil {
 		t.Error("a short code in a name is not found")
 	}
 }
@@ -237,5 +239,36 @@ func TestGateFoldsCase(t *testing.T) {
 	}
 	if gate.CheckText("f", "ÄÜx-12 strasse9") != nil {
 		t.Error("another letter is taken for it")
+	}
+}
+
+// What is read in windows is what is found in the whole, wherever they begin.
+func TestGateReadsInWindows(t *testing.T) {
+	codes := []string{"A7", "12345", "ab123", "S-00012", "Ä-1234", "1234567890123"}
+	gate := NewGate(codes)
+	words := append([]string{original(12), "PLR", "1", "PLR1", ".", "e-", "é", "\x00", strings.Repeat("0f", 20), " "}, codes...)
+	rapid.Check(t, func(t *rapid.T) {
+		gate.window = rapid.IntRange(gate.behind+surround+1, 2*(gate.behind+surround)).Draw(t, "window")
+		gate.buffers = sync.Pool{}
+		var data []byte
+		for _, word := range rapid.SliceOfN(rapid.SampledFrom(words), 0, 400).Draw(t, "words") {
+			form := rapid.IntRange(-1, 1).Draw(t, "form")
+			if form < 0 {
+				data = append(data, word...)
+			} else {
+				data = append(data, encodeUTF16(word, form)...)
+			}
+		}
+		for _, raw := range []bool{false, true} {
+			want := tally{}.with(gate.find(data, raw))
+			got, err := gate.read(iotest.HalfReader(bytes.NewReader(data)), raw)
+			if err != nil || got != want {
+				t.Fatalf("raw %v: %+v, want %+v; error %v", raw, got, want, err)
+			}
+		}
+	})
+	broken := errors.New("broken disk")
+	if err := gate.CheckReader("f", iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
 	}
 }

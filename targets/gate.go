@@ -1,21 +1,18 @@
 package targets
 
 import (
-	"bytes"
-	"compress/zlib"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"slices"
+	"path/filepath"
 	"sync"
 
 	"github.com/foundation-plr/pipeline/anonymize"
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/container"
 )
 
 // gate guards public files and texts with the codes that the lookup holds at
@@ -58,100 +55,41 @@ func (g *gate) current() (*anonymize.Gate, error) {
 	return g.gate, nil
 }
 
-// file refuses a file that holds an original code. A database is searched cell
-// by cell, because DuckDB compresses strings; its bytes, and those of a picture
-// that are not texts, hold short codes by chance and are searched for others.
+// file refuses a file that holds an original code, or that may hold one where
+// nobody can look. Archives, compressed files, PDFs and pictures are taken apart.
+// A database is searched cell by cell, because DuckDB compresses strings; its
+// bytes, and those of a picture that are not texts, hold short codes by chance
+// and are searched for others. It takes little memory, whatever the file's size.
 func (g *gate) file(ref build.Ref, path string) error {
 	current, err := g.current()
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
+	ctx := context.Background()
+	cells := func(name, path string) error {
+		return checkpoint.Cells(ctx, path, func(table, column, text string) error {
+			return current.CheckText(fmt.Sprintf("%s, column %s.%s", name, table, column), text)
+		})
+	}
+	err = container.Walk(ctx, ref.String(), path, container.Visitor{
+		Text: current.CheckReader, Raw: current.CheckRawReader, Database: cells, Temp: g.temp(),
+	})
+	var leak *anonymize.LeakError
+	if err == nil || errors.As(err, &leak) {
 		return err
 	}
-	name := ref.String()
-	switch {
-	case ref.Root == rootDatabase:
-		if err := current.CheckRaw(name, data); err != nil {
-			return err
-		}
-		return checkpoint.Cells(context.Background(), path, func(table, column, text string) error {
-			return current.CheckText(fmt.Sprintf("%s, column %s.%s", ref, table, column), text)
-		})
-	case bytes.HasPrefix(data, []byte(pngMagic)):
-		texts, rest, err := pngTexts(data)
-		if err != nil {
-			return fmt.Errorf("leak gate: %s: %w", name, err)
-		}
-		return errors.Join(current.Check(name, texts), current.CheckRaw(name, rest))
-	}
-	return current.Check(name, data)
+	// Entries have names of their own.
+	return errors.New("leak gate: " + current.Redact(err.Error()))
 }
 
-const (
-	pngMagic = "\x89PNG\r\n\x1a\n"
-	// maxPNGText bounds what a compressed text may unfold to.
-	maxPNGText = 1 << 24
-)
-
-// pngTexts takes a PNG file apart (ISO/IEC 15948, 5.3 and 11.3.4): the texts that
-// it carries, one a line, and everything else but the pixels, which spell nothing
-// as bytes: what is drawn passes the gate before it becomes pixels.
-func pngTexts(data []byte) (texts, rest []byte, err error) {
-	const around = 12 // bytes of length, type and sum
-	for data = data[len(pngMagic):]; len(data) >= around; {
-		size := binary.BigEndian.Uint32(data)
-		if uint64(size)+around > uint64(len(data)) {
-			return nil, nil, errors.New("the picture is cut off within a chunk")
-		}
-		kind, body := string(data[4:8]), data[8:8+size]
-		data = data[around+size:]
-		switch kind {
-		case "IDAT":
-			continue
-		case "tEXt", "zTXt", "iTXt":
-			text, err := pngText(kind, body)
-			if err != nil {
-				return nil, nil, err
-			}
-			texts = append(append(texts, text...), '\n')
-		default:
-			rest = append(append(rest, kind...), body...)
-		}
+// temp is where a file is put for a moment that lies in another and that has to be
+// read as one: beside the lookup, so that nobody else sees it, where there is one.
+func (g *gate) temp() string {
+	dir := filepath.Dir(g.lookup)
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return dir
 	}
-	return texts, append(rest, data...), nil
-}
-
-// pngText is the keyword and text of a chunk, unfolded.
-func pngText(kind string, body []byte) ([]byte, error) {
-	keyword, after, found := bytes.Cut(body, []byte{0})
-	if !found {
-		return body, nil
-	}
-	before, folded := keyword, false
-	switch {
-	case kind == "zTXt" && len(after) >= 1: // method, text
-		folded, after = true, after[1:]
-	case kind == "iTXt" && len(after) >= 2: // flag, method, language, keyword, text
-		folded = after[0] == 1
-		parts := bytes.SplitN(after[2:], []byte{0}, 3)
-		after = parts[len(parts)-1]
-		before = slices.Concat(before, []byte{'\n'}, bytes.Join(parts[:len(parts)-1], []byte{'\n'}))
-	}
-	if folded {
-		r, err := zlib.NewReader(bytes.NewReader(after))
-		if err == nil {
-			after, err = io.ReadAll(io.LimitReader(r, maxPNGText+1))
-		}
-		if err != nil {
-			return nil, fmt.Errorf("a text within the picture cannot be unfolded: %w", err)
-		}
-		if len(after) > maxPNGText {
-			return nil, fmt.Errorf("a text within the picture is longer than %d bytes", maxPNGText)
-		}
-	}
-	return slices.Concat(before, []byte{'\n'}, after), nil
+	return os.TempDir()
 }
 
 // redact takes original codes out of a text that someone will read. Should the

@@ -1,0 +1,278 @@
+// Package container takes apart files that hold others or hide what they say:
+// archives, compressed files, PDFs, pictures. It is for searching, so it is
+// complete where it can be and says so where it cannot: what it does not
+// understand is an [Error], never passed over.
+//
+// It knows nothing of what is searched for. Memory is bounded, whatever a file
+// unfolds to.
+package container
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Visitor is shown what a file holds. Names say where: the file, then the entry
+// or object within it. Each function may leave its reader unread. An error ends
+// the walk and is returned as it is.
+type Visitor struct {
+	// Text is shown what people read, or may be able to read, as a whole.
+	Text func(name string, r io.Reader) error
+	// Raw is shown bytes of which only some can be text: those of containers
+	// themselves, databases, fonts.
+	Raw func(name string, r io.Reader) error
+	// Database is shown a DuckDB file, which must be read by DuckDB. Its bytes
+	// have been shown to Raw. A file that was within another is removed
+	// afterwards.
+	Database func(name, path string) error
+	// Temp is the directory of such files.
+	Temp string
+}
+
+// Error says what cannot be searched, and why.
+type Error struct {
+	Name string // the file, and the entry or object within it
+	Why  string
+}
+
+func (e *Error) Error() string { return e.Name + " cannot be searched: " + e.Why }
+
+// Limits of what a file may unfold to, far above anything that is published.
+const (
+	// maxDepth is how deep containers may lie in each other: a drawing's
+	// attachment in a compressed drawing in an archive of a compressed archive.
+	maxDepth = 6
+	// What all parts together may unfold to: so many bytes, and so many times the
+	// size of the file. Text shrinks to a twentieth at the best.
+	maxUnfolded = 256 << 20
+	maxRatio    = 50
+	// entryCost is what an entry counts for at least, so that empty ones end, too.
+	entryCost = 1 << 10
+)
+
+// walker is one walk through one file.
+type walker struct {
+	Visitor
+	ctx  context.Context
+	left int64 // bytes that may still be unfolded
+}
+
+// Walk shows a visitor all that a file holds. The name stands for the file in
+// names and errors.
+func Walk(ctx context.Context, name, path string, v Visitor) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return &Error{name, "it is not a regular file"}
+	}
+	w := &walker{Visitor: v, ctx: ctx, left: maxUnfolded + maxRatio*info.Size()}
+	return w.open(name, f, f, 0)
+}
+
+// sniffed is how much of a file says what it is: the mark of a tar archive ends
+// at 262, and that of a PDF may stand in the first 1,024 bytes.
+const sniffed = 1 << 10
+
+// open shows what is read, by what it begins with. The file is set if what is
+// read is all of it.
+func (w *walker) open(name string, r io.Reader, file *os.File, depth int) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if depth > maxDepth {
+		return &Error{name, fmt.Sprintf("it lies %d containers deep; at most %d are opened", depth, maxDepth)}
+	}
+	br := bufio.NewReaderSize(r, 64<<10)
+	head, err := br.Peek(sniffed)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return w.broken(name, err)
+	}
+	k := kindOf(head)
+	switch k.open {
+	case nil:
+		if k.refused != "" {
+			return &Error{name, k.refused}
+		}
+		return w.text(name, br, depth)
+	default:
+		if k.whole {
+			return w.whole(name, br, file, func(f *os.File, size int64) error { return k.open(w, name, nil, f, size, depth) })
+		}
+		// The bytes of the container itself are looked at, too: comments, padding,
+		// what stands behind its end.
+		raw, finish := w.beside(name, br)
+		err := k.open(w, name, raw, nil, 0, depth)
+		return finish(err)
+	}
+}
+
+// kind is a kind of file. One without open is text, unless it is refused.
+type kind struct {
+	open    func(w *walker, name string, r io.Reader, f *os.File, size int64, depth int) error
+	whole   bool // open takes a file
+	refused string
+}
+
+func kindOf(head []byte) kind {
+	starts := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
+	switch {
+	case starts("\x1f\x8b\x08"):
+		return kind{open: (*walker).gzip}
+	case starts("\x28\xb5\x2f\xfd"), len(head) > 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18":
+		return kind{open: (*walker).zstd}
+	case starts("BZh") && len(head) > 10 && string(head[4:10]) == "1AY&SY":
+		return kind{open: (*walker).bzip2}
+	case len(head) > 262 && string(head[257:262]) == "ustar":
+		return kind{open: (*walker).tar}
+	case starts("PK\x03\x04"), starts("PK\x05\x06"):
+		return kind{open: (*walker).zip, whole: true}
+	case starts(pngMagic):
+		return kind{open: (*walker).png}
+	case bytes.Contains(head, []byte("%PDF-")):
+		return kind{open: (*walker).pdf, whole: true}
+	case len(head) > 12 && string(head[8:12]) == "DUCK":
+		return kind{open: (*walker).database, whole: true}
+	}
+	for magic, what := range unsearchable {
+		if starts(magic) {
+			return kind{refused: what}
+		}
+	}
+	return kind{}
+}
+
+// unsearchable are formats whose contents are compressed in a way that is not
+// undone here.
+var unsearchable = map[string]string{
+	"\xfd7zXZ\x00":           "it is compressed by xz; use gzip or zstd",
+	"LZIP\x01":               "it is compressed by lzip; use gzip or zstd",
+	"\x04\x22\x4d\x18":       "it is compressed by lz4; use gzip or zstd",
+	"\x1f\x9d":               "it is compressed by compress; use gzip or zstd",
+	"\xff\x06\x00\x00sNaPpY": "it is compressed by snappy; use gzip or zstd",
+	"7z\xbc\xaf\x27\x1c":     "it is a 7-Zip archive; use zip, or tar with gzip or zstd",
+	"Rar!\x1a\x07":           "it is a RAR archive; use zip, or tar with gzip or zstd",
+	"PK\x07\x08":             "it is a part of a split zip archive; write it in one piece",
+	"PAR1\x15":               "it is a Parquet file, whose columns are compressed; publish CSV, or a table of the database",
+	"ARROW1\x00\x00":         "it is an Arrow file, whose columns may be compressed; publish CSV, or a table of the database",
+	"\x89HDF\r\n\x1a\n":      "it is an HDF5 file, whose contents may be compressed; publish CSV, or a table of the database",
+	"wOF2":                   "it is a compressed font; use WOFF or TTF",
+}
+
+// whole gives an opener a file that holds all of what is read, and the size of it.
+func (w *walker) whole(name string, r io.Reader, file *os.File, use func(f *os.File, size int64) error) (err error) {
+	if file == nil {
+		// Not below what is searched: it may be a directory of outputs.
+		file, err = os.CreateTemp(w.Temp, ".search-") // mode 0600
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+		if _, err := io.Copy(file, r); err != nil {
+			return w.broken(name, err)
+		}
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := w.Raw(name, io.NewSectionReader(file, 0, info.Size())); err != nil {
+		return err
+	}
+	return use(file, info.Size())
+}
+
+func (w *walker) database(name string, _ io.Reader, f *os.File, _ int64, _ int) error {
+	path, err := filepath.Abs(f.Name())
+	if err != nil {
+		return err
+	}
+	return w.Database(name, path)
+}
+
+// beside shows Raw what is read by another. What it returns must be called when
+// that one is done: it reads the rest and says what either met.
+func (w *walker) beside(name string, r io.Reader) (io.Reader, func(error) error) {
+	pr, pw := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := w.Raw(name, pr)
+		if err == nil {
+			_, err = io.Copy(io.Discard, pr)
+		}
+		_ = pr.CloseWithError(err) // always nil
+		done <- err
+	}()
+	tee := io.TeeReader(r, pw)
+	return tee, func(err error) error {
+		if err == nil {
+			if _, cerr := io.Copy(io.Discard, tee); cerr != nil {
+				err = w.broken(name, cerr)
+			}
+		}
+		_ = pw.CloseWithError(err) // nil is the end of what was read
+		if rerr := <-done; rerr != nil && (err == nil || !errors.Is(rerr, err)) {
+			return rerr // what is read beside it met this, too
+		}
+		return err
+	}
+}
+
+// unfold counts what a decompressor gives, and refuses what never ends.
+func (w *walker) unfold(name string, r io.Reader) io.Reader { return &unfolding{w, name, r} }
+
+type unfolding struct {
+	w    *walker
+	name string
+	r    io.Reader
+}
+
+func (u *unfolding) Read(p []byte) (int, error) {
+	n, err := u.r.Read(p)
+	if u.w.left -= int64(n); u.w.left < 0 {
+		return 0, tooLarge(u.name)
+	}
+	return n, err
+}
+
+func tooLarge(name string) error {
+	return &Error{name, fmt.Sprintf("what is packed unfolds to more than %d MB and more than %d times the size of the file", maxUnfolded>>20, maxRatio)}
+}
+
+// entry counts an entry of a container.
+func (w *walker) entry(name string) error {
+	if w.left -= entryCost; w.left < 0 {
+		return tooLarge(name)
+	}
+	return w.ctx.Err()
+}
+
+// broken is what is said of a container that cannot be read, unless the error
+// says it better.
+func (w *walker) broken(name string, err error) error {
+	var known *Error
+	if errors.As(err, &known) || w.ctx.Err() != nil {
+		return err
+	}
+	return &Error{name, fmt.Sprintf("it is damaged: %v", err)}
+}
+
+// said shows a short text.
+func (w *walker) said(name string, text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	return w.Text(name, bytes.NewReader(text))
+}

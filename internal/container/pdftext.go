@@ -1,0 +1,357 @@
+package container
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"slices"
+)
+
+// drawn shows the texts that a stream of operators draws (ISO 32000-2, 9.4),
+// joined as a reader would join them: whatever the operators between two strings
+// are, they are one word where they touch.
+func (p *pdf) drawn(name string, r io.Reader) error {
+	d := &drawer{p: p, fonts: map[pdfName]readable{}, out: lines{show: p.w.said, name: name + ", text that is drawn"}}
+	d.font("")
+	l := newPDFLexer(r)
+	var args []any
+	for {
+		v, err := l.value(false)
+		switch {
+		case errors.Is(err, io.EOF):
+			if err := d.end(); err != nil {
+				return err
+			}
+			return d.out.flush()
+		case err != nil && syntax(err) && !d.texts:
+			// No text has been drawn and this is no operator: the stream is something
+			// else, and its bytes are seen beside.
+			_, err := io.Copy(io.Discard, l.r)
+			if err != nil {
+				return p.w.broken(name, err)
+			}
+			return d.out.flush()
+		case err != nil:
+			return p.w.broken(name, err)
+		}
+		word, isWord := v.(pdfWord)
+		if !isWord {
+			if args = append(args, v); len(args) > maxOperands {
+				args = args[1:]
+			}
+			continue
+		}
+		if word == "BI" {
+			if err := skipPicture(l); err != nil && !errors.Is(err, io.EOF) {
+				return p.w.broken(name, err)
+			}
+		}
+		if err := d.operator(word, args); err != nil {
+			return err
+		}
+		args = args[:0]
+	}
+}
+
+// maxOperands is how many values before an operator are kept: none takes more.
+const maxOperands = 64
+
+// syntax reports whether an error is about what was read, and not about reading.
+func syntax(err error) bool {
+	return slices.ContainsFunc([]error{errPDFObject, errPDFToken, errPDFNesting, errPDFEnd, errPDFArray, errPDFKey},
+		func(known error) bool { return errors.Is(err, known) })
+}
+
+// skipPicture passes over the pixels of a picture within the operators (8.9.7).
+func skipPicture(l *pdfLexer) error {
+	for {
+		t, err := l.token()
+		if err != nil {
+			return err
+		}
+		if t == pdfWord("ID") {
+			break
+		}
+	}
+	window := []byte("xxxx")
+	for {
+		c, err := l.byte()
+		if err != nil {
+			return err
+		}
+		l.room = maxPDFObject
+		window = append(window[1:], c)
+		if pdfSpace(window[0]) && string(window[1:3]) == "EI" && pdfSpace(window[3]) {
+			return nil
+		}
+	}
+}
+
+// drawer follows text operators.
+type drawer struct {
+	p    *pdf
+	out  lines
+	unit []piece // strings that were shown and not yet said
+	held int     // bytes of them
+
+	fonts     map[pdfName]readable // that were used
+	texts     bool                 // there were text operators
+	readings  []reading
+	composite bool
+	size      float64 // of the font
+
+	line   matrix  // where the line begins
+	pen    matrix  // where the last string began
+	placed bool    // pen is known
+	moved  bool    // since it was shown
+	width  float64 // of what was shown from pen on, in sizes of the font, about
+	single bool    // the last string was one glyph
+}
+
+// piece is a string with what parts it from the one before.
+type piece struct {
+	before   string
+	text     []byte
+	readings []reading
+}
+
+// readable is a font by its name.
+type readable struct {
+	readings  []reading
+	composite bool
+}
+
+// matrix is a text matrix (9.4.2).
+type matrix [6]float64
+
+var unitMatrix = matrix{1, 0, 0, 1, 0, 0}
+
+// Distances in sizes of the font between two strings, up to which they belong to
+// one word: a space is a quarter, letters that are set apart stand further. A
+// doubtful case is one word.
+const (
+	gapOfWord    = 0.2
+	gapOfLetters = 1.0
+)
+
+func (d *drawer) operator(word pdfWord, args []any) error {
+	number := func(fromEnd int) float64 {
+		if i := len(args) - fromEnd; i >= 0 {
+			n, _ := args[i].(float64)
+			return n
+		}
+		return 0
+	}
+	// Strings that are not drawn are read, too: what a picture stands for, notes.
+	if word != "Tj" && word != "TJ" && word != "'" && word != `"` {
+		for _, v := range args {
+			if err := d.noted(v); err != nil {
+				return err
+			}
+		}
+	}
+	switch word {
+	case "BT":
+		d.texts = true
+		d.line, d.moved = unitMatrix, true
+	case "q", "Q", "cm", "Do": // where things are is no longer known
+		d.placed = false
+	case "Tf":
+		if len(args) >= 2 {
+			name, _ := args[len(args)-2].(pdfName)
+			d.font(name)
+			d.size = number(1)
+		}
+	case "Td", "TD":
+		d.move(number(2), number(1))
+	case "T*":
+		d.move(0, -2*math.Abs(d.size))
+	case "Tm":
+		for i := range d.line {
+			d.line[i] = number(6 - i)
+		}
+		d.moved = true
+	case "'", `"`:
+		d.move(0, -2*math.Abs(d.size))
+		fallthrough
+	case "Tj":
+		d.texts = true
+		if s, ok := last(args).(pdfString); ok {
+			return d.shown(s, 0)
+		}
+	case "TJ":
+		d.texts = true
+		list, _ := last(args).(pdfArray)
+		gap := 0.0
+		for _, v := range list {
+			switch v := v.(type) {
+			case float64:
+				gap -= v / 1000
+			case pdfString:
+				if err := d.shown(v, gap); err != nil {
+					return err
+				}
+				gap = 0
+			}
+		}
+		d.width += gap
+	}
+	return nil
+}
+
+func last(args []any) any {
+	if len(args) == 0 {
+		return nil
+	}
+	return args[len(args)-1]
+}
+
+func (d *drawer) noted(v any) error {
+	switch v := v.(type) {
+	case pdfString:
+		return d.out.add(v, latin1(v))
+	case pdfArray:
+		for _, each := range v {
+			if err := d.noted(each); err != nil {
+				return err
+			}
+		}
+	case pdfDict:
+		for _, key := range sortedKeys(v) {
+			if err := d.noted(v[key]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *drawer) font(name pdfName) {
+	f, known := d.fonts[name]
+	if !known {
+		f.readings, f.composite = d.p.readings(name)
+		d.fonts[name] = f
+	}
+	d.readings, d.composite = f.readings, f.composite
+}
+
+func (d *drawer) move(x, y float64) {
+	m := d.line
+	d.line[4] += x*m[0] + y*m[2]
+	d.line[5] += x*m[1] + y*m[3]
+	d.moved = true
+}
+
+// shown takes a string that stands a gap, in sizes of the font, behind what was
+// shown before, if nothing moved in between.
+func (d *drawer) shown(s pdfString, gap float64) error {
+	if len(s) == 0 {
+		d.width += gap
+		return nil
+	}
+	glyphs := len(s)
+	if d.composite {
+		glyphs = (len(s) + 1) / 2
+	}
+	before := "\n"
+	switch {
+	case !d.placed:
+	case !d.moved:
+		before = d.between(gap, glyphs == 1)
+	default:
+		if along, same := d.along(); same {
+			before = d.between(along-d.width+gap, glyphs == 1)
+		}
+	}
+	if d.moved || !d.placed {
+		d.pen, d.width = d.line, 0
+	}
+	d.placed, d.moved, d.single = true, false, glyphs == 1
+	d.width += gap
+	for _, c := range s[:min(glyphs, len(s))] {
+		d.width += about(c, d.composite)
+	}
+	if before == "\n" && d.held > linesAtOnce/2 {
+		if err := d.end(); err != nil {
+			return err
+		}
+	}
+	d.unit = append(d.unit, piece{before, s, d.readings})
+	if d.held += len(s); d.held > linesAtOnce {
+		// One long word: said in parts that overlap.
+		keep, n := len(d.unit), 0
+		for keep > 1 && n < linesAtOnce/16 {
+			keep--
+			n += len(d.unit[keep].text)
+		}
+		rest := append([]piece(nil), d.unit[keep:]...)
+		if err := d.end(); err != nil {
+			return err
+		}
+		if n < linesAtOnce {
+			d.unit, d.held = rest, n
+		}
+	}
+	return nil
+}
+
+// between is what parts two strings on one line.
+func (d *drawer) between(gap float64, single bool) string {
+	if math.IsNaN(gap) || gap <= gapOfWord || d.single && single && gap <= gapOfLetters {
+		return ""
+	}
+	return " "
+}
+
+// along is how far the line begins behind the pen, in sizes of the font, if it is
+// on the same line.
+func (d *drawer) along() (float64, bool) {
+	m := d.pen
+	det := m[0]*m[3] - m[1]*m[2]
+	if [4]float64(m[:4]) != [4]float64(d.line[:4]) || det == 0 || d.size == 0 {
+		return 0, false
+	}
+	dx, dy := d.line[4]-m[4], d.line[5]-m[5]
+	x := (dx*m[3] - dy*m[2]) / det / math.Abs(d.size)
+	y := (dy*m[0] - dx*m[1]) / det / math.Abs(d.size)
+	const level = 0.3 // an index is still on its line
+	return x, math.Abs(y) < level && x > -gapOfWord
+}
+
+// about is the width of a glyph in sizes of the font, as it is in usual ones.
+func about(c byte, composite bool) float64 {
+	switch {
+	case composite, c >= '0' && c <= '9':
+		return 0.6
+	case c >= 'A' && c <= 'Z':
+		return 0.7
+	case c == ' ':
+		return 0.3
+	}
+	return 0.55
+}
+
+// end says what was shown, in each way in which it may be read.
+func (d *drawer) end() error {
+	ways := 1
+	for _, each := range d.unit {
+		ways = max(ways, len(each.readings))
+	}
+	var said [][]byte
+	for way := range ways {
+		var text []byte
+		for _, each := range d.unit {
+			text = append(text, each.before...)
+			text = append(text, each.readings[min(way, len(each.readings)-1)](each.text)...)
+		}
+		if !slices.ContainsFunc(said, func(other []byte) bool { return bytes.Equal(other, text) }) {
+			said = append(said, text)
+			if err := d.out.add(text, latin1(text)); err != nil {
+				return err
+			}
+		}
+	}
+	d.unit, d.held = d.unit[:0], 0
+	return nil
+}
