@@ -239,7 +239,8 @@ func (g *Gate) Check(name string, data []byte) error {
 	return g.check(name, tally{}.with(g.find(data, false)))
 }
 
-// CheckReader is [Gate.Check] of what is read, in bounded memory.
+// CheckReader is [Gate.Check] of what is read, in bounded memory. An error of the
+// reader is returned as it is.
 func (g *Gate) CheckReader(name string, r io.Reader) error { return g.checkReader(name, r, false) }
 
 // CheckRawReader looks through bytes that are not text as a whole, such as those
@@ -252,7 +253,7 @@ func (g *Gate) CheckRawReader(name string, r io.Reader) error { return g.checkRe
 func (g *Gate) checkReader(name string, r io.Reader, raw bool) error {
 	found, err := g.read(r, raw)
 	if err != nil {
-		return fmt.Errorf("leak gate: %s: %w", g.Redact(name), err)
+		return err
 	}
 	return g.check(name, found)
 }

@@ -173,7 +173,7 @@ type CacheExported struct {
 // CacheExport writes the state of the last builds to one file, as far as it is
 // public: the newest record of every public step, what these steps made, and
 // the public sources that private steps made. Everything passes the gate once
-// more. Equal results give an equal root, whoever built them and when, as far
+// more, and what the records say of steps must need no redaction. Equal results give an equal root, whoever built them and when, as far
 // as they have equal bytes. It reads only and waits for nobody.
 func (g *Graph) CacheExport(ctx context.Context, path string) (done *CacheExported, err error) {
 	s, err := g.openCache(ctx, false, false)
@@ -185,6 +185,9 @@ func (g *Graph) CacheExport(ctx context.Context, path string) (done *CacheExport
 	recs, stored := s.lastPublic(done)
 	if len(recs) == 0 {
 		return nil, errors.New("the public cache holds no results yet: build first")
+	}
+	if err := s.sayNothing(recs); err != nil {
+		return nil, err
 	}
 	sources, err := s.sources(ctx, recs)
 	if err != nil {
@@ -247,6 +250,35 @@ func (s *session) lastPublic(done *CacheExported) (recs []*record, stored []stor
 		recs, stored = append(recs, rec), append(stored, last[name])
 	}
 	return recs, stored
+}
+
+// sayNothing refuses records whose words would be redacted where people read
+// them: parameters, names and paths.
+func (s *session) sayNothing(recs []*record) error {
+	for _, rec := range recs {
+		m, err := decodeManifest(rec.manifest)
+		if err != nil {
+			return err
+		}
+		words := []string{m.step}
+		for _, p := range slices.Concat(m.params, m.tools) {
+			words = append(words, p.name, p.value)
+		}
+		for _, v := range m.env {
+			words = append(words, v.name)
+		}
+		for _, g := range m.inputs {
+			words = append(words, g.input.String())
+			for _, e := range g.entries {
+				words = append(words, e.ref.String(), e.meaning)
+			}
+		}
+		words = append(words, m.outputs...)
+		if all := strings.Join(words, "\n"); s.opt.Redact(all) != all {
+			return fmt.Errorf("the record of step %s may not become public: its parameters or the names of its files hold what is private", s.opt.Redact(m.step))
+		}
+	}
+	return nil
 }
 
 // items finds the contents of outputs and sources: in the cache, or in place.

@@ -1,7 +1,9 @@
 package targets
 
 import (
+	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"compress/zlib"
 	"database/sql"
 	"encoding/binary"
@@ -181,6 +183,70 @@ func TestGateOfDatabase(t *testing.T) {
 		if errors.As(err, &leak) != leaks || (err != nil) != leaks {
 			t.Errorf("%q: error %v, want a leak: %v", text, err, leaks)
 		}
+	}
+}
+
+// A bundle is searched to the bottom: its drawings, pictures and database.
+func TestGateOfBundles(t *testing.T) {
+	g := guarded(t, "A7", "S-00012")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "study.db")
+	db, err := sql.Open("duckdb", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Long enough that DuckDB keeps none of the texts as they are.
+	_, err = db.Exec("CREATE TABLE t AS SELECT concat('note ', i, CASE i WHEN 4999 THEN ' of A7' ELSE '' END) AS note FROM range(5000) r(i)")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	database, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawing := func(text string) []byte {
+		return []byte("%PDF-1.4\n1 0 obj <</Filter /FlateDecode>> stream\n" + string(folded(t, "BT /F1 9 Tf "+text+" ET")) + "\nendstream endobj")
+	}
+	bundle := func(name string, data []byte) []byte {
+		var packed, zipped bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		_, err := z.Write(data)
+		if err := errors.Join(err, z.Close()); err != nil {
+			t.Fatal(err)
+		}
+		w := zip.NewWriter(&zipped)
+		e, err := w.Create(name + ".gz")
+		if err == nil {
+			_, err = e.Write(packed.Bytes())
+		}
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return zipped.Bytes()
+	}
+	ref := build.Ref{Root: rootResults, Path: "outputs/bundle.zip"}
+	for name, c := range map[string]struct {
+		data  []byte
+		where string // "" where nothing is found
+	}{
+		"harmless":        {bundle("a.pdf", drawing("(of A8)Tj")), ""},
+		"drawing":         {bundle("a.pdf", drawing("[(o)3(f )(A)20(7)]TJ")), "results:outputs/bundle.zip, entry a.pdf.gz, unpacked, object 1"},
+		"database":        {bundle("study.db", database), "entry study.db.gz, unpacked, column t.note"},
+		"text":            {bundle("a.csv", []byte("n,code\n1,A7\n")), "entry a.csv.gz"},
+		"name":            {bundle("S-00012.csv", nil), "entry [subject].csv.gz"},
+		"drawing, hidden": {bundle("a.pdf", bytes.Replace(drawing("x"), []byte("FlateDecode"), []byte("StrangeOne!"), 1)), "entry a.pdf.gz, unpacked cannot be searched"},
+		"named, hidden":   {bundle("S-00012", []byte("PAR1\x15")), "entry [subject].gz"},
+	} {
+		err := gated(t, g, ref, c.data)
+		if (err != nil) != (c.where != "") || err != nil && !strings.Contains(err.Error(), c.where) {
+			t.Errorf("%s: error %v, want one in %q", name, err, c.where)
+		}
+		if err != nil && (strings.Contains(err.Error(), "A7") || strings.Contains(err.Error(), "S-00012")) {
+			t.Errorf("%s: the error holds the code: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Dir(g.lookup)); err != nil || len(left) != 1 {
+		t.Errorf("%d files beside the lookup; error %v", len(left), err)
 	}
 }
 

@@ -88,7 +88,7 @@ func (w *walker) tar(name string, r io.Reader, _ *os.File, _ int64, depth int) e
 		for _, key := range slices.Sorted(maps.Keys(h.PAXRecords)) {
 			about = append(about, key, h.PAXRecords[key])
 		}
-		if err := w.said(name+", header of an entry", []byte(strings.Join(about, "\n"))); err != nil {
+		if err := w.said(entry+", header", []byte(strings.Join(about, "\n"))); err != nil {
 			return err
 		}
 		if err := w.open(entry, t, nil, depth+1); err != nil {
@@ -114,14 +114,14 @@ func (w *walker) zip(name string, _ io.Reader, f *os.File, size int64, depth int
 		if err := w.entry(entry); err != nil {
 			return err
 		}
-		if err := w.said(name+", header of an entry", []byte(e.Name+"\n"+e.Comment+"\n"+string(e.Extra))); err != nil {
+		if err := w.said(entry+", header", []byte(e.Name+"\n"+e.Comment+"\n"+string(e.Extra))); err != nil {
 			return err
 		}
 		switch {
 		case e.Flags&encrypted != 0:
-			return &Error{entry, "it is encrypted"}
+			return &Error{Name: entry, Why: "it is encrypted"}
 		case e.Method != zip.Store && e.Method != zip.Deflate:
-			return &Error{entry, fmt.Sprintf("it is compressed by method %d of zip; use deflate", e.Method)}
+			return &Error{Name: entry, Why: fmt.Sprintf("it is compressed by method %d of zip; use deflate", e.Method)}
 		}
 		r, err := e.Open()
 		if err != nil {

@@ -22,10 +22,11 @@ import (
 // or object within it. Each function may leave its reader unread. An error ends
 // the walk and is returned as it is.
 type Visitor struct {
-	// Text is shown what people read, or may be able to read, as a whole.
+	// Text is shown what people read, or may be able to read, as a whole. It may be
+	// called while an earlier call reads what lies around it.
 	Text func(name string, r io.Reader) error
 	// Raw is shown bytes of which only some can be text: those of containers
-	// themselves, databases, fonts.
+	// themselves, databases, fonts. It may run beside the others.
 	Raw func(name string, r io.Reader) error
 	// Database is shown a DuckDB file, which must be read by DuckDB. Its bytes
 	// have been shown to Raw. A file that was within another is removed
@@ -39,9 +40,12 @@ type Visitor struct {
 type Error struct {
 	Name string // the file, and the entry or object within it
 	Why  string
+	Err  error // what a reader met, if that is why
 }
 
 func (e *Error) Error() string { return e.Name + " cannot be searched: " + e.Why }
+
+func (e *Error) Unwrap() error { return e.Err }
 
 // Limits of what a file may unfold to, far above anything that is published.
 const (
@@ -59,13 +63,17 @@ const (
 // walker is one walk through one file.
 type walker struct {
 	Visitor
-	ctx  context.Context
-	left int64 // bytes that may still be unfolded
+	ctx         context.Context
+	limit, left int64 // bytes that may be unfolded, in all and still
 }
 
 // Walk shows a visitor all that a file holds. The name stands for the file in
 // names and errors.
-func Walk(ctx context.Context, name, path string, v Visitor) (err error) {
+func Walk(ctx context.Context, name, path string, v Visitor) error {
+	return walk(ctx, name, path, v, maxUnfolded)
+}
+
+func walk(ctx context.Context, name, path string, v Visitor, limit int64) (err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -76,9 +84,10 @@ func Walk(ctx context.Context, name, path string, v Visitor) (err error) {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return &Error{name, "it is not a regular file"}
+		return &Error{Name: name, Why: "it is not a regular file"}
 	}
-	w := &walker{Visitor: v, ctx: ctx, left: maxUnfolded + maxRatio*info.Size()}
+	limit += maxRatio * info.Size()
+	w := &walker{Visitor: v, ctx: ctx, limit: limit, left: limit}
 	return w.open(name, f, f, 0)
 }
 
@@ -93,7 +102,7 @@ func (w *walker) open(name string, r io.Reader, file *os.File, depth int) error 
 		return err
 	}
 	if depth > maxDepth {
-		return &Error{name, fmt.Sprintf("it lies %d containers deep; at most %d are opened", depth, maxDepth)}
+		return &Error{Name: name, Why: fmt.Sprintf("it lies %d containers deep; at most %d are opened", depth, maxDepth)}
 	}
 	br := bufio.NewReaderSize(r, 64<<10)
 	head, err := br.Peek(sniffed)
@@ -101,22 +110,18 @@ func (w *walker) open(name string, r io.Reader, file *os.File, depth int) error 
 		return w.broken(name, err)
 	}
 	k := kindOf(head)
-	switch k.open {
-	case nil:
-		if k.refused != "" {
-			return &Error{name, k.refused}
-		}
+	switch {
+	case k.refused != "":
+		return &Error{Name: name, Why: k.refused}
+	case k.whole:
+		return w.whole(name, br, file, func(f *os.File, size int64) error { return k.open(w, name, nil, f, size, depth) })
+	case k.open == nil:
 		return w.text(name, br, depth)
-	default:
-		if k.whole {
-			return w.whole(name, br, file, func(f *os.File, size int64) error { return k.open(w, name, nil, f, size, depth) })
-		}
-		// The bytes of the container itself are looked at, too: comments, padding,
-		// what stands behind its end.
-		raw, finish := w.beside(name, br)
-		err := k.open(w, name, raw, nil, 0, depth)
-		return finish(err)
 	}
+	// The bytes of the container itself are looked at, too: comments, padding, what
+	// stands behind its end.
+	raw, finish := w.beside(name, w.Raw, br)
+	return finish(k.open(w, name, raw, nil, 0, depth))
 }
 
 // kind is a kind of file. One without open is text, unless it is refused.
@@ -141,8 +146,14 @@ func kindOf(head []byte) kind {
 		return kind{open: (*walker).zip, whole: true}
 	case starts(pngMagic):
 		return kind{open: (*walker).png}
-	case bytes.Contains(head, []byte("%PDF-")):
+	case bytes.Contains(head, []byte("%PDF-")) && !starts("%!PS"):
 		return kind{open: (*walker).pdf, whole: true}
+	case starts("%!PS"):
+		return kind{open: (*walker).postScript}
+	case starts("\xc5\xd0\xd3\xc6"):
+		return kind{refused: "it is an EPS file with a preview; write it without one"}
+	case starts("wOFF"), starts("wOF2"):
+		return kind{open: (*walker).font}
 	case len(head) > 12 && string(head[8:12]) == "DUCK":
 		return kind{open: (*walker).database, whole: true}
 	}
@@ -168,7 +179,6 @@ var unsearchable = map[string]string{
 	"PAR1\x15":               "it is a Parquet file, whose columns are compressed; publish CSV, or a table of the database",
 	"ARROW1\x00\x00":         "it is an Arrow file, whose columns may be compressed; publish CSV, or a table of the database",
 	"\x89HDF\r\n\x1a\n":      "it is an HDF5 file, whose contents may be compressed; publish CSV, or a table of the database",
-	"wOF2":                   "it is a compressed font; use WOFF or TTF",
 }
 
 // whole gives an opener a file that holds all of what is read, and the size of it.
@@ -194,6 +204,10 @@ func (w *walker) whole(name string, r io.Reader, file *os.File, use func(f *os.F
 	return use(file, info.Size())
 }
 
+// font passes over the outlines of letters: its bytes are seen, and say nothing of
+// a study.
+func (w *walker) font(string, io.Reader, *os.File, int64, int) error { return nil }
+
 func (w *walker) database(name string, _ io.Reader, f *os.File, _ int64, _ int) error {
 	path, err := filepath.Abs(f.Name())
 	if err != nil {
@@ -202,13 +216,13 @@ func (w *walker) database(name string, _ io.Reader, f *os.File, _ int64, _ int) 
 	return w.Database(name, path)
 }
 
-// beside shows Raw what is read by another. What it returns must be called when
-// that one is done: it reads the rest and says what either met.
-func (w *walker) beside(name string, r io.Reader) (io.Reader, func(error) error) {
+// beside shows what is read by another. What it returns must be called when that
+// one is done: it reads the rest and says what either met.
+func (w *walker) beside(name string, show func(string, io.Reader) error, r io.Reader) (io.Reader, func(error) error) {
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := w.Raw(name, pr)
+		err := show(name, pr)
 		if err == nil {
 			_, err = io.Copy(io.Discard, pr)
 		}
@@ -242,19 +256,22 @@ type unfolding struct {
 func (u *unfolding) Read(p []byte) (int, error) {
 	n, err := u.r.Read(p)
 	if u.w.left -= int64(n); u.w.left < 0 {
-		return 0, tooLarge(u.name)
+		return 0, u.w.tooLarge(u.name)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = u.w.broken(u.name, err)
 	}
 	return n, err
 }
 
-func tooLarge(name string) error {
-	return &Error{name, fmt.Sprintf("what is packed unfolds to more than %d MB and more than %d times the size of the file", maxUnfolded>>20, maxRatio)}
+func (w *walker) tooLarge(name string) error {
+	return &Error{Name: name, Why: fmt.Sprintf("what is packed unfolds to more than %d MB, which is too much for a file of its size", w.limit>>20)}
 }
 
 // entry counts an entry of a container.
 func (w *walker) entry(name string) error {
 	if w.left -= entryCost; w.left < 0 {
-		return tooLarge(name)
+		return w.tooLarge(name)
 	}
 	return w.ctx.Err()
 }
@@ -266,7 +283,7 @@ func (w *walker) broken(name string, err error) error {
 	if errors.As(err, &known) || w.ctx.Err() != nil {
 		return err
 	}
-	return &Error{name, fmt.Sprintf("it is damaged: %v", err)}
+	return &Error{name, fmt.Sprintf("it is damaged: %v", err), err}
 }
 
 // said shows a short text.

@@ -72,7 +72,7 @@ func (w *walker) pdf(name string, _ io.Reader, f *os.File, size int64, depth int
 		}
 	}
 	if p.objects == 0 {
-		return &Error{name, "it is a PDF without objects"}
+		return &Error{Name: name, Why: "it is a PDF without objects"}
 	}
 	if err := p.readFonts(); err != nil {
 		return err
@@ -211,12 +211,16 @@ func classOf(dict pdfDict) streamClass {
 		return passed
 	case kind == "EmbeddedFile", kind == "Metadata", sub == "XML":
 		return attached
+	case kind == "" && isNumber(dict["S"]): // hints of where pages stand (annex F)
+		return raw
 	case sub == "Type1C", sub == "CIDFontType0C", sub == "OpenType",
 		has("Length1", "Length2", "Length3", "FunctionType", "ShadingType"), has("N") && !has("Resources"), kind == "CMap", has("CMapName"):
 		return raw
 	}
 	return drawing
 }
+
+func isNumber(v any) bool { _, ok := v.(float64); return ok }
 
 // extent is the length of a stream: what its dictionary says, where the stream
 // ends there, or up to the keyword that ends it.
@@ -317,7 +321,7 @@ func (p *pdf) note(number int, v any) error {
 		}
 	case pdfDict:
 		if e, ok := v["Encrypt"]; ok && e != nil && e != pdfWord("null") {
-			return &Error{p.name, "it is an encrypted PDF"}
+			return &Error{Name: p.name, Why: "it is an encrypted PDF"}
 		}
 		if v["Type"] == pdfName("Font") {
 			if number == 0 {
@@ -392,7 +396,7 @@ func (p *pdf) show(s pdfStream) error {
 	case raw:
 		return p.w.Raw(name, r)
 	}
-	shown, finish := p.w.beside(name, r)
+	shown, finish := p.w.beside(name, p.w.Raw, r)
 	return finish(p.drawn(name, shown))
 }
 

@@ -274,7 +274,7 @@ func (p *pdf) readFonts() error {
 		case pdfRef:
 			s, ok := streams[int(ref)]
 			if !ok {
-				return &Error{name, "its table of characters is missing"}
+				return &Error{Name: name, Why: "its table of characters is missing"}
 			}
 			if p.cmaps[int(ref)] != nil {
 				continue
@@ -294,7 +294,7 @@ func (p *pdf) readFonts() error {
 			case strings.Contains(string(encoding), "UCS2"), strings.Contains(string(encoding), "UTF16"):
 				f.unicode = identity()
 			default:
-				return &Error{name, "its texts are written as numbers of glyphs, without a table that says which characters they are; embed fonts with such a table (ToUnicode)"}
+				return &Error{Name: name, Why: "its texts are written as numbers of glyphs, without a table that says which characters they are; embed fonts with such a table (ToUnicode)"}
 			}
 		}
 	}

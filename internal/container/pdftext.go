@@ -96,7 +96,7 @@ type drawer struct {
 	held int     // bytes of them
 
 	fonts     map[pdfName]readable // that were used
-	texts     bool                 // there were text operators
+	texts     bool                 // a text began or was shown
 	readings  []reading
 	composite bool
 	size      float64 // of the font
@@ -176,12 +176,10 @@ func (d *drawer) operator(word pdfWord, args []any) error {
 		d.move(0, -2*math.Abs(d.size))
 		fallthrough
 	case "Tj":
-		d.texts = true
 		if s, ok := last(args).(pdfString); ok {
 			return d.shown(s, 0)
 		}
 	case "TJ":
-		d.texts = true
 		list, _ := last(args).(pdfArray)
 		gap := 0.0
 		for _, v := range list {
@@ -250,6 +248,7 @@ func (d *drawer) shown(s pdfString, gap float64) error {
 		d.width += gap
 		return nil
 	}
+	d.texts = true
 	glyphs := len(s)
 	if d.composite {
 		glyphs = (len(s) + 1) / 2

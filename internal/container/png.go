@@ -35,7 +35,7 @@ func (w *walker) png(name string, r io.Reader, _ *os.File, _ int64, _ int) error
 		switch kind {
 		case "tEXt", "zTXt", "iTXt", "iCCP":
 			if size > maxPNGText {
-				return &Error{name, fmt.Sprintf("a text of the picture is longer than %d bytes", maxPNGText)}
+				return &Error{Name: name, Why: fmt.Sprintf("a text of the picture is longer than %d bytes", maxPNGText)}
 			}
 			body := make([]byte, size)
 			if _, err := io.ReadFull(r, body); err != nil {
@@ -86,7 +86,7 @@ func (w *walker) pngText(name, kind string, body []byte) ([]byte, error) {
 			return nil, w.broken(name, fmt.Errorf("a text of the picture cannot be unpacked: %w", err))
 		}
 		if len(after) > maxPNGText {
-			return nil, &Error{name, fmt.Sprintf("a text of the picture is longer than %d bytes", maxPNGText)}
+			return nil, &Error{Name: name, Why: fmt.Sprintf("a text of the picture is longer than %d bytes", maxPNGText)}
 		}
 	}
 	text := slices.Concat(before, []byte{'\n'}, after)
