@@ -134,3 +134,9 @@ func (Runs) Trace(ctx context.Context, id string) error { return targets.RunsTra
 
 // Cancel stops the running build of this workspace from another terminal.
 func (Runs) Cancel(ctx context.Context, id string) error { return targets.RunsCancel(ctx, id) }
+
+// Subjects are the codes that stand for subjects in everything public.
+type Subjects mg.Namespace
+
+// Rekey says what new codes for all subjects would mean, for a new release, and with -yes draws them and a new key.
+func (Subjects) Rekey(ctx context.Context, yes *bool) error { return targets.SubjectsRekey(ctx, yes) }

@@ -135,7 +135,7 @@ func (l *Lookup) Warnings() []string {
 	var warnings []string
 	if l.adopted {
 		warnings = append(warnings, "the lookup was taken over from another programme, whose numbers follow the order of the original codes: "+
-			"whoever knows the list of original codes can tell which subject a number stands for; draw new codes before a new release")
+			"whoever knows the list of original codes can tell which subject a number stands for; mage subjects:rekey draws new codes before a new release")
 	}
 	var short, numbers, raw, letters int
 	for _, original := range l.Originals() {

@@ -425,3 +425,33 @@ func TestDryRunOption(t *testing.T) {
 		t.Errorf("a dry run made a cache: %v", err)
 	}
 }
+
+// What is done to the files of a project by hand excludes builds, and they it.
+func TestExclusive(t *testing.T) {
+	s := newStudy(t)
+	s.opt.NoWait = true
+	g := s.graph()
+	called := 0
+	err := g.Exclusive(t.Context(), func() error {
+		called++
+		_, err := g.Build(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "another build is running here") {
+			t.Errorf("a build meanwhile: error %v", err)
+		}
+		err = g.Exclusive(t.Context(), func() error { called++; return nil })
+		if err == nil || !strings.Contains(err.Error(), "another build is running here") {
+			t.Errorf("another meanwhile: error %v", err)
+		}
+		return nil
+	})
+	if err != nil || called != 1 {
+		t.Errorf("called %d times, error %v", called, err)
+	}
+	failed := errors.New("failed")
+	if err := g.Exclusive(t.Context(), func() error { return failed }); !errors.Is(err, failed) {
+		t.Error(err)
+	}
+	if _, err := g.Build(t.Context()); err != nil {
+		t.Error("a build afterwards:", err)
+	}
+}

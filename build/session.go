@@ -153,6 +153,22 @@ func (s *session) openTier(ctx context.Context, private bool) error {
 	return nil
 }
 
+// Exclusive calls a function while nothing else is built here: it holds the locks
+// of both tiers, as a build does.
+func (g *Graph) Exclusive(ctx context.Context, do func() error) (err error) {
+	s := &session{opt: &g.opt, write: true, con: newConsole(&g.opt)}
+	defer func() { err = errors.Join(err, s.close()) }()
+	for _, private := range []bool{false, true} {
+		if g.tierDir(private) == "" {
+			continue
+		}
+		if err := s.openTier(ctx, private); err != nil {
+			return err
+		}
+	}
+	return do()
+}
+
 func (s *session) me() store.Holder {
 	args := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
 	return store.Holder{PID: os.Getpid(), Command: s.opt.Redact(strings.Join(args, " ")), Since: s.opt.Now().UTC().Truncate(time.Second)}

@@ -408,8 +408,7 @@ func (s *study) subjects() build.Step {
 // none, unless a public database says that there has been one.
 func (s *study) assign(t *build.Task, subjects []extract.Subject, names map[string][]string) error {
 	lookupPath := t.Path(build.Ref{Root: rootPrivate, Path: lookupFile})
-	keyPath := filepath.Join(s.settings.PrivateDir, keyFile)
-	draft := keyPath + draftSuffix
+	keyPath, draft := s.ledgerFiles().Key, s.ledgerFiles().Draft()
 	for _, file := range []string{lookupPath, anonymize.PreviousPath(lookupPath), keyPath, draft} {
 		if err := anonymize.Protect(file); err != nil {
 			return err
@@ -477,11 +476,6 @@ func (s *study) assign(t *build.Task, subjects []extract.Subject, names map[stri
 	return os.Rename(draft, keyPath)
 }
 
-// draftSuffix is added to the name of a key until the lookup that it made is
-// written: a key is a witness that codes have been given, and a build may be
-// killed between the two.
-const draftSuffix = ".new"
-
 // refuseNewCodes keeps a published database from being contradicted by codes
 // drawn anew: that there was a lookup is known by the database, by its key, by
 // its former version or by the record of this step. The example's codes come out
@@ -526,10 +520,17 @@ func (s *study) verifiedLookup(path string) (codes *anonymize.Lookup, key []byte
 	if codes, err = anonymize.ReadLookup(path); err != nil {
 		return nil, nil, err
 	}
-	if key, err = s.key(); err != nil {
+	if s.example() {
+		key = []byte(anonymize.ExampleKey)
+	} else if key, err = s.ledgerFiles().ReadKey(codes); err != nil {
 		return nil, nil, err
 	}
 	return codes, key, codes.Verify(key)
+}
+
+// ledgerFiles are the lookup and its key.
+func (s *study) ledgerFiles() anonymize.Files {
+	return anonymize.Files{Lookup: filepath.Join(s.settings.PrivateDir, lookupFile), Key: filepath.Join(s.settings.PrivateDir, keyFile)}
 }
 
 // assembling is how the settings and the lookup want a database.

@@ -176,6 +176,10 @@ func runPart(ctx context.Context, choose func(*study) (plan, error)) (err error)
 		if err := s.closePrivate(); err != nil {
 			return err
 		}
+		// Before anything is decided by the key.
+		if err := s.ledgerFiles().Settle(); err != nil {
+			return err
+		}
 	}
 	ctx, stop := build.Context(ctx)
 	defer stop()
