@@ -21,7 +21,7 @@ type LabelConflict struct {
 
 // Error counts the subjects and names none.
 func (e *LabelConflict) Error() string {
-	return fmt.Sprintf("subjects: %d of %d labelled subjects have one label in one pickle or the source database "+
+	return fmt.Sprintf("%d of %d labelled subjects have one label in one pickle or the source database "+
 		"and the other label elsewhere; the private log names them; correct the source, "+
 		"or list the runs that are wrong under EXTRACTION.exclude_runs with a reason", len(e.Originals), e.Labelled)
 }
@@ -43,7 +43,7 @@ func (e *UnknownSubjects) Error() string {
 	if more := len(e.Runs) - maxRuns; more > 0 {
 		runs += fmt.Sprintf(" and %d more", more)
 	}
-	return fmt.Sprintf("subjects: %d in the pickles are not in the source database, in run %s; the private log names them; "+
+	return fmt.Sprintf("%d subjects of the pickles are not in the source database, in run %s; the private log names them; "+
 		"configure the source database of this study (PLR_SOURCE_DB), or list the runs under EXTRACTION.exclude_runs with a reason",
 		len(e.Originals), runs)
 }

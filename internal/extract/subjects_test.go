@@ -60,7 +60,7 @@ func TestSubjectsUnknownToTheSource(t *testing.T) {
 	if diff := cmp.Diff(want, unknown); diff != "" {
 		t.Errorf("unknown (-want +got):\n%s", diff)
 	}
-	if text := err.Error(); strings.Contains(text, madeCode(2)) || !strings.Contains(text, "1 in the pickles") || !strings.Contains(text, "run a, b") {
+	if text := err.Error(); strings.Contains(text, madeCode(2)) || !strings.Contains(text, "1 subjects of the pickles") || !strings.Contains(text, "run a, b") {
 		t.Errorf("the error says %q", text)
 	}
 }
