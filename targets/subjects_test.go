@@ -64,12 +64,12 @@ func TestUnmappedSubjectStopsTheCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := filepath.Glob(filepath.Join(s.settings.PrivateDir, "runs/*.json"))
+	records, err := filepath.Glob(filepath.Join(s.settings.PrivateDir, "runs/*"+recordSuffix))
 	if err != nil || len(records) == 0 {
 		t.Fatalf("%d records, error %v", len(records), err)
 	}
 	var record extract.Record
-	if err := extract.ReadJSON(records[0], &record); err != nil {
+	if err := extract.Read(records[0], &record); err != nil {
 		t.Fatal(err)
 	}
 	unmapped := record.Subjects[0]
