@@ -255,6 +255,11 @@ func (p *pdf) objectStream(s pdfStream, dict pdfDict) error {
 	if err != nil {
 		return err
 	}
+	shown, finish := p.w.beside(fmt.Sprintf("%s, object %d", p.name, s.number), p.w.Raw, r)
+	return finish(p.packedObjects(shown, dict))
+}
+
+func (p *pdf) packedObjects(r io.Reader, dict pdfDict) error {
 	count, _ := dict["N"].(float64)
 	first, known := dict["First"].(float64)
 	if !known || count < 0 || count > maxPDFObjects || first < 0 {
