@@ -55,6 +55,7 @@ func TestTextOfPDF(t *testing.T) {
 		"in other frames":    {"q 1 0 0 1 100 100 cm BT /F1 10 Tf (sub) Tj ET Q q 2 0 0 2 118 100 cm BT /F1 5 Tf (ject-12) Tj ET Q", "subject-12"},
 		"small capitals":     {"BT /F1 1 Tf 22 0 0 22 72 700 Tm (S) Tj 17 0 0 17 87 700 Tm (UBJECT-12) Tj ET", "SUBJECT-12"},
 		"narrow spaces":      {"BT /F1 14 Tf -2.45 Tw (sub j) Tj (ect-12) Tj ET", "subject-12"},
+		"wide font":          {"BT /F1 10 Tf 1 0 0 1 72 700 Tm (subject) Tj 1 0 0 1 114 700 Tm (-12) Tj ET", "subject-12"},
 		"ligatures":          {`BT /F6 1 Tf (\001n-\002-\003) Tj ET`, "fin-ff-fi"},
 		"glyph names":        {`BT /F2 1 Tf <01020304> Tj (\005\006\007\010\011\012\013) Tj ET`, "subject-12Ä"},
 		"encoding elsewhere": {"BT /F5 1 Tf (ABCDEFG) Tj ET", "subject"},

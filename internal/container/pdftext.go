@@ -107,6 +107,7 @@ type drawer struct {
 	placed  bool    // pen is known
 	moved   bool    // since it was shown
 	width   float64 // of what was shown from pen on, in sizes of the font, about
+	unsure  float64 // by how much the width may be wrong
 	shownAt float64 // the size of the font at pen
 	single  bool    // the last string was one glyph
 }
@@ -156,6 +157,8 @@ const (
 	gapOfLetters = 1.0
 	// What is left of a space that is made narrow, where none is to be seen.
 	gapOfNothing = 0.12
+	// How wrong a width may be, which is a guess: by so much a glyph.
+	unsureWidth = 0.06
 )
 
 func (d *drawer) operator(word pdfWord, args []any) error {
@@ -300,11 +303,11 @@ func (d *drawer) shown(s pdfString, gap float64) error {
 		before = d.between(gap, glyphs == 1)
 	default:
 		if along, same := d.along(); same {
-			before = d.between(along-d.width+gap, glyphs == 1)
+			before = d.between(along-d.width-min(d.unsure, gapOfLetters)+gap, glyphs == 1)
 		}
 	}
 	if d.moved || !d.placed {
-		d.pen, d.width, d.shownAt = d.line.times(d.state.ctm), 0, d.state.size
+		d.pen, d.width, d.unsure, d.shownAt = d.line.times(d.state.ctm), 0, 0, d.state.size
 	}
 	d.placed, d.moved, d.single = true, false, glyphs == 1
 	letter, word := 0.0, 0.0
@@ -312,6 +315,7 @@ func (d *drawer) shown(s pdfString, gap float64) error {
 		letter, word = d.state.letter/size, d.state.word/size
 	}
 	d.width += gap
+	d.unsure += unsureWidth * float64(glyphs)
 	for _, c := range s[:min(glyphs, len(s))] {
 		if d.width += about(c, d.composite) + letter; c == ' ' && !d.composite {
 			d.width += word
