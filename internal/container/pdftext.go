@@ -15,12 +15,13 @@ func (p *pdf) drawn(name string, r io.Reader) error {
 	d := &drawer{p: p, fonts: map[pdfName]readable{}, state: drawState{ctm: unitMatrix}, line: unitMatrix, out: lines{show: p.w.said, name: name + ", text that is drawn"}}
 	d.font("")
 	l := newPDFLexer(r)
+	l.cut = true
 	var args []any
 	for {
 		v, err := l.value(false)
 		switch {
 		case errors.Is(err, io.EOF):
-			if err := d.end(); err != nil {
+			if err := errors.Join(d.noted(pdfArray(args)), d.end()); err != nil {
 				return err
 			}
 			return d.out.flush()
