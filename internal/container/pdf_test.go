@@ -56,6 +56,7 @@ func TestTextOfPDF(t *testing.T) {
 		"small capitals":     {"BT /F1 1 Tf 22 0 0 22 72 700 Tm (S) Tj 17 0 0 17 87 700 Tm (UBJECT-12) Tj ET", "SUBJECT-12"},
 		"narrow spaces":      {"BT /F1 14 Tf -2.45 Tw (sub j) Tj (ect-12) Tj ET", "subject-12"},
 		"wide font":          {"BT /F1 10 Tf 1 0 0 1 72 700 Tm (subject) Tj 1 0 0 1 114 700 Tm (-12) Tj ET", "subject-12"},
+		"font restored":      {"BT /F2 1 Tf q /F1 1 Tf Q <0102> Tj ET", "su"},
 		"cut off":            {"[(a) (subject-12)", "subject-12"},
 		"cut off in names":   {"/Span <</ActualText (subject-12) /B [", "subject-12"},
 		"begun elsewhere":    {"(subject-12)] TJ", "subject-12"},
@@ -136,7 +137,7 @@ func TestStringsOfPDF(t *testing.T) {
 		"LZW, not early": document(streamed(3, "/Filter /LZWDecode /DecodeParms <</EarlyChange 0>>", lzwed(t, "("+secret+") Tj"))),
 		"LZW":            document(streamed(3, "/Filter /LZWDecode", lzwed(t, "("+secret+") Tj"))), // alike while short
 		"junk before":    append([]byte("mail header\n"), document(streamed(3, "/Filter /FlateDecode", string(zlibbed(t, []byte("("+secret+") Tj")))))...),
-		"text about PDF": []byte("the mark %PDF- begins a file; " + secret),
+		"text about PDF": []byte("the mark %PDF- begins a file :( " + secret),
 	} {
 		s, err := walked(t, file)
 		want := secret

@@ -82,7 +82,8 @@ func skipPicture(l *pdfLexer) error {
 			return err
 		}
 		l.room = maxPDFObject
-		window = append(window[1:], c)
+		copy(window, window[1:])
+		window[3] = c
 		if pdfSpace(window[0]) && string(window[1:3]) == "EI" && pdfSpace(window[3]) {
 			return nil
 		}
@@ -96,12 +97,10 @@ type drawer struct {
 	unit []piece // strings that were shown and not yet said
 	held int     // bytes of them
 
-	fonts     map[pdfName]readable // that were used
-	texts     bool                 // a text began or was shown
-	readings  []reading
-	composite bool
-	state     drawState
-	saved     []drawState
+	fonts map[pdfName]readable // that were used
+	texts bool                 // a text began or was shown
+	state drawState
+	saved []drawState
 
 	line    matrix  // where the line begins
 	pen     matrix  // where the last string began, on the page
@@ -128,7 +127,8 @@ type readable struct {
 
 // drawState is what q saves and Q restores.
 type drawState struct {
-	ctm          matrix  // from where things are drawn to the page
+	ctm          matrix // from where things are drawn to the page
+	font         readable
 	size         float64 // of the font
 	letter, word float64 // what is added behind a glyph, and behind a space
 }
@@ -275,7 +275,7 @@ func (d *drawer) font(name pdfName) {
 		f.readings, f.composite = d.p.readings(name)
 		d.fonts[name] = f
 	}
-	d.readings, d.composite = f.readings, f.composite
+	d.state.font = f
 }
 
 func (d *drawer) move(x, y float64) {
@@ -294,7 +294,7 @@ func (d *drawer) shown(s pdfString, gap float64) error {
 	}
 	d.texts = true
 	glyphs := len(s)
-	if d.composite {
+	if d.state.font.composite {
 		glyphs = (len(s) + 1) / 2
 	}
 	before := "\n"
@@ -318,11 +318,11 @@ func (d *drawer) shown(s pdfString, gap float64) error {
 	d.width += gap
 	d.unsure += unsureWidth * float64(glyphs)
 	for _, c := range s[:min(glyphs, len(s))] {
-		if d.width += about(c, d.composite) + letter; c == ' ' && !d.composite {
+		if d.width += about(c, d.state.font.composite) + letter; c == ' ' && !d.state.font.composite {
 			d.width += word
 		}
 	}
-	if !d.composite && about(' ', false)+letter+word < gapOfNothing {
+	if !d.state.font.composite && about(' ', false)+letter+word < gapOfNothing {
 		s = bytes.ReplaceAll(s, []byte{' '}, nil)
 	}
 	if before == "\n" && d.held > linesAtOnce/2 {
@@ -330,7 +330,7 @@ func (d *drawer) shown(s pdfString, gap float64) error {
 			return err
 		}
 	}
-	d.unit = append(d.unit, piece{before, s, d.readings})
+	d.unit = append(d.unit, piece{before, s, d.state.font.readings})
 	if d.held += len(s); d.held > linesAtOnce {
 		// One long word: said in parts that overlap.
 		keep, n := len(d.unit), 0
