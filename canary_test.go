@@ -43,9 +43,16 @@ func TestCanaries(t *testing.T) {
 	bin := compiled(t)
 	unpacked := unpackOnce(t, repo)()
 	// The name of a test is part of paths that are printed: it must look like no code.
-	for name, prefix := range map[string]string{"codes of the study": "PLR", "codes that only a lookup tells": "sbj"} {
+	for name, test := range map[string]struct {
+		prefix string
+		keep   func(c *canaries)
+	}{
+		"file store":      {"sbj", (*canaries).keepFiles}, // codes that only the lookup tells from other words
+		"SQLite":          {"PLR", (*canaries).keepDatabase},
+		"tracking server": {"sbj", (*canaries).keepServer},
+	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCanaries(t, repo, bin, unpacked, prefix)
+			c := newCanaries(t, repo, bin, unpacked, test.prefix, test.keep)
 			// Nothing is known of the codes yet, and nothing of the store can be read.
 			// History keeps it all, so that two searches are enough.
 			c.breakStore()
@@ -54,28 +61,48 @@ func TestCanaries(t *testing.T) {
 
 			c.mendStore()
 			c.run(0, "reproduce")
-			for _, args := range [][]string{
-				{"status"}, {"status", "-json"}, {"graph"}, {"graph", "-json"}, {"runs:ls"}, {"runs:ls", "-json"},
-				{"explain", "numbers.tex:PLRnRunsUsed"}, {"explain", "fig_forest_combined", "-json"}, {"explain", "checkpoint"},
-				{"explain", "run:" + c.runs[0]}, {"runs:inspect", "last"}, {"runs:inspect", "last", "-json"}, {"runs:logs", "last"},
-				{"runs:trace", "last"}, {"cache:stat"}, {"cache:verify"}, {"cache:export", "export.tar.zst"}, {"validate"}, {"verify"}, {"release"},
-			} {
-				c.run(0, args...)
+			builds := c.builds()
+			c.runAll([][]string{
+				{"status", "-json"}, {"graph", "-json"}, {"explain", "numbers.tex:PLRnRunsUsed"}, {"explain", "run:" + c.runs[0]}, {"explain", "index"},
+				{"runs:logs", builds[0]}, {"runs:diff", builds[0], builds[1]}, {"runs:trace", "last"}, {"cache:export", "export.tar.zst"}, {"verify"},
+			})
+			if name == "file store" { // the rest does not depend on what keeps it
+				c.runAll([][]string{
+					{"status"}, {"graph"}, {"runs:ls"}, {"runs:ls", "-json"}, {"explain", "fig_forest_combined", "-json"}, {"explain", "checkpoint"},
+					{"explain", "subjects"}, {"explain", "index", "-json"}, {"runs:inspect", "last"}, {"runs:inspect", "last", "-json"}, {"runs:logs", "last"},
+					{"runs:diff", builds[0], builds[1], "-json"}, {"cache:stat"}, {"cache:verify"}, {"cache:gc", "-maxsize=1KB", "-dryrun"},
+					{"cache:import", "export.tar.zst"}, {"validate"}, {"subjects:rekey"}, {"release"},
+				})
+			}
+			// Errors of score quote columns and cells.
+			predictions := c.predictions()
+			c.run(0, "score", predictions, "-outcome=y", "-risk=p", "-bootstrap=0")
+			for _, columns := range [][]string{{"-outcome=y", "-risk=none"}, {"-outcome=subject", "-risk=p"}, {"-outcome=y", "-risk=subject", "-json"}} {
+				c.run(1, append([]string{"score", predictions}, columns...)...)
 			}
 			c.search()
 
 			// The same troubles when codes have been given.
 			c.breakStore()
 			c.run(1, "reproduce")
-			for _, args := range [][]string{{"runs:logs", "last"}, {"runs:inspect", "last"}, {"explain", "checkpoint"}, {"graph"}} {
+			for _, args := range [][]string{{"runs:logs", "last"}, {"runs:inspect", "last"}, {"runs:diff", builds[1], "last"}, {"explain", "checkpoint"}, {"status", "-json"}} {
 				c.run(-1, args...)
 			}
 			c.mendStore()
 			c.conflict()
 			c.run(1, "reproduce")
 			c.run(0, "runs:logs", "last")
+			c.refuse()
+			c.run(-1, "reproduce")
 			c.search()
 		})
+	}
+}
+
+func (c *canaries) runAll(targets [][]string) {
+	c.t.Helper()
+	for _, args := range targets {
+		c.run(0, args...)
 	}
 }
 
@@ -84,11 +111,14 @@ type canaries struct {
 	t                  *testing.T
 	bin, work          string
 	store, source, dir string // dir is the private directory
+	uri                string // of the store
 	prefix             string
 	words              map[string]string // word → where it was put
 	runs               []string
 	kept               map[string][]byte // files as they were before breakStore
 	said               []string          // what the program printed, from the first line on
+	spoils, mends      func()            // what else is broken of the store
+	refuse             func()            // what a server refuses
 }
 
 // word is the canary of a place: letters, so that no escape changes them.
@@ -130,8 +160,8 @@ func (c *canaries) replace(name string, oldnew ...string) {
 	c.must(os.WriteFile(name, []byte(after), 0o644))
 }
 
-func newCanaries(t *testing.T, repo, bin, unpacked, prefix string) *canaries {
-	c := &canaries{t: t, bin: bin, prefix: prefix, words: map[string]string{}, kept: map[string][]byte{}}
+func newCanaries(t *testing.T, repo, bin, unpacked, prefix string, keep func(*canaries)) *canaries {
+	c := &canaries{t: t, bin: bin, prefix: prefix, words: map[string]string{}, kept: map[string][]byte{}, mends: func() {}, refuse: func() {}}
 	base := t.TempDir()
 	c.work = filepath.Join(base, c.word("path of the workspace"), "work")
 	c.store = filepath.Join(base, c.text("path of the store"), "mlruns")
@@ -168,6 +198,7 @@ func newCanaries(t *testing.T, repo, bin, unpacked, prefix string) *canaries {
 	c.write(filepath.Join(c.store, experiment, stray, "meta.yaml"), "run_id: ["+c.text("meta.yaml that is excluded"))
 	c.replace(filepath.Join(c.work, "configs/defaults.yaml"), "exclude_runs: []", fmt.Sprintf(
 		"exclude_runs: [{run: %s, reason: %q}, {run: %s, reason: %q}]", c.runs[7], c.text("reason of an exclusion"), stray, c.text("another reason")))
+	keep(c)
 	return c
 }
 
@@ -311,36 +342,34 @@ func (c *canaries) sql(statements ...string) {
 
 // breakStore makes files unreadable in ways whose messages could quote them.
 func (c *canaries) breakStore() {
-	dir := filepath.Join(c.store, experiment)
-	spoil := func(name, text string) {
-		whole, err := os.ReadFile(name)
-		c.must(err)
-		c.kept[name] = whole
-		c.must(os.WriteFile(name, []byte(text), 0o644))
-	}
-	meta := func(i int) string { return filepath.Join(dir, c.runs[i], "meta.yaml") }
-	spoil(meta(8), "run_id: ["+c.text("broken meta.yaml")+"\n\t"+c.text("second line of it")+": {")
-	whole, err := os.ReadFile(meta(9))
-	c.must(err)
-	spoil(meta(9), strings.Replace(string(whole), "status: 3", "status: "+c.text("status"), 1))
-	whole, err = os.ReadFile(meta(10))
-	c.must(err)
-	spoil(meta(10), strings.Replace(string(whole), "lifecycle_stage: active", "lifecycle_stage: "+c.text("lifecycle_stage"), 1))
 	for i, text := range map[int]string{
 		// What these would call or load is named in the error.
 		0: "c" + c.text("module in a pickle") + "\n" + c.text("function in a pickle") + "\n)R.",
 		4: "\x80\x04\x8c\x02os\x8c\x06system\x93\x8c" + string(rune(len(c.text("command in a pickle")))) + c.text("command in a pickle") + "\x85R.",
 		6: "\x80\x04}\x8c" + string(rune(len(c.text("key in a pickle")))) + c.text("key in a pickle") + "Ks.",
 	} {
-		found, err := filepath.Glob(filepath.Join(dir, c.runs[i], "artifacts/metrics/metrics_*.pickle"))
+		found, err := filepath.Glob(filepath.Join(c.store, experiment, c.runs[i], "artifacts/metrics/metrics_*.pickle"))
 		c.must(err)
 		if len(found) != 1 {
 			c.t.Fatalf("run %d has %d pickles", i, len(found))
 		}
-		spoil(found[0], text)
+		c.spoil(found[0], text)
 	}
-	// Contradictions between name and params are said with both.
-	spoil(filepath.Join(dir, c.runs[11], "params/anomaly_source"), c.text("another method than the name says"))
+	c.spoils()
+}
+
+// spoil writes another text into a file until the store is mended.
+func (c *canaries) spoil(name, text string) {
+	c.t.Helper()
+	c.keepAside(name)
+	c.must(os.WriteFile(name, []byte(text), 0o644))
+}
+
+func (c *canaries) keepAside(name string) {
+	c.t.Helper()
+	whole, err := os.ReadFile(name)
+	c.must(err)
+	c.kept[name] = whole
 }
 
 func (c *canaries) mendStore() {
@@ -348,6 +377,7 @@ func (c *canaries) mendStore() {
 		c.must(os.WriteFile(name, whole, 0o644))
 	}
 	clear(c.kept)
+	c.mends()
 }
 
 // conflict gives a subject of the source another class than it has.
@@ -365,7 +395,7 @@ func (c *canaries) run(want int, args ...string) {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	cmd.Env = append(cmd.Env, "NO_COLOR=1", "MLFLOW_TRACKING_URI="+c.store, "PLR_SOURCE_DB="+c.source, "PLR_PRIVATE_DIR="+c.dir)
+	cmd.Env = append(cmd.Env, "NO_COLOR=1", "MLFLOW_TRACKING_URI="+c.uri, "PLR_SOURCE_DB="+c.source, "PLR_PRIVATE_DIR="+c.dir)
 	out, err := cmd.CombinedOutput()
 	c.said = append(c.said, fmt.Sprintf("%v: %s", args, out))
 	var exit *exec.ExitError

@@ -33,16 +33,26 @@ func makeDatabase(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: database STORE FILE")
 	}
+	ts.Check(writeDatabase(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
+}
+
+// writeDatabase writes the SQLite store of a file store.
+func writeDatabase(dir, file string) (err error) {
 	ctx := context.Background()
-	store, err := mlflow.OpenFiles(ts.MkAbs(args[0]))
-	ts.Check(err)
-	defer store.Close()
-	db, err := sql.Open("sqlite", ts.MkAbs(args[1]))
-	ts.Check(err)
-	defer db.Close()
+	store, err := mlflow.OpenFiles(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 	do := func(statement string, values ...any) {
-		_, err := db.Exec(statement, values...)
-		ts.Check(err)
+		if err == nil {
+			_, err = db.Exec(statement, values...)
+		}
 	}
 	do("BEGIN")
 	do("CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY, name TEXT, lifecycle_stage TEXT, workspace TEXT)")
@@ -50,27 +60,34 @@ func makeDatabase(ts *testscript.TestScript, neg bool, args []string) {
 	do("CREATE TABLE experiment_tags (key TEXT, value TEXT, experiment_id INTEGER)")
 	do("CREATE TABLE params (key TEXT, value TEXT, run_uuid TEXT)")
 	do("CREATE TABLE latest_metrics (key TEXT, value DOUBLE, timestamp BIGINT, step BIGINT, is_nan BOOLEAN, run_uuid TEXT)")
+	if err != nil {
+		return err
+	}
 	experiments, err := store.Experiments(ctx)
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	for _, e := range experiments {
 		do("INSERT INTO experiments VALUES (?, ?, ?, 'default')", e.ID, e.Name, string(e.Lifecycle))
-		if mark, ok, err := store.ExperimentTag(ctx, e, syntheticTag); ok {
+		mark, ok, terr := store.ExperimentTag(ctx, e, syntheticTag)
+		if ok {
 			do("INSERT INTO experiment_tags VALUES (?, ?, ?)", syntheticTag, mark, e.ID)
-		} else {
-			ts.Check(err)
 		}
-		runs, err := store.Runs(ctx, e)
-		ts.Check(err)
+		runs, rerr := store.Runs(ctx, e)
+		if err := errors.Join(err, terr, rerr); err != nil {
+			return err
+		}
 		for _, r := range runs {
 			place := filepath.Join(store.Dir(), filepath.FromSlash(r.Dir), "artifacts")
 			do("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", r.ID, r.Name, r.Status.String(), r.Start, r.End, string(r.Lifecycle), place, e.ID)
-			params, err := store.Params(ctx, r)
-			ts.Check(err)
+			params, perr := store.Params(ctx, r)
+			metrics, merr := store.Metrics(ctx, r)
+			if err := errors.Join(err, perr, merr); err != nil {
+				return err
+			}
 			for key, value := range params {
 				do("INSERT INTO params VALUES (?, ?, ?)", key, value, r.ID)
 			}
-			metrics, err := store.Metrics(ctx, r)
-			ts.Check(err)
 			for key, m := range metrics {
 				nan := math.IsNaN(m.Value)
 				if nan {
@@ -81,6 +98,7 @@ func makeDatabase(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	do("COMMIT")
+	return err
 }
 
 // serveStore is the command

@@ -402,7 +402,7 @@ func (n *number) write(w io.Writer, redact func(string) string) error {
 		case *run.Published:
 			fmt.Fprintf(&b, "           of the file with the digest %.12s\n", run.Artifact)
 		default:
-			fmt.Fprintf(&b, "           not of the file with the digest %.12s, which was read since: mage extract brings the database up to date\n", run.Artifact)
+			fmt.Fprintf(&b, "           not of the file with the digest %.12s, which was read since, or codes were drawn anew: mage extract brings the database up to date\n", run.Artifact)
 		}
 		for _, from := range run.Origins {
 			fmt.Fprintf(&b, "  from     %s\n", from)

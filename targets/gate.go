@@ -74,12 +74,11 @@ func (g *gate) file(ref build.Ref, path string) error {
 	err = container.Walk(ctx, ref.String(), path, container.Visitor{
 		Text: current.CheckReader, Raw: current.CheckRawReader, Database: cells, Temp: g.temp(),
 	})
-	var leak *anonymize.LeakError
-	if err == nil || errors.As(err, &leak) {
-		return err
+	var refused *container.Error
+	if errors.As(err, &refused) { // entries have names of their own
+		return &unnamedError{"leak gate: " + current.Redact(err.Error()), err}
 	}
-	// Entries have names of their own.
-	return errors.New("leak gate: " + current.Redact(err.Error()))
+	return err
 }
 
 // temp is where a file is put for a moment that lies in another and that has to be

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/magefile/mage/mg"
+
 	"github.com/foundation-plr/pipeline/internal/predictions"
 	"github.com/foundation-plr/pipeline/metrics"
 )
@@ -29,9 +31,21 @@ type ScoreFlags struct {
 // 95 % intervals need about as many.
 const scoreReplicates = 1000
 
-// Score prints the measures of the predictions of a file. It needs no study.
+// Score prints the measures of the predictions of a file. It needs no study, but
+// where there is one, no error quotes a subject's code from a column or cell.
 func Score(ctx context.Context, file string, flags ScoreFlags) error {
-	return score(ctx, os.Stdout, file, flags)
+	err := score(ctx, os.Stdout, file, flags)
+	if err == nil {
+		return nil
+	}
+	guard := new(gate) // of the study's form alone
+	if s, oerr := openPart(io.Discard); oerr == nil {
+		guard = s.gate
+	}
+	if text := guard.redact(err.Error()); text != err.Error() {
+		return mg.Fatal(mg.ExitStatus(err), text)
+	}
+	return err
 }
 
 func score(ctx context.Context, out io.Writer, file string, flags ScoreFlags) error {

@@ -64,7 +64,7 @@ func TestUnmappedSubjectStopsTheCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := filepath.Glob(filepath.Join(s.settings.PrivateDir, "runs/*.cbor"))
+	records, err := filepath.Glob(filepath.Join(s.settings.PrivateDir, "runs/*"+recordSuffix))
 	if err != nil || len(records) == 0 {
 		t.Fatalf("%d records, error %v", len(records), err)
 	}

@@ -7,6 +7,7 @@ import (
 	"compress/bzip2"
 	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +43,14 @@ func (w *walker) gzip(name string, r io.Reader, _ *os.File, _ int64, depth int) 
 		return nil
 	}
 	return w.broken(name, err)
+}
+
+func (w *walker) zlib(name string, r io.Reader, _ *os.File, _ int64, depth int) error {
+	z, err := zlib.NewReader(bufio.NewReader(r))
+	if err != nil {
+		return w.broken(name, err)
+	}
+	return w.inner(name+", unpacked", z, depth)
 }
 
 func (w *walker) zstd(name string, r io.Reader, _ *os.File, _ int64, depth int) error {

@@ -138,6 +138,8 @@ func kindOf(head []byte) kind {
 		return kind{open: (*walker).gzip}
 	case starts("\x28\xb5\x2f\xfd"), len(head) > 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18":
 		return kind{open: (*walker).zstd}
+	case starts("x\x01"), starts("x\x9c"), starts("x\xda"):
+		return kind{open: (*walker).zlib}
 	case starts("BZh") && len(head) > 10 && string(head[4:10]) == "1AY&SY":
 		return kind{open: (*walker).bzip2}
 	case len(head) > 262 && string(head[257:262]) == "ustar":
@@ -169,6 +171,7 @@ func kindOf(head []byte) kind {
 // undone here.
 var unsearchable = map[string]string{
 	"\xfd7zXZ\x00":           "it is compressed by xz; use gzip or zstd",
+	"\x5d\x00\x00\x80\x00":   "it is compressed by lzma; use gzip or zstd",
 	"LZIP\x01":               "it is compressed by lzip; use gzip or zstd",
 	"\x04\x22\x4d\x18":       "it is compressed by lz4; use gzip or zstd",
 	"\x1f\x9d":               "it is compressed by compress; use gzip or zstd",
@@ -177,6 +180,10 @@ var unsearchable = map[string]string{
 	"Rar!\x1a\x07":           "it is a RAR archive; use zip, or tar with gzip or zstd",
 	"PK\x07\x08":             "it is a part of a split zip archive; write it in one piece",
 	"PAR1\x15":               "it is a Parquet file, whose columns are compressed; publish CSV, or a table of the database",
+	"FEA1\x00\x00\x00\x00":   "it is a Feather file, whose columns may be compressed; publish CSV, or a table of the database",
+	"Obj\x01":                "it is an Avro file, whose blocks may be compressed; publish CSV, or a table of the database",
+	"MATLAB 5.0 MAT-file":    "it is a MATLAB file, whose variables may be compressed; publish CSV, or a table of the database",
+	"MATLAB 7.3 MAT-file":    "it is a MATLAB file, whose variables may be compressed; publish CSV, or a table of the database",
 	"ARROW1\x00\x00":         "it is an Arrow file, whose columns may be compressed; publish CSV, or a table of the database",
 	"\x89HDF\r\n\x1a\n":      "it is an HDF5 file, whose contents may be compressed; publish CSV, or a table of the database",
 }

@@ -199,6 +199,8 @@ func TestRefused(t *testing.T) {
 		"xz":          {[]byte("\xfd7zXZ\x00rest"), "xz"},
 		"7-Zip":       {zipped(t, "e", []byte("7z\xbc\xaf\x27\x1c rest")), "f, entry e cannot be searched: it is a 7-Zip"},
 		"Parquet":     {[]byte("PAR1\x15rest"), "Parquet"},
+		"MATLAB":      {[]byte("MATLAB 5.0 MAT-file, Platform: x"), "MATLAB"},
+		"bad zlib":    {[]byte("x\x9crest"), "damaged"},
 		"HDF5":        {[]byte("\x89HDF\r\n\x1a\nrest"), "HDF5"},
 		"bomb":        {gzipped(t, bomb(t)), "unfolds to more than"},
 		"bomb in PDF": {bombOfStreams(t), "unfolds to more than"},

@@ -58,18 +58,22 @@ func (w *walker) pdf(name string, _ io.Reader, f *os.File, size int64, depth int
 	p := &pdf{w: w, name: name, f: f, size: size, depth: depth,
 		refs: map[pdfName]map[int]bool{}, fonts: map[int]*pdfFont{}, differ: map[int]map[byte]string{}, cmaps: map[int]*cmap{}}
 	p.lines = lines{show: w.said, name: name + ", strings of objects"}
-	if err := p.scan(); err != nil {
-		return w.broken(name, err)
-	}
-	if err := p.lines.flush(); err != nil {
-		return err
-	}
 	var head [len("%PDF-")]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:]) != "%PDF-" {
 		// It may be a text that speaks of PDF.
-		if err := w.text(name, io.NewSectionReader(f, 0, size), depth); err != nil || p.objects == 0 {
+		if err := w.text(name, io.NewSectionReader(f, 0, size), depth); err != nil {
 			return err
 		}
+	}
+	scanned := p.scan()
+	if p.objects == 0 && string(head[:]) != "%PDF-" && (scanned == nil || syntax(scanned)) {
+		return nil
+	}
+	if scanned != nil {
+		return w.broken(name, scanned)
+	}
+	if err := p.lines.flush(); err != nil {
+		return err
 	}
 	if p.objects == 0 {
 		return &Error{Name: name, Why: "it is a PDF without objects"}
@@ -255,6 +259,11 @@ func (p *pdf) objectStream(s pdfStream, dict pdfDict) error {
 	if err != nil {
 		return err
 	}
+	shown, finish := p.w.beside(fmt.Sprintf("%s, object %d", p.name, s.number), p.w.Raw, r)
+	return finish(p.packedObjects(shown, dict))
+}
+
+func (p *pdf) packedObjects(r io.Reader, dict pdfDict) error {
 	count, _ := dict["N"].(float64)
 	first, known := dict["First"].(float64)
 	if !known || count < 0 || count > maxPDFObjects || first < 0 {

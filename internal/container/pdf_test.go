@@ -28,6 +28,7 @@ func fontsOf(t testing.TB) []string {
 		"14 0 obj <</Type /Font /Subtype /Type0 /ToUnicode 16 0 R>> endobj",
 		streamed(15, "", table),
 		streamed(16, "/Filter /FlateDecode", string(zlibbed(t, []byte(wide)))),
+		"18 0 obj <</Font <</F6 <</Type /Font /Subtype /Type1 /Encoding <</Differences [1 /fi /ff /f_i]>>>>>>>> endobj",
 		"17 0 obj <</Differences [65 /s /u /b /j /e /c /t]>> endobj",
 	}
 }
@@ -50,7 +51,16 @@ func TestTextOfPDF(t *testing.T) {
 		"words":              {"BT /F1 10 Tf [(PLR)-333(2019)] TJ ET", "PLR 2019"},
 		"cells":              {"BT /F1 10 Tf (PLR) Tj 90 0 Td (2019) Tj ET", "PLR 2019"},
 		"below":              {"BT /F1 10 Tf (PLR) Tj 0 -12 Td (2019) Tj ET", "PLR\n2019"},
-		"elsewhere":          {"BT (PLR) Tj ET Q BT (2019) Tj ET", "PLR\n2019"},
+		"elsewhere":          {"BT /F1 9 Tf 9 90 Td (PLR) Tj ET q 1 0 0 1 300 0 cm BT 9 90 Td (2019) Tj ET Q", "PLR 2019"},
+		"in other frames":    {"q 1 0 0 1 100 100 cm BT /F1 10 Tf (sub) Tj ET Q q 2 0 0 2 118 100 cm BT /F1 5 Tf (ject-12) Tj ET Q", "subject-12"},
+		"small capitals":     {"BT /F1 1 Tf 22 0 0 22 72 700 Tm (S) Tj 17 0 0 17 87 700 Tm (UBJECT-12) Tj ET", "SUBJECT-12"},
+		"narrow spaces":      {"BT /F1 14 Tf -2.45 Tw (sub j) Tj (ect-12) Tj ET", "subject-12"},
+		"wide font":          {"BT /F1 10 Tf 1 0 0 1 72 700 Tm (subject) Tj 1 0 0 1 114 700 Tm (-12) Tj ET", "subject-12"},
+		"font restored":      {"BT /F2 1 Tf q /F1 1 Tf Q <0102> Tj ET", "su"},
+		"cut off":            {"[(a) (subject-12)", "subject-12"},
+		"cut off in names":   {"/Span <</ActualText (subject-12) /B [", "subject-12"},
+		"begun elsewhere":    {"(subject-12)] TJ", "subject-12"},
+		"ligatures":          {`BT /F6 1 Tf (\001n-\002-\003) Tj ET`, "fin-ff-fi"},
 		"glyph names":        {`BT /F2 1 Tf <01020304> Tj (\005\006\007\010\011\012\013) Tj ET`, "subject-12Ä"},
 		"encoding elsewhere": {"BT /F5 1 Tf (ABCDEFG) Tj ET", "subject"},
 		"table":              {"BT /F3 1 Tf <0102202122> Tj [<11>-3<12>] TJ ET", "subjec12"},
@@ -127,7 +137,7 @@ func TestStringsOfPDF(t *testing.T) {
 		"LZW, not early": document(streamed(3, "/Filter /LZWDecode /DecodeParms <</EarlyChange 0>>", lzwed(t, "("+secret+") Tj"))),
 		"LZW":            document(streamed(3, "/Filter /LZWDecode", lzwed(t, "("+secret+") Tj"))), // alike while short
 		"junk before":    append([]byte("mail header\n"), document(streamed(3, "/Filter /FlateDecode", string(zlibbed(t, []byte("("+secret+") Tj")))))...),
-		"text about PDF": []byte("the mark %PDF- begins a file; " + secret),
+		"text about PDF": []byte("the mark %PDF- begins a file :( " + secret),
 	} {
 		s, err := walked(t, file)
 		want := secret

@@ -17,6 +17,7 @@ type pdfFilter struct {
 	name      pdfName
 	predictor float64
 	early     bool // of LZW: codes grow one early
+	elsewhere bool // its parameters are another object
 }
 
 // Filters by what they do. Those of pictures leave pixels, which are not searched.
@@ -53,7 +54,7 @@ func (p *pdf) filters(dict pdfDict) ([]pdfFilter, error) {
 		if i < len(parms) {
 			switch parm := parms[i].(type) {
 			case pdfRef:
-				return nil, errors.New("the parameters of its filters stand elsewhere in the file")
+				f.elsewhere = true
 			case pdfDict:
 				if n, ok := parm["Predictor"].(float64); ok {
 					f.predictor = n
@@ -78,6 +79,9 @@ func (p *pdf) decoded(s pdfStream) (io.Reader, error) {
 	for _, f := range s.filters {
 		if f.predictor > 1 {
 			return nil, errors.New("it is packed with a predictor, which is meant for pictures")
+		}
+		if f.elsewhere {
+			return nil, errors.New("the parameters of its filters stand elsewhere in the file")
 		}
 		br := bufio.NewReader(r)
 		switch f.name {

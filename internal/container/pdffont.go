@@ -60,7 +60,18 @@ func glyphChar(name string) string {
 	if base, _, varied := strings.Cut(name, "."); varied && base != "" { // one.oldstyle
 		name = base
 	}
+	if parts := strings.Split(name, "_"); len(parts) > 1 { // f_i
+		text := ""
+		for _, part := range parts {
+			text += glyphChar(part)
+		}
+		return text
+	}
 	if len(name) == 1 {
+		return name
+	}
+	switch name {
+	case "ff", "fi", "fl", "ffi", "ffl":
 		return name
 	}
 	if i := slices.Index(asciiGlyphs, name); i >= 0 {

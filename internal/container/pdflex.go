@@ -41,6 +41,9 @@ type pdfLexer struct {
 	at   int64 // bytes read
 	room int64 // bytes that the present value may still take
 	back []any // tokens that were read too far, the last first
+	// cut lets a value end with the text, between tokens: the operators of a page
+	// may go on in another stream.
+	cut bool
 }
 
 func newPDFLexer(r io.Reader) *pdfLexer {
@@ -310,6 +313,9 @@ func (l *pdfLexer) nested(refs bool, depth int) (any, error) {
 			array := pdfArray{}
 			for {
 				v, err := l.nested(refs, depth+1)
+				if l.cut && errors.Is(err, io.EOF) {
+					return array, nil
+				}
 				if err != nil {
 					return nil, endsWithin(err)
 				}
@@ -332,6 +338,9 @@ func (l *pdfLexer) dict(refs bool, depth int) (any, error) {
 	dict := pdfDict{}
 	for {
 		t, err := l.token()
+		if l.cut && errors.Is(err, io.EOF) {
+			return dict, nil
+		}
 		if err != nil {
 			return nil, endsWithin(err)
 		}
@@ -343,6 +352,9 @@ func (l *pdfLexer) dict(refs bool, depth int) (any, error) {
 			return nil, errPDFKey
 		}
 		v, err := l.nested(refs, depth+1)
+		if l.cut && errors.Is(err, io.EOF) {
+			return dict, nil
+		}
 		if err != nil {
 			return nil, endsWithin(err)
 		}

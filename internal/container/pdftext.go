@@ -12,15 +12,16 @@ import (
 // joined as a reader would join them: whatever the operators between two strings
 // are, they are one word where they touch.
 func (p *pdf) drawn(name string, r io.Reader) error {
-	d := &drawer{p: p, fonts: map[pdfName]readable{}, out: lines{show: p.w.said, name: name + ", text that is drawn"}}
+	d := &drawer{p: p, fonts: map[pdfName]readable{}, state: drawState{ctm: unitMatrix}, line: unitMatrix, out: lines{show: p.w.said, name: name + ", text that is drawn"}}
 	d.font("")
 	l := newPDFLexer(r)
+	l.cut = true
 	var args []any
 	for {
 		v, err := l.value(false)
 		switch {
 		case errors.Is(err, io.EOF):
-			if err := d.end(); err != nil {
+			if err := errors.Join(d.noted(pdfArray(args)), d.end()); err != nil {
 				return err
 			}
 			return d.out.flush()
@@ -81,7 +82,8 @@ func skipPicture(l *pdfLexer) error {
 			return err
 		}
 		l.room = maxPDFObject
-		window = append(window[1:], c)
+		copy(window, window[1:])
+		window[3] = c
 		if pdfSpace(window[0]) && string(window[1:3]) == "EI" && pdfSpace(window[3]) {
 			return nil
 		}
@@ -95,18 +97,19 @@ type drawer struct {
 	unit []piece // strings that were shown and not yet said
 	held int     // bytes of them
 
-	fonts     map[pdfName]readable // that were used
-	texts     bool                 // a text began or was shown
-	readings  []reading
-	composite bool
-	size      float64 // of the font
+	fonts map[pdfName]readable // that were used
+	texts bool                 // a text began or was shown
+	state drawState
+	saved []drawState
 
-	line   matrix  // where the line begins
-	pen    matrix  // where the last string began
-	placed bool    // pen is known
-	moved  bool    // since it was shown
-	width  float64 // of what was shown from pen on, in sizes of the font, about
-	single bool    // the last string was one glyph
+	line    matrix  // where the line begins
+	pen     matrix  // where the last string began, on the page
+	placed  bool    // pen is known
+	moved   bool    // since it was shown
+	width   float64 // of what was shown from pen on, in sizes of the font, about
+	unsure  float64 // by how much the width may be wrong
+	shownAt float64 // the size of the font at pen
+	single  bool    // the last string was one glyph
 }
 
 // piece is a string with what parts it from the one before.
@@ -122,10 +125,30 @@ type readable struct {
 	composite bool
 }
 
-// matrix is a text matrix (9.4.2).
+// drawState is what q saves and Q restores.
+type drawState struct {
+	ctm          matrix // from where things are drawn to the page
+	font         readable
+	size         float64 // of the font
+	letter, word float64 // what is added behind a glyph, and behind a space
+}
+
+// maxSaved bounds how deep states are saved: files must not go beyond 28 (annex C).
+const maxSaved = 1 << 10
+
+// matrix is a transformation (8.3.3).
 type matrix [6]float64
 
 var unitMatrix = matrix{1, 0, 0, 1, 0, 0}
+
+// times is the transformation m and then n.
+func (m matrix) times(n matrix) matrix {
+	return matrix{
+		m[0]*n[0] + m[1]*n[2], m[0]*n[1] + m[1]*n[3],
+		m[2]*n[0] + m[3]*n[2], m[2]*n[1] + m[3]*n[3],
+		m[4]*n[0] + m[5]*n[2] + n[4], m[4]*n[1] + m[5]*n[3] + n[5],
+	}
+}
 
 // Distances in sizes of the font between two strings, up to which they belong to
 // one word: a space is a quarter, letters that are set apart stand further. A
@@ -133,6 +156,10 @@ var unitMatrix = matrix{1, 0, 0, 1, 0, 0}
 const (
 	gapOfWord    = 0.2
 	gapOfLetters = 1.0
+	// What is left of a space that is made narrow, where none is to be seen.
+	gapOfNothing = 0.12
+	// How wrong a width may be, which is a guess: by so much a glyph.
+	unsureWidth = 0.06
 )
 
 func (d *drawer) operator(word pdfWord, args []any) error {
@@ -155,25 +182,35 @@ func (d *drawer) operator(word pdfWord, args []any) error {
 	case "BT":
 		d.texts = true
 		d.line, d.moved = unitMatrix, true
-	case "q", "Q", "cm", "Do": // where things are is no longer known
-		d.placed = false
+	case "q":
+		if len(d.saved) < maxSaved {
+			d.saved = append(d.saved, d.state)
+		}
+	case "Q":
+		if n := len(d.saved); n > 0 {
+			d.state, d.saved = d.saved[n-1], d.saved[:n-1]
+		}
+	case "cm":
+		d.state.ctm = six(number).times(d.state.ctm)
+		d.moved = true
 	case "Tf":
 		if len(args) >= 2 {
 			name, _ := args[len(args)-2].(pdfName)
 			d.font(name)
-			d.size = number(1)
+			d.state.size = number(1)
 		}
+	case "Tc":
+		d.state.letter = number(1)
+	case "Tw":
+		d.state.word = number(1)
 	case "Td", "TD":
 		d.move(number(2), number(1))
 	case "T*":
-		d.move(0, -2*math.Abs(d.size))
+		d.move(0, -2*math.Abs(d.state.size))
 	case "Tm":
-		for i := range d.line {
-			d.line[i] = number(6 - i)
-		}
-		d.moved = true
+		d.line, d.moved = six(number), true
 	case "'", `"`:
-		d.move(0, -2*math.Abs(d.size))
+		d.move(0, -2*math.Abs(d.state.size))
 		fallthrough
 	case "Tj":
 		if s, ok := last(args).(pdfString); ok {
@@ -196,6 +233,13 @@ func (d *drawer) operator(word pdfWord, args []any) error {
 		d.width += gap
 	}
 	return nil
+}
+
+func six(number func(fromEnd int) float64) (m matrix) {
+	for i := range m {
+		m[i] = number(6 - i)
+	}
+	return m
 }
 
 func last(args []any) any {
@@ -231,7 +275,7 @@ func (d *drawer) font(name pdfName) {
 		f.readings, f.composite = d.p.readings(name)
 		d.fonts[name] = f
 	}
-	d.readings, d.composite = f.readings, f.composite
+	d.state.font = f
 }
 
 func (d *drawer) move(x, y float64) {
@@ -250,7 +294,7 @@ func (d *drawer) shown(s pdfString, gap float64) error {
 	}
 	d.texts = true
 	glyphs := len(s)
-	if d.composite {
+	if d.state.font.composite {
 		glyphs = (len(s) + 1) / 2
 	}
 	before := "\n"
@@ -260,23 +304,33 @@ func (d *drawer) shown(s pdfString, gap float64) error {
 		before = d.between(gap, glyphs == 1)
 	default:
 		if along, same := d.along(); same {
-			before = d.between(along-d.width+gap, glyphs == 1)
+			before = d.between(along-d.width-min(d.unsure, gapOfLetters)+gap, glyphs == 1)
 		}
 	}
 	if d.moved || !d.placed {
-		d.pen, d.width = d.line, 0
+		d.pen, d.width, d.unsure, d.shownAt = d.line.times(d.state.ctm), 0, 0, d.state.size
 	}
 	d.placed, d.moved, d.single = true, false, glyphs == 1
+	letter, word := 0.0, 0.0
+	if size := math.Abs(d.state.size); size > 0 {
+		letter, word = d.state.letter/size, d.state.word/size
+	}
 	d.width += gap
+	d.unsure += unsureWidth * float64(glyphs)
 	for _, c := range s[:min(glyphs, len(s))] {
-		d.width += about(c, d.composite)
+		if d.width += about(c, d.state.font.composite) + letter; c == ' ' && !d.state.font.composite {
+			d.width += word
+		}
+	}
+	if !d.state.font.composite && about(' ', false)+letter+word < gapOfNothing {
+		s = bytes.ReplaceAll(s, []byte{' '}, nil)
 	}
 	if before == "\n" && d.held > linesAtOnce/2 {
 		if err := d.end(); err != nil {
 			return err
 		}
 	}
-	d.unit = append(d.unit, piece{before, s, d.readings})
+	d.unit = append(d.unit, piece{before, s, d.state.font.readings})
 	if d.held += len(s); d.held > linesAtOnce {
 		// One long word: said in parts that overlap.
 		keep, n := len(d.unit), 0
@@ -306,14 +360,14 @@ func (d *drawer) between(gap float64, single bool) string {
 // along is how far the line begins behind the pen, in sizes of the font, if it is
 // on the same line.
 func (d *drawer) along() (float64, bool) {
-	m := d.pen
+	m, now, size := d.pen, d.line.times(d.state.ctm), math.Abs(d.shownAt)
 	det := m[0]*m[3] - m[1]*m[2]
-	if [4]float64(m[:4]) != [4]float64(d.line[:4]) || det == 0 || d.size == 0 {
+	if det == 0 || size == 0 {
 		return 0, false
 	}
-	dx, dy := d.line[4]-m[4], d.line[5]-m[5]
-	x := (dx*m[3] - dy*m[2]) / det / math.Abs(d.size)
-	y := (dy*m[0] - dx*m[1]) / det / math.Abs(d.size)
+	dx, dy := now[4]-m[4], now[5]-m[5]
+	x := (dx*m[3] - dy*m[2]) / det / size
+	y := (dy*m[0] - dx*m[1]) / det / size
 	const level = 0.3 // an index is still on its line
 	return x, math.Abs(y) < level && x > -gapOfWord
 }
@@ -326,7 +380,7 @@ func about(c byte, composite bool) float64 {
 	case c >= 'A' && c <= 'Z':
 		return 0.7
 	case c == ' ':
-		return 0.3
+		return 0.25
 	}
 	return 0.55
 }
