@@ -18,6 +18,7 @@ import (
 // keepFiles leaves the marked store as it is: a file store.
 func (c *canaries) keepFiles() {
 	c.uri = c.store
+	c.damageUpstream()
 	dir := filepath.Join(c.store, experiment)
 	meta := func(i int) string { return filepath.Join(dir, c.runs[i], "meta.yaml") }
 	c.spoils = func() {
@@ -55,7 +56,6 @@ func (c *canaries) keepDatabase() {
 	do("CREATE TABLE tags (key TEXT, value TEXT, run_uuid TEXT)")
 	do("INSERT INTO tags SELECT ?, ?, run_uuid FROM runs", c.text("key of a tag"), c.text("value of a tag"))
 	do("INSERT INTO tags SELECT 'mlflow.note.content', ?, run_uuid FROM runs", c.text("note"))
-	do("CREATE TABLE latest_metrics (key TEXT, value DOUBLE, timestamp BIGINT, step BIGINT, is_nan BOOLEAN, run_uuid TEXT)")
 	do("INSERT INTO latest_metrics SELECT ?, 0.5, 0, 0, 0, run_uuid FROM runs", c.text("key of a metric"))
 	do("CREATE TABLE registered_models (name TEXT, description TEXT)")
 	do("INSERT INTO registered_models VALUES (?, ?)", c.text("name of a model"), c.text("description of a model"))

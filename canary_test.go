@@ -294,10 +294,6 @@ func (c *canaries) markUpstream() {
 				c.write(filepath.Join(here, "params/Outlier_run_id"), c.text(at("run before it")))
 				c.write(filepath.Join(here, "params/Imputation_run_id"), c.text(at("another run before it")))
 			case 2:
-				c.write(filepath.Join(here, "metrics/Outlier_f1"), c.text(at("damaged metric")))
-			case 3:
-				c.write(meta, "run_id: ["+c.text(at("damaged meta.yaml")))
-			case 4:
 				c.write(filepath.Join(here, "params/anomaly_source"), c.text(at("two"))+"\n"+c.text(at("lines")))
 			}
 		}
@@ -305,6 +301,16 @@ func (c *canaries) markUpstream() {
 	}
 	// A reference that is no id.
 	c.write(filepath.Join(c.store, experiment, c.runs[6], "params/mlflow_run_imputation"), c.text("reference of a run"))
+}
+
+// damageUpstream does what only files can hold.
+func (c *canaries) damageUpstream() {
+	for _, id := range upstreamExperiments {
+		runs, err := filepath.Glob(filepath.Join(c.store, id, "*/meta.yaml"))
+		c.must(err)
+		c.write(filepath.Join(filepath.Dir(runs[3]), "metrics/Outlier_f1"), c.text("damaged metric of "+id))
+		c.write(runs[4], "run_id: ["+c.text("damaged meta.yaml of "+id))
+	}
 }
 
 // rename gives a run and its pickle another name.
