@@ -130,8 +130,12 @@ func (t *tally) cases() (*cases, Reason) {
 
 func (t *tally) slope() value {
 	c, why := t.cases()
-	if why == "" {
-		why = t.fit.fit(c, t.of.start...)
+	switch {
+	case why != "":
+	case t.of.fit != nil:
+		why = t.fit.refit(t.of.fit, &t.of.chances, c)
+	default:
+		why = t.fit.fit(c)
 	}
 	if why != "" {
 		return undefined(why)
@@ -161,7 +165,8 @@ type Bootstrap struct {
 	logs       [2][]float64 // log chance, 0 where it is -Inf
 	wrong      []int        // places in the numbers of a tally where it is
 	logits     []float64    // nil where a risk is exactly 0 or 1
-	start      []float64    // intercept and slope of the sample, where they exist
+	fit        *slopeFit    // of the sample; nil where it has none
+	chances    chancesAt    // at its maximum
 	shift      float64
 	strata     [2][]int32
 	estimates  []value
@@ -216,9 +221,9 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 			b.shift, _ = c.shiftFit(1, 0)
 			var f slopeFit
 			if f.fit(c) == "" {
-				slope, _ := f.slope()
-				intercept, _ := f.intercept()
-				b.start = []float64{intercept, slope}
+				b.fit = &f
+				b.chances = chancesAt{make([]float64, len(ties)), make([]float64, len(ties))}
+				chancesOf(f.on.x, f.a, f.b, b.chances.p, b.chances.q)
 			}
 		}
 	}

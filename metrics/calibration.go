@@ -110,7 +110,7 @@ func recalibrate(s *Sample, level float64) (r Recalibration) {
 		r.Weak, r.SlopeTest = Test{Undefined: why}, Test{Undefined: why}
 		return r
 	}
-	f.step() // the information at the maximum: that of the last step was before it
+	f.step(nil) // the information at the maximum: that of the last step was before it
 	var b, joint float64
 	b, r.SlopeSE = f.slope()
 	joint, r.JointInterceptSE = f.intercept()
