@@ -149,8 +149,7 @@ func (t *tally) intercept() value {
 	if why != "" {
 		return undefined(why)
 	}
-	a, _ := c.shiftFit(1, t.of.shift)
-	return defined(a)
+	return defined(c.shiftFit(1, t.of.shift))
 }
 
 // Bootstrap resamples the subjects of one sample and computes all its statistics
@@ -218,7 +217,7 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 	}
 	if b.refit {
 		if c, why := logitCases(s); why == "" {
-			b.shift, _ = c.shiftFit(1, 0)
+			b.shift = c.shiftFit(1, 0)
 			var f slopeFit
 			if f.fit(c) == "" {
 				b.fit = &f

@@ -10,6 +10,9 @@ const (
 	// newtonStep ends an iteration in one parameter: (1e-8)²/2 is below the
 	// rounding of a float64.
 	newtonStep = 1e-8
+	// newtonStepThird does where steps are corrected for the third derivative, as
+	// below: 2/3 of (4e-6)³ is below that rounding.
+	newtonStepThird = 4e-6
 	// newtonError ends an iteration in two parameters: a step that changes
 	// log-odds by d at most, and is l standard errors long, leaves an error below
 	// d l/2 standard errors, and one that was corrected for the third derivative
@@ -125,12 +128,13 @@ var powerOf2 = func() (t [powers]uint64) {
 }()
 
 // chancesOf sets p and q to P(event) and P(control) at log-odds a + b x, for x in
-// [-1, 1], to 3 units in the last place in either tail. An exp without a call and
+// increasing order, to 3 units in the last place in either tail. An exp without a call and
 // without branches lets a processor work at several values at a time.
 func chancesOf(xs []float64, a, b float64, p, q []float64) {
 	p, q = p[:len(xs)], q[:len(xs)]
 	// Beyond e^±700 a chance is 0 for all that follows; exp would leave its range.
-	if !(math.Abs(a)+math.Abs(b) < 700) {
+	const far = 700
+	if !(math.Abs(a+b*xs[0]) < far && math.Abs(a+b*xs[len(xs)-1]) < far) {
 		for i, x := range xs {
 			p[i], q[i], _ = chances(a + b*x)
 		}
@@ -150,9 +154,8 @@ func chancesOf(xs []float64, a, b float64, p, q []float64) {
 }
 
 // shiftFit maximises the likelihood in the shift alone, at log-odds
-// shift + scale*x. Both classes must occur. It also returns the total
-// information.
-func (c *cases) shiftFit(scale, start float64) (shift, total float64) {
+// shift + scale*x. Both classes must occur.
+func (c *cases) shiftFit(scale, start float64) (shift float64) {
 	// At lo no subject's log-odds exceed those of the prevalence, at hi none fall
 	// below: the score has its one root between.
 	events, controls := c.totals()
@@ -165,13 +168,20 @@ func (c *cases) shiftFit(scale, start float64) (shift, total float64) {
 	}
 	shift = min(max(start, lo), hi)
 	previous := hi - lo
+	var buffer [2][block]float64
 	for range newtonLimit {
-		var score float64
-		total = 0
-		for i, x := range c.x {
-			p, q, _ := chances(shift + scale*x)
-			score += c.events[i]*q - c.controls[i]*p
-			total += (c.events[i] + c.controls[i]) * (p * q)
+		var score, total, skew float64
+		for from := 0; from < len(c.x); from += block {
+			xs := c.x[from:min(from+block, len(c.x))]
+			events, controls := c.events[from:][:len(xs)], c.controls[from:][:len(xs)]
+			p, q := buffer[0][:len(xs)], buffer[1][:len(xs)]
+			chancesOf(xs, shift, scale, p, q)
+			for i := range xs {
+				score += events[i]*q[i] - controls[i]*p[i]
+				k := (events[i] + controls[i]) * (p[i] * q[i])
+				total += k
+				skew += k * (q[i] - p[i])
+			}
 		}
 		if score > 0 {
 			lo = shift
@@ -179,18 +189,33 @@ func (c *cases) shiftFit(scale, start float64) (shift, total float64) {
 			hi = shift
 		}
 		// Where the likelihood is flat, Newton's steps do not shrink: bisect.
-		next := shift + score/total
+		step := score / total
+		enough := newtonStep
+		if math.Abs(step) <= newtonThird {
+			step -= step * step * skew / total / 2 // Chebyshev's correction
+			enough = newtonStepThird
+		}
+		next := shift + step
 		newton := next >= lo && next <= hi && math.Abs(next-shift) <= previous/2 // false for NaN
 		if !newton {
 			next = lo + (hi-lo)/2
 		}
 		previous = math.Abs(next - shift)
 		shift = next
-		if previous == 0 || newton && previous <= newtonStep {
+		if previous == 0 || newton && previous <= enough {
 			break
 		}
 	}
-	return shift, total
+	return shift
+}
+
+// information returns the information on the shift at log-odds shift + x.
+func (c *cases) information(shift float64) (total float64) {
+	for i, x := range c.x {
+		p, q, _ := chances(shift + x)
+		total += (c.events[i] + c.controls[i]) * (p * q)
+	}
+	return total
 }
 
 // slopeFit is a maximum-likelihood fit of a and b on the predictor
@@ -275,7 +300,7 @@ func (f *slopeFit) fit(c *cases) Reason {
 	f.keep(c, func(x float64) float64 { return (x - f.centre) / f.scale })
 	f.a, f.b = a+b*f.centre, b*f.scale
 	f.meanX = f.centreOfMass()
-	return f.maximise()
+	return f.maximise(nil)
 }
 
 // refit maximises the likelihood of other numbers of events and controls at the
@@ -288,13 +313,7 @@ func (f *slopeFit) refit(from *slopeFit, at *chancesAt, c *cases) Reason {
 	f.centre, f.scale = from.centre, from.scale
 	f.a, f.b, f.meanX = from.a, from.b, from.meanX
 	f.on.x, f.on.events, f.on.controls = append(f.on.x[:0], from.on.x...), append(f.on.events[:0], c.events...), append(f.on.controls[:0], c.controls...)
-	stepA, stepB, _ := f.step(at)
-	if !(math.Abs(stepA)+math.Abs(stepB) <= newtonSafe) { // NaN too
-		return f.fit(c)
-	}
-	f.a, f.b = f.a+stepA, f.b+stepB
-	f.keep(&cases{from.on.x, c.events, c.controls}, nil)
-	if f.maximise() != "" {
+	if f.maximise(at) != "" {
 		return f.fit(c) // a poor start, at most
 	}
 	return ""
@@ -335,43 +354,57 @@ func (f *slopeFit) centreOfMass() float64 {
 	return sumX / sum
 }
 
-// maximise goes on from a and b.
-func (f *slopeFit) maximise() Reason {
-	ll := math.NaN() // at a and b, where a step was checked
+// maximise goes on from a and b. Known are the chances there, or nil; with them f.on
+// may have values that nobody has.
+//
+// A full step is right where that is certain, or where the next is at most half as
+// long; otherwise it is halved until the likelihood grows by a fair part of what it
+// promises.
+func (f *slopeFit) maximise(known *chancesAt) Reason {
+	var was struct{ a, b, meanX, stepA, stepB, decrement float64 } // before a step on trial
+	trial := false
 	for range newtonLimit {
-		stepA, stepB, decrement := f.step(nil)
+		stepA, stepB, decrement := f.step(known)
+		if known != nil {
+			f.keep(&f.on, nil)
+			known = nil
+		}
+		if trial && !(decrement <= was.decrement/4) { // squared lengths; NaN too
+			f.a, f.b, f.meanX = was.a, was.b, was.meanX
+			f.shorten(was.stepA, was.stepB, was.decrement)
+			trial = false
+			continue
+		}
 		if !(decrement < math.Inf(1)) { // no information left: NaN or Inf
 			return NotAvailable
 		}
 		change := math.Abs(stepA) + math.Abs(stepB) // x lies in [-1, 1]
-		if decrement < newtonNear || change <= newtonSafe {
-			left := change * math.Sqrt(decrement)
-			if change <= newtonThird {
-				stepA, stepB = f.corrected(stepA, stepB)
-				left *= change
-			}
-			f.a, f.b = f.a+stepA, f.b+stepB
-			if left <= newtonError {
-				return ""
-			}
-			ll = math.NaN()
-			continue
+		trial = decrement >= newtonNear && change > newtonSafe
+		was.a, was.b, was.meanX, was.stepA, was.stepB, was.decrement = f.a, f.b, f.meanX, stepA, stepB, decrement
+		left := change * math.Sqrt(decrement)
+		if change <= newtonThird {
+			stepA, stepB = f.corrected(stepA, stepB)
+			left *= change
 		}
-		if math.IsNaN(ll) {
-			ll, _, _ = f.on.logLikelihood(f.a, f.b)
-		}
-		// The step is halved until the likelihood grows by a fair part of what the
-		// step promises.
-		for t := 1.0; ; t /= 2 {
-			a, b := f.a+t*stepA, f.b+t*stepB
-			next, _, _ := f.on.logLikelihood(a, b)
-			if next >= ll+t*decrement/4 || t < 1e-10 {
-				f.a, f.b, ll = a, b, next
-				break
-			}
+		f.a, f.b = f.a+stepA, f.b+stepB
+		if left <= newtonError {
+			return ""
 		}
 	}
 	return NotAvailable
+}
+
+// shorten takes half a step, or a quarter, and so on.
+func (f *slopeFit) shorten(stepA, stepB, decrement float64) {
+	const shortest = 1e-10
+	ll, _, _ := f.on.logLikelihood(f.a, f.b)
+	for t := 0.5; ; t /= 2 {
+		a, b := f.a+t*stepA, f.b+t*stepB
+		if next, _, _ := f.on.logLikelihood(a, b); next >= ll+t*decrement/4 || t < shortest {
+			f.a, f.b = a, b
+			return
+		}
+	}
 }
 
 // step returns Newton's step from a and b and its squared length in standard
