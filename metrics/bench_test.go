@@ -62,10 +62,14 @@ func BenchmarkBootstrap208(b *testing.B) {
 	done()
 }
 
-// All measures of the overview with intervals of 1,000 replicates, and the curve
-// with its band, at n = 894.
+// All measures of the overview with intervals of 1,000 replicates, and the curves
+// with their bands, at n = 894.
 func BenchmarkTable894(b *testing.B) {
 	s := simulated(b, 894, 240, 1.5, 1)
+	var thresholds []float64 // of a decision curve
+	for k := range 50 {
+		thresholds = append(thresholds, float64(k+1)/100)
+	}
 	done := processorTime(b)
 	for b.Loop() {
 		s := fresh(s)
@@ -74,6 +78,12 @@ func BenchmarkTable894(b *testing.B) {
 		}
 		if _, why := CalibrationCurve(s, LoessDirect, CurveGrid(s)); why != "" {
 			b.Fatal(why)
+		}
+		if _, err := CalibrationBand(s, CurveGrid(s), 1000, 1); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := DecisionBand(s, thresholds, 1000, 1); err != nil {
+			b.Fatal(err)
 		}
 	}
 	done()

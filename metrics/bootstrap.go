@@ -121,6 +121,7 @@ type tally struct {
 	rows                         cases // what fit is fitted to
 	loess                        *smooth.Resampled
 	rowsAt                       []float64 // events and controls at each distinct risk
+	curveAt                      []float64 // the curve of the resample on the grid
 	gaps                         []weighted
 	errors                       curveErrors
 	unbiased                     bool    // biased statistics are left out
@@ -191,18 +192,23 @@ type Bootstrap struct {
 	strata     [2][]int32
 	estimates  []value
 	refit      bool
-	curve      bool
-	noCurve    Reason // why the sample has no smoothed curve
+	curve      bool      // errors of the smoothed curve are among the statistics
+	grid       []float64 // where the curve itself is wanted
+	noCurve    Reason    // why the sample has no smoothed curve
 }
 
 // NewBootstrap prepares the bootstrap of statistics of s, which must have
 // subjects.
 func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
+	return newBootstrap(s, nil, statistics)
+}
+
+func newBootstrap(s *Sample, grid []float64, statistics []Statistic) (*Bootstrap, error) {
 	if s.N() == 0 {
 		return nil, &InputError{Refit: -1, Row: -1, Problem: "no subjects to resample"}
 	}
 	ties := s.distinct()
-	b := &Bootstrap{sample: s, statistics: statistics, at: make([]int32, s.N())}
+	b := &Bootstrap{sample: s, statistics: statistics, grid: grid, at: make([]int32, s.N())}
 	k := 0
 	for _, row := range s.byRisk() {
 		for s.risks[row] != ties[k].risk {
@@ -249,7 +255,7 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 			}
 		}
 	}
-	if b.curve && len(ties)*s.N() > loessLimit {
+	if len(ties)*s.N() > loessLimit {
 		b.noCurve = NotAvailable
 	}
 	t := b.newTally()
@@ -271,13 +277,13 @@ func (b *Bootstrap) newTally() *tally {
 		tp: make([]float64, len(b.statistics)), fp: make([]float64, len(b.statistics)),
 		values: make([]value, len(b.statistics)),
 	}
-	if b.curve {
+	if b.curve || b.grid != nil {
 		risks := make([]float64, k)
 		for i, tie := range b.sample.distinct() {
 			risks[i] = tie.risk
 		}
 		t.loess, _ = smooth.NewResampled(risks, smooth.DefaultSpan) // risks are in order
-		t.rowsAt = make([]float64, k)
+		t.rowsAt, t.curveAt = make([]float64, k), make([]float64, len(b.grid))
 	}
 	return t
 }
@@ -303,8 +309,8 @@ func (t *tally) measure() {
 		numbers[at[row]] += float64(c)
 	}
 	t.tallyRisks()
-	if b.curve && !t.unbiased {
-		t.smoothErrors()
+	if t.loess != nil && !t.unbiased {
+		t.smooth()
 	}
 	for k := range b.statistics {
 		st := &b.statistics[k]

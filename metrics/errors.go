@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -51,8 +52,8 @@ func ofCurve(name string, of func(e *curveErrors) value) Statistic {
 	return st
 }
 
-// smoothErrors sets t.errors to those of the resample.
-func (t *tally) smoothErrors() {
+// smooth sets t.errors and t.curveAt to those of the curve of the resample.
+func (t *tally) smooth() {
 	e := &t.errors
 	*e = curveErrors{}
 	switch {
@@ -71,6 +72,12 @@ func (t *tally) smoothErrors() {
 		if errors.Is(err, smooth.ErrConstant) {
 			e.undefined = ConstantRisk
 		}
+		return
+	}
+	if t.of.grid != nil {
+		t.loess.At(t.of.grid, t.curveAt)
+	}
+	if !t.of.curve {
 		return
 	}
 	x, rows, fit := t.loess.Curve(curvePoints)
@@ -98,6 +105,42 @@ func (t *tally) smoothErrors() {
 	e.eci = e.eci100 / null // not 0: the risks differ
 	e.ici /= t.n()
 	e.eci100 *= 100 / t.n()
+}
+
+// CalibrationBand returns pointwise 95 % intervals of the loess curve at the given
+// risks, which must not decrease, by percentiles of a stratified subject bootstrap,
+// cut to [0, 1]. Unlike the band of [CalibrationCurve] it does not take all outcomes
+// to vary alike. A point without an interval says why. Its cost is that of a fit at
+// every risk in every resample.
+func CalibrationBand(s *Sample, risks []float64, replicates int, seed uint64) ([]Interval, error) {
+	if replicates < 2 {
+		return nil, fmt.Errorf("%d replicates: want two or more", replicates)
+	}
+	statistics := make([]Statistic, len(risks))
+	for i, p := range risks {
+		if !(p >= 0 && p <= 1) || i > 0 && p < risks[i-1] {
+			return nil, fmt.Errorf("risk %v at place %d: want risks in [0, 1] that do not decrease", p, i+1)
+		}
+		statistics[i] = statistic("curve@"+short(p), func(t *tally, k int) value {
+			if t.errors.undefined != "" {
+				return undefined(t.errors.undefined)
+			}
+			return defined(t.curveAt[k])
+		})
+	}
+	b, err := newBootstrap(s, risks, statistics)
+	if err != nil {
+		return nil, err
+	}
+	drawn := b.Draw(replicates, seed, Stratified)
+	band := make([]Interval, len(risks))
+	for i := range band {
+		band[i] = drawn.Interval(i, nil, resample.Options{Method: resample.Percentile, Level: Level})
+		if band[i].Defined() {
+			band[i].Lower, band[i].Upper = min(1, max(0, band[i].Lower)), min(1, max(0, band[i].Upper))
+		}
+	}
+	return band, nil
 }
 
 // weighted is a number that some rows have.
@@ -145,12 +188,15 @@ func (t *tally) quantileError(n int) float64 {
 		}
 	}
 	q := quantiles{values: t.gaps, n: t.n()}
-	q.at(0)
+	before := q.at(0)
 	var sum, expected, observed float64
 	k := 0
 	for i := 1; i <= n; i++ {
-		// Equal quantiles make a group that nobody is in.
 		edge := q.at(float64(i) / float64(n))
+		if edge == before && i < n {
+			continue // equal quantiles are one; who is at the lowest is in the next group
+		}
+		before = edge
 		for ; k < len(ties) && (ties[k].risk <= edge || i == n); k++ {
 			expected += (t.controlsAt[k] + t.eventsAt[k]) * ties[k].risk
 			observed += t.eventsAt[k]
