@@ -132,6 +132,42 @@ func TestSplineSolvesTheScore(t *testing.T) {
 	}
 }
 
+// Knots are those of Hmisc's rcspline.eval: of few rows, and of many at the ends.
+func TestKnotsOfHmisc(t *testing.T) {
+	var few, ends []float64
+	for i := range 40 {
+		few = append(few, float64((i+1)*(i+1))/100)
+	}
+	for range 20 {
+		ends = append(ends, -3)
+	}
+	for i := range 120 {
+		ends = append(ends, -2+4*float64(i)/119)
+	}
+	for range 30 {
+		ends = append(ends, 3)
+	}
+	for _, test := range []struct {
+		x    []float64
+		k    int
+		want []float64
+	}{
+		{few, 3, []float64{0.25, 4.205, 12.96}},
+		{few, 5, []float64{0.25, 1.37675, 4.205, 8.57225, 12.96}},
+		{ends, 3, []float64{-2, 0, 2}},
+		{ends, 5, []float64{-2, -1.769747899159664, 0, 1.769747899159664, 2}},
+		{[]float64{1, 2, 2, 3, 4, 4, 5, 5, 5}, 3, []float64{2, 3, 4}},
+		{[]float64{1, 2, 2, 3, 4, 4, 5, 5, 5}, 4, nil},
+		{[]float64{1, 2, 3, 4, 5}, 3, nil},
+	} {
+		got, err := Knots(test.x, test.k)
+		if (err == nil) != (test.want != nil) || test.want == nil && !errors.Is(err, ErrTooFew) ||
+			!slices.EqualFunc(got, test.want, func(a, b float64) bool { return math.Abs(a-b) < 1e-12 }) {
+			t.Errorf("%d knots of %v: %v (%v), want %v", test.k, test.x, got, err, test.want)
+		}
+	}
+}
+
 func TestSplineIsLinearBeyondItsKnots(t *testing.T) {
 	knots := []float64{0, 1, 3, 4}
 	at := func(x float64) []float64 { b := make([]float64, 3); basis(x, knots, b); return b }
