@@ -473,9 +473,12 @@ const jackknifeGroups = 2000
 
 // Jackknife returns the statistics with one subject (or, of more than 2000
 // subjects, one of 2000 groups of them) left out, one slice for each stratum and
-// statistic: [statistic][stratum][left out]. Undefined is NaN, and so are
-// calibration errors, whose intervals need none.
-func (b *Bootstrap) Jackknife(scheme Scheme) [][][]float64 {
+// statistic: [statistic][stratum][left out]. Undefined is NaN.
+func (b *Bootstrap) Jackknife(scheme Scheme) [][][]float64 { return b.jackknife(scheme, false) }
+
+// jackknife leaves out calibration errors, whose intervals need none, where it is for
+// intervals alone: NaN stands in their place.
+func (b *Bootstrap) jackknife(scheme Scheme, unbiased bool) [][][]float64 {
 	out := make([][][]float64, len(b.statistics))
 	strata := [][]int32{b.strata[0], b.strata[1]}
 	if scheme == Plain {
@@ -493,7 +496,7 @@ func (b *Bootstrap) Jackknife(scheme Scheme) [][][]float64 {
 		}
 		begin := func() *tally {
 			t := b.newTally()
-			t.unbiased = true
+			t.unbiased = unbiased
 			for row := range t.counts {
 				t.counts[row] = 1
 			}

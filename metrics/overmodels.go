@@ -14,10 +14,11 @@ import (
 // scaled Brier score, log loss, and at each threshold net benefit, sensitivity and
 // specificity; medians of slope, offset intercept and O:E, which have heavy tails
 // and no sampling interval. The mean AUROC has DeLong's interval with the kernel of
-// pairs averaged over refits; the others are means over subjects of what
-// refits give each on average, which are resampled (stratified, BCa); average
-// precision, which is none, is computed in each resample for every refit, at the
-// cost of their product with the number of subjects. Refits in which a measure is undefined are counted in the spread.
+// pairs averaged over refits; the others are means over subjects of what refits give
+// each on average, which are resampled (stratified, BCa). Average precision is no
+// such mean: every refit is measured in every resample, at the cost of their product
+// with the number of subjects. Refits in which a measure is undefined are counted in
+// the spread.
 //
 // [MeanRisk]: the table of measures ([Table]) of the mean risk.
 func RefitTable(r *Refits, o Options) ([]Row, error) {

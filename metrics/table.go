@@ -391,7 +391,7 @@ func (t *table) bootstrap() {
 		return // only of a sample without subjects
 	}
 	replicates := b.Draw(t.o.Replicates, resample.Seed(t.o.Seed, "table"), Stratified)
-	jackknife := b.Jackknife(Stratified)
+	jackknife := b.jackknife(Stratified, true)
 	for k, row := range t.rowOf {
 		r := &t.rows[row].Result
 		if r.Defined() {
