@@ -13,6 +13,6 @@ go test -c -o "${TMPDIR:-/tmp}/metrics.bench" ./metrics
 for round in $(seq "$rounds"); do
   echo "# round $round"
   (cd metrics && "${TMPDIR:-/tmp}/metrics.bench" -test.run '^$' -test.bench 'Bootstrap208|Table894|Refits63|Million' -test.cpu 1)
-  [ -x "$venv/bin/python" ] && "$venv/bin/python" bench/measures/peers.py "$data"
-  command -v Rscript > /dev/null && Rscript bench/measures/peers.R "$data"
+  if [ -x "$venv/bin/python" ]; then "$venv/bin/python" bench/measures/peers.py "$data"; fi
+  if command -v Rscript > /dev/null; then Rscript bench/measures/peers.R "$data"; fi
 done
