@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/foundation-plr/pipeline/metrics/resample"
+	"github.com/foundation-plr/pipeline/metrics/smooth"
 )
 
 // Statistic is a measure that the bootstrap computes in a resample, from one
@@ -15,7 +16,22 @@ type Statistic struct {
 	Key       string
 	threshold float64 // NaN where there is none
 	refit     bool    // needs the recalibration of the resample
+	curve     bool    // needs its smoothed calibration curve
+	biased    bool    // larger in resamples than in the sample: see Statistic.Method
+	most      float64 // the largest value of a biased statistic; the least is 0
 	of        func(t *tally, k int) value
+}
+
+// Method is how the table of measures makes an interval of the statistic: BCa, and
+// for calibration errors the bias-corrected normal one. A resample is farther from
+// calibrated than its sample, as the sample is than the population: percentiles can
+// miss the estimate, and of BCa's quantiles too few replicates tell. docs/measures.md
+// has how often the intervals hold the truth.
+func (s Statistic) Method() resample.Method {
+	if s.biased {
+		return resample.Normal
+	}
+	return resample.BCa
 }
 
 // Statistics of the bootstrap, by the keys of the table of measures.
@@ -102,7 +118,13 @@ type tally struct {
 	riskOfEvents, riskOfControls float64
 	tp, fp                       []float64 // of each statistic with a threshold
 	fit                          slopeFit
-	rows                         cases   // what fit is fitted to
+	rows                         cases // what fit is fitted to
+	loess                        *smooth.Resampled
+	rowsAt                       []float64 // events and controls at each distinct risk
+	curveAt                      []float64 // the curve of the resample on the grid
+	gaps                         []weighted
+	errors                       curveErrors
+	unbiased                     bool    // biased statistics are left out
 	values                       []value // of the statistics
 	of                           *Bootstrap
 }
@@ -130,8 +152,12 @@ func (t *tally) cases() (*cases, Reason) {
 
 func (t *tally) slope() value {
 	c, why := t.cases()
-	if why == "" {
-		why = t.fit.fit(c, t.of.start...)
+	switch {
+	case why != "":
+	case t.of.fit != nil:
+		why = t.fit.refit(t.of.fit, &t.of.chances, c)
+	default:
+		why = t.fit.fit(c)
 	}
 	if why != "" {
 		return undefined(why)
@@ -145,8 +171,7 @@ func (t *tally) intercept() value {
 	if why != "" {
 		return undefined(why)
 	}
-	a, _ := c.shiftFit(1, t.of.shift)
-	return defined(a)
+	return defined(c.shiftFit(1, t.of.shift))
 }
 
 // Bootstrap resamples the subjects of one sample and computes all its statistics
@@ -161,21 +186,29 @@ type Bootstrap struct {
 	logs       [2][]float64 // log chance, 0 where it is -Inf
 	wrong      []int        // places in the numbers of a tally where it is
 	logits     []float64    // nil where a risk is exactly 0 or 1
-	start      []float64    // intercept and slope of the sample, where they exist
+	fit        *slopeFit    // of the sample; nil where it has none
+	chances    chancesAt    // at its maximum
 	shift      float64
 	strata     [2][]int32
 	estimates  []value
 	refit      bool
+	curve      bool      // errors of the smoothed curve are among the statistics
+	grid       []float64 // where the curve itself is wanted
+	noCurve    Reason    // why the sample has no smoothed curve
 }
 
 // NewBootstrap prepares the bootstrap of statistics of s, which must have
 // subjects.
 func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
+	return newBootstrap(s, nil, statistics)
+}
+
+func newBootstrap(s *Sample, grid []float64, statistics []Statistic) (*Bootstrap, error) {
 	if s.N() == 0 {
 		return nil, &InputError{Refit: -1, Row: -1, Problem: "no subjects to resample"}
 	}
 	ties := s.distinct()
-	b := &Bootstrap{sample: s, statistics: statistics, at: make([]int32, s.N())}
+	b := &Bootstrap{sample: s, statistics: statistics, grid: grid, at: make([]int32, s.N())}
 	k := 0
 	for _, row := range s.byRisk() {
 		for s.risks[row] != ties[k].risk {
@@ -203,7 +236,7 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 			k = below(ties, st.threshold)
 		}
 		b.positions = append(b.positions, k)
-		b.refit = b.refit || st.refit
+		b.refit, b.curve = b.refit || st.refit, b.curve || st.curve
 	}
 	if ties[0].risk > 0 && ties[len(ties)-1].risk < 1 {
 		b.logits = make([]float64, len(ties))
@@ -213,14 +246,17 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 	}
 	if b.refit {
 		if c, why := logitCases(s); why == "" {
-			b.shift, _ = c.shiftFit(1, 0)
+			b.shift = c.shiftFit(1, 0)
 			var f slopeFit
 			if f.fit(c) == "" {
-				slope, _ := f.slope()
-				intercept, _ := f.intercept()
-				b.start = []float64{intercept, slope}
+				b.fit = &f
+				b.chances = chancesAt{make([]float64, len(ties)), make([]float64, len(ties))}
+				chancesOf(f.on.x, f.a, f.b, b.chances.p, b.chances.q)
 			}
 		}
+	}
+	if len(ties)*s.N() > loessLimit {
+		b.noCurve = NotAvailable
 	}
 	t := b.newTally()
 	for row := range t.counts {
@@ -234,13 +270,22 @@ func NewBootstrap(s *Sample, statistics ...Statistic) (*Bootstrap, error) {
 func (b *Bootstrap) newTally() *tally {
 	k := len(b.sample.distinct())
 	numbers := make([]float64, 2*k)
-	return &tally{
+	t := &tally{
 		of: b, counts: make([]int32, b.sample.N()),
 		numbers: numbers, eventsAt: numbers[k:], controlsAt: numbers[:k],
 		eventsBelow: make([]float64, k+1), controlsBelow: make([]float64, k+1),
 		tp: make([]float64, len(b.statistics)), fp: make([]float64, len(b.statistics)),
 		values: make([]value, len(b.statistics)),
 	}
+	if b.curve || b.grid != nil {
+		risks := make([]float64, k)
+		for i, tie := range b.sample.distinct() {
+			risks[i] = tie.risk
+		}
+		t.loess, _ = smooth.NewResampled(risks, smooth.DefaultSpan) // risks are in order
+		t.rowsAt, t.curveAt = make([]float64, k), make([]float64, len(b.grid))
+	}
+	return t
 }
 
 // draw sets counts to a resample.
@@ -264,8 +309,15 @@ func (t *tally) measure() {
 		numbers[at[row]] += float64(c)
 	}
 	t.tallyRisks()
+	if t.loess != nil && !t.unbiased {
+		t.smooth()
+	}
 	for k := range b.statistics {
 		st := &b.statistics[k]
+		if st.biased && t.unbiased {
+			t.values[k] = undefined(NotAvailable)
+			continue
+		}
 		if !math.IsNaN(st.threshold) {
 			below := b.positions[k]
 			t.tp[k] = t.events - t.eventsBelow[below]
@@ -422,7 +474,11 @@ const jackknifeGroups = 2000
 // Jackknife returns the statistics with one subject (or, of more than 2000
 // subjects, one of 2000 groups of them) left out, one slice for each stratum and
 // statistic: [statistic][stratum][left out]. Undefined is NaN.
-func (b *Bootstrap) Jackknife(scheme Scheme) [][][]float64 {
+func (b *Bootstrap) Jackknife(scheme Scheme) [][][]float64 { return b.jackknife(scheme, false) }
+
+// jackknife leaves out calibration errors, whose intervals need none, where it is for
+// intervals alone: NaN stands in their place.
+func (b *Bootstrap) jackknife(scheme Scheme, unbiased bool) [][][]float64 {
 	out := make([][][]float64, len(b.statistics))
 	strata := [][]int32{b.strata[0], b.strata[1]}
 	if scheme == Plain {
@@ -440,6 +496,7 @@ func (b *Bootstrap) Jackknife(scheme Scheme) [][][]float64 {
 		}
 		begin := func() *tally {
 			t := b.newTally()
+			t.unbiased = unbiased
 			for row := range t.counts {
 				t.counts[row] = 1
 			}
@@ -462,14 +519,18 @@ func (b *Bootstrap) Jackknife(scheme Scheme) [][][]float64 {
 }
 
 // Interval returns the interval of statistic k of its replicates. Jackknife is
-// that of [Bootstrap.Jackknife], used by BCa alone.
+// that of [Bootstrap.Jackknife], used by BCa alone. Calibration errors have the
+// interval of [resample.Normal] alone.
 func (r *Replicates) Interval(k int, jackknife [][][]float64, o resample.Options) Interval {
 	v := r.of.estimates[k]
-	if v.undefined != "" {
+	st := r.of.statistics[k]
+	switch {
+	case v.undefined != "":
 		return Interval{Undefined: v.undefined}
-	}
-	if math.IsInf(v.v, 0) {
+	case math.IsInf(v.v, 0):
 		return Interval{Undefined: ZeroDenominator}
+	case st.biased && o.Method != resample.Normal:
+		return Interval{Undefined: NotAvailable}
 	}
 	finite := make([]float64, 0, len(r.values[k]))
 	for _, x := range r.values[k] {
@@ -502,7 +563,21 @@ func (r *Replicates) Interval(k int, jackknife [][][]float64, o resample.Options
 	if err != nil {
 		return Interval{Undefined: reasonOf(err)}
 	}
+	if st.biased {
+		return biasCorrected(finite, v.v, lower, upper, st.most, o.Level)
+	}
 	return Interval{Lower: lower, Upper: upper, Level: o.Level, Method: "bootstrap_" + string(o.Method)}
+}
+
+// biasCorrected is the interval of a calibration error, normal limits cut to what the
+// error can be. Where the estimate is not among its replicates, or the bias alone is
+// longer than the interval, the replicates tell of the bias and not of the estimate:
+// there is none.
+func biasCorrected(sorted []float64, estimate, lower, upper, most, level float64) Interval {
+	if estimate < sorted[0] || estimate > sorted[len(sorted)-1] || estimate < lower || estimate > upper {
+		return Interval{Undefined: NotAvailable}
+	}
+	return Interval{Lower: max(0, lower), Upper: min(most, upper), Level: level, Method: BootstrapBiasCorrected}
 }
 
 // reasonOf is why replicates have no interval: they do not vary, or BCa has none of

@@ -157,6 +157,8 @@ func TestWeightsAreRepetitions(t *testing.T) {
 		StatisticAUROC, StatisticAveragePrecision, StatisticBrier, StatisticScaledBrier, StatisticLogLoss, StatisticMcFadden,
 		StatisticCoxSnell, StatisticNagelkerke, StatisticDiscrimination, StatisticMeanAbsoluteError, StatisticOE,
 		StatisticIntercept, StatisticSlope, StatisticNetBenefit(0.25), StatisticStandardisedNetBenefit(0.5),
+		StatisticECEQuantile(10), StatisticECEQuantile(5), StatisticECEWidth(3), StatisticECEWidth(10), StatisticMCEWidth(10),
+		StatisticICI, StatisticE50, StatisticE90, StatisticEmax, StatisticECI, StatisticECI100,
 	}
 	for _, name := range []string{"balanced_accuracy", "youden", "kappa", "f1", "mcc"} {
 		st, err := StatisticClass(name, 0.5)
@@ -188,7 +190,11 @@ func TestWeightsAreRepetitions(t *testing.T) {
 			if st.refit && b.logits == nil && want.Undefined != ExtremeRisk {
 				continue
 			}
-			if want.Defined() == math.IsNaN(v) || want.Defined() && !agree(v, want.Value, 1e-9) {
+			tolerance := 1e-9
+			if st.curve { // where risks lie close together a loess loses digits
+				tolerance = 1e-6
+			}
+			if want.Defined() == math.IsNaN(v) || want.Defined() && !agree(v, want.Value, tolerance) {
 				t.Fatalf("%s of the resample %v, of its rows %+v", st.Key, v, want)
 			}
 		}
@@ -308,19 +314,114 @@ func TestDeLongVectors(t *testing.T) {
 			"VarianceB": {got.VarianceB, test.want.Var2}, "Covariance": {got.Covariance, test.want.Cov},
 			"z": {got.Statistic, test.want.Z}, "p": {got.P, test.want.P},
 		} {
-			if math.Abs(v[0]-v[1]) > 1e-15+1e-11*math.Abs(v[1]) && math.Abs(v[0]-v[1]) > 1e-12*math.Abs(v[1])+1e-30 {
+			if math.Abs(v[0]-v[1]) > 1e-12*math.Abs(v[1]) {
 				t.Errorf("%d against %d: %s = %v, want %v", test.a, test.b, what, v[0], v[1])
 			}
 		}
 	}
 	got := CompareUnpairedAUROCs(sample(0, 0, 120), sample(1, 120, n))
-	if !agree(got.Statistic, file.Unpaired.D, 1e-11) || !agree(got.DF, file.Unpaired.DF, 1e-11) || !agree(got.P, file.Unpaired.P, 1e-10) {
+	if !agree(got.Statistic, file.Unpaired.D, closedForm) || !agree(got.DF, file.Unpaired.DF, closedForm) || !agree(got.P, file.Unpaired.P, closedForm) {
 		t.Errorf("unpaired %+v, want %+v", got, file.Unpaired)
 	}
 	flipped := slices.Clone(outcomes)
 	flipped[4] = 1 - flipped[4]
 	if _, err := CompareAUROCs(sample(0, 0, n), mustSample(t, flipped, risks[1])); err == nil || !strings.Contains(err.Error(), "row 5") {
 		t.Errorf("error %v, want one that names row 5", err)
+	}
+}
+
+// The intervals of calibration errors contain their estimates, do not leave their
+// range, and are no percentiles.
+func TestCalibrationErrorIntervals(t *testing.T) {
+	s := readVectorSample(t, "plr_like_n208")
+	rows, err := Table(s, Options{Replicates: 400, Seed: 1, All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen int
+	for _, row := range rows {
+		smoothed := strings.HasPrefix(row.Measure, string(LoessDirect))
+		if !smoothed && !strings.HasPrefix(row.Measure, "ece_") && !strings.HasPrefix(row.Measure, "mce_") {
+			continue
+		}
+		seen++
+		switch i := row.Interval; {
+		case !i.Defined():
+			if i.Undefined != NotAvailable || smoothed {
+				t.Errorf("%s: %+v", row.Measure, row)
+			}
+		case i.Method != BootstrapBiasCorrected || i.Lower < 0 || i.Lower > row.Value || i.Upper < row.Value:
+			t.Errorf("%s: interval %+v around %v", row.Measure, i, row.Value)
+		}
+	}
+	if seen != 14 {
+		t.Errorf("%d calibration errors, want 14", seen)
+	}
+
+	// Perfectly calibrated in the sample: every resample is farther from it.
+	risks := []float64{0.25, 0.25, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 0.75, 0.75}
+	b, err := NewBootstrap(mustSample(t, []int{0, 0, 0, 1, 0, 1, 0, 1, 1, 1}, risks), StatisticECEWidth(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := b.Draw(400, 1, Stratified)
+	if i := drawn.Interval(0, nil, resample.Options{Method: resample.Normal, Level: Level}); b.Estimate(0).Value != 0 || i.Defined() && !(i.Lower == 0 && i.Upper >= 0) {
+		t.Errorf("interval %+v of %v", i, b.Estimate(0).Value)
+	}
+	if i := drawn.Interval(0, nil, resample.Options{Method: resample.Percentile, Level: Level}); i.Undefined != NotAvailable {
+		t.Errorf("a calibration error has percentiles: %+v", i)
+	}
+	if i := biasCorrected([]float64{0.2, 0.3, 0.4}, 0.1, -0.2, 0.3, 1, Level); i.Undefined != NotAvailable {
+		t.Errorf("an estimate below all replicates has the interval %+v", i)
+	}
+}
+
+func TestCalibrationBand(t *testing.T) {
+	s := readVectorSample(t, "plr_like_n208")
+	grid := CurveGrid(s)
+	band, err := CalibrationBand(s, grid, 300, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, why := CalibrationCurve(s, LoessDirect, grid)
+	if why != "" {
+		t.Fatal(why)
+	}
+	var width, normal float64
+	for i, p := range points {
+		b := band[i]
+		observed := min(1, max(0, p.Observed))
+		if b.Method != BootstrapPercentile || !(b.Lower <= observed && observed <= b.Upper) || b.Lower < 0 || b.Upper > 1 {
+			t.Errorf("band %+v around %v at %v", b, p.Observed, p.Risk)
+		}
+		width += b.Upper - b.Lower
+		normal += p.Upper - p.Lower
+	}
+	// The band of the residual scale takes all outcomes to vary alike.
+	if ratio := width / normal; ratio < 0.7 || ratio > 1.4 {
+		t.Errorf("the band is %v times as wide as that of the residual scale", ratio)
+	}
+	again, err := CalibrationBand(s, grid[50:51], 300, 1)
+	if err != nil || again[0] != band[50] {
+		t.Errorf("band of one point %+v (%v), among others %+v", again, err, band[50])
+	}
+	for _, bad := range []func() ([]Interval, error){
+		func() ([]Interval, error) { return CalibrationBand(s, []float64{0.2, 0.1}, 300, 1) },
+		func() ([]Interval, error) { return CalibrationBand(s, []float64{math.NaN()}, 300, 1) },
+		func() ([]Interval, error) { return CalibrationBand(s, grid, 1, 1) },
+	} {
+		if _, err := bad(); err == nil {
+			t.Error("no error")
+		}
+	}
+	for why, s := range map[Reason]*Sample{
+		OneClass:     mustSample(t, []int{0, 0, 0, 0}, []float64{0.1, 0.2, 0.3, 0.4}),
+		ConstantRisk: mustSample(t, []int{0, 0, 1, 1}, []float64{0.1, 0.1, 0.1, 0.1}),
+		TooFew:       mustSample(t, []int{0, 1}, []float64{0.1, 0.2}),
+	} {
+		if band, err := CalibrationBand(s, []float64{0.1}, 10, 1); err != nil || band[0].Undefined != why {
+			t.Errorf("band %+v (%v), want %s", band, err, why)
+		}
 	}
 }
 

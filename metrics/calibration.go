@@ -90,9 +90,9 @@ func recalibrate(s *Sample, level float64) (r Recalibration) {
 	}
 	asIs, _, _ := c.logLikelihood(0, 1)
 
-	a, information := c.shiftFit(1, 0)
+	a := c.shiftFit(1, 0)
 	shifted, _, _ := c.logLikelihood(a, 1)
-	r.InterceptSE = 1 / math.Sqrt(information)
+	r.InterceptSE = 1 / math.Sqrt(c.information(a))
 	r.Intercept = newResult(s, defined(a))
 	r.Intercept.Interval = profileInterval(a, r.InterceptSE, shifted, level, func(a float64) (float64, float64) {
 		ll, score, _ := c.logLikelihood(a, 1)
@@ -110,7 +110,7 @@ func recalibrate(s *Sample, level float64) (r Recalibration) {
 		r.Weak, r.SlopeTest = Test{Undefined: why}, Test{Undefined: why}
 		return r
 	}
-	f.step() // the information at the maximum: that of the last step was before it
+	f.step(nil) // the information at the maximum: that of the last step was before it
 	var b, joint float64
 	b, r.SlopeSE = f.slope()
 	joint, r.JointInterceptSE = f.intercept()
@@ -119,7 +119,7 @@ func recalibrate(s *Sample, level float64) (r Recalibration) {
 	best, _, _ := f.on.logLikelihood(f.a, f.b)
 	at := f.a
 	limits := profileInterval(f.b, math.Sqrt(f.varB), best, level, func(b float64) (float64, float64) {
-		at, _ = f.on.shiftFit(b, at)
+		at = f.on.shiftFit(b, at)
 		ll, _, scoreX := f.on.logLikelihood(at, b)
 		return ll, scoreX
 	})
@@ -150,8 +150,7 @@ func interceptOf(s *Sample) value {
 	if why != "" {
 		return undefined(why)
 	}
-	a, _ := c.shiftFit(1, 0)
-	return defined(a)
+	return defined(c.shiftFit(1, 0))
 }
 
 func (f *slopeFit) slopeOf(s *Sample) value {

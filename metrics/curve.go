@@ -130,7 +130,8 @@ func CurveGrid(s *Sample) []float64 {
 }
 
 // CalibrationCurve returns the smoothed calibration curve of s at the given
-// risks, with the pointwise band of the loess smoother. Where it does not exist
+// risks, with the pointwise band of the loess smoother's residual scale;
+// [CalibrationBand] has that of the bootstrap. Where it does not exist
 // the reason says why.
 func CalibrationCurve(s *Sample, how Smoother, grid []float64) ([]CurvePoint, Reason) {
 	c, why, _ := fitCurve(s, how)
@@ -154,8 +155,9 @@ func CalibrationCurve(s *Sample, how Smoother, grid []float64) ([]CurvePoint, Re
 }
 
 // CurveErrors summarise |f(p) - p| over subjects, f the smoothed calibration
-// curve. They are biased upward, conceal the direction, and a percentile
-// bootstrap can miss them altogether; none has an interval.
+// curve. They are biased upward and conceal the direction. A percentile bootstrap can
+// miss them altogether: those of the loess have an interval that corrects for bias
+// ([StatisticICI]), which [Table] computes.
 type CurveErrors struct {
 	ICI  Result // mean: the integrated calibration index
 	E50  Result // median

@@ -55,7 +55,8 @@
 //	O:E, odds and likelihood ratios           normal on the log scale
 //	offset intercept, slope                   profile likelihood
 //	Brier, R², AP, net benefit and the like   stratified subject bootstrap, BCa
-//	ICI, E50, E90, Emax, ECI, ECE             none: percentiles can miss the estimate
+//	ICI, E50, E90, Emax, ECI, ECE, MCE        stratified subject bootstrap, bias-corrected normal
+//	curves                                    the same bootstrap, pointwise percentiles
 //
 // How often they hold the truth in samples of 63 subjects stands in docs/measures.md.
 //
@@ -64,6 +65,7 @@
 // The risks of a [Sample] are sorted once, by digits, and measures then cost the
 // number of distinct risks. DeLong's variance and BCa's jackknife need no pairs. A
 // bootstrap replicate is one weighted pass, without a sort or an allocation; the
-// recalibration of a replicate takes four Newton steps. A direct loess costs rows
-// times distinct risks.
+// recalibration of a replicate takes three steps, the first without an exp. A direct
+// loess costs rows times distinct risks, that of a replicate 101 points times the
+// distinct risks in a neighbourhood.
 package metrics

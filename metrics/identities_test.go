@@ -87,31 +87,54 @@ func TestResultsAreNumbersOrReasons(t *testing.T) {
 	})
 }
 
-// Sorting by digits and by comparing agree.
-func TestSortsAgree(t *testing.T) {
-	n := 3 * radixFrom
-	risks := make([]float64, n)
+// Rows are in order whatever their risks have in common: sorted by comparing, by
+// digits, and where leading digits do not tell the risks apart.
+func TestRowsAreRanked(t *testing.T) {
 	state := uint64(1)
-	for i := range risks {
+	next := func() uint64 {
 		state = state*6364136223846793005 + 1442695040888963407
-		risks[i] = float64(state>>52) / (1 << 12) // ties
-		if i%7 == 0 {
-			risks[i] = math.Ldexp(risks[i], -300)
-		}
+		return state >> 12
 	}
-	risks[5] = math.Copysign(0, -1)
-	order := sorted(risks)
-	seen := make([]bool, n)
-	for k, key := range order {
-		row := key.row
-		if seen[row] {
-			t.Fatalf("row %d twice", row)
-		}
-		seen[row] = true
-		if k > 0 {
-			before := order[k-1].row
-			if risks[before] > risks[row] || risks[before] == risks[row] && before > row {
-				t.Fatalf("rows %d, %d: %v, %v", before, row, risks[before], risks[row])
+	for name, risk := range map[string]func(i int) float64{
+		"distinct": func(int) float64 { return float64(next()) / (1 << 52) },
+		"ties":     func(int) float64 { return float64(next()>>40) / (1 << 12) },
+		"constant": func(int) float64 { return 0.5 },
+		"tiny and not": func(i int) float64 {
+			return math.Ldexp(float64(next()>>40)/(1<<12), -300*(i%7/6))
+		},
+		"close": func(i int) float64 { return float64(i%2) * math.Float64frombits(math.Float64bits(0.5)+next()%1000) },
+		"-0":    func(i int) float64 { return math.Copysign(0, float64(i%3)-1) },
+	} {
+		for _, n := range []int{1, 2, 63, radixFrom - 1, radixFrom, 3 * radixFrom} {
+			outcomes, risks := make([]int, n), make([]float64, n)
+			events := map[float64]int{}
+			for i := range risks {
+				outcomes[i], risks[i] = int(next()%3/2), risk(i)
+				events[risks[i]] += outcomes[i] // 0 and -0 are one key
+			}
+			order, ties := ranked(outcomes, risks)
+			seen := make([]bool, n)
+			for k, row := range order {
+				if seen[row] {
+					t.Fatalf("%s, %d: row %d twice", name, n, row)
+				}
+				seen[row] = true
+				if k > 0 {
+					before := order[k-1]
+					if risks[before] > risks[row] || risks[before] == risks[row] && before > row {
+						t.Fatalf("%s, %d: rows %d, %d: %v, %v", name, n, before, row, risks[before], risks[row])
+					}
+				}
+			}
+			rows := 0
+			for k, at := range ties {
+				rows += at.events + at.controls
+				if at.events != events[at.risk] || k > 0 && ties[k-1].risk >= at.risk {
+					t.Fatalf("%s, %d: %+v after %+v, want %d events", name, n, at, ties[max(k-1, 0)], events[at.risk])
+				}
+			}
+			if rows != n || len(ties) != len(events) {
+				t.Fatalf("%s: %d rows of %d at %d risks of %d", name, rows, n, len(ties), len(events))
 			}
 		}
 	}

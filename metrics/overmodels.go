@@ -14,9 +14,11 @@ import (
 // scaled Brier score, log loss, and at each threshold net benefit, sensitivity and
 // specificity; medians of slope, offset intercept and O:E, which have heavy tails
 // and no sampling interval. The mean AUROC has DeLong's interval with the kernel of
-// pairs averaged over refits; the others but average precision are means over
-// subjects of what refits give each on average, which are resampled (stratified,
-// BCa). Refits in which a measure is undefined are counted in the spread.
+// pairs averaged over refits; the others are means over subjects of what refits give
+// each on average, which are resampled (stratified, BCa). Average precision is no
+// such mean: every refit is measured in every resample, at the cost of their product
+// with the number of subjects. Refits in which a measure is undefined are counted in
+// the spread.
 //
 // [MeanRisk]: the table of measures ([Table]) of the mean risk.
 func RefitTable(r *Refits, o Options) ([]Row, error) {
@@ -58,9 +60,16 @@ func overModels(r *Refits, o Options) []Row {
 			simple("class@"+short(t)+"/sensitivity", Classification, Descriptive, func(s *Sample) value { return plain(Classify(s, t).Sensitivity()) }),
 			simple("class@"+short(t)+"/specificity", Classification, Descriptive, func(s *Sample) value { return plain(Classify(s, t).Specificity()) }))
 	}
-	rows := r.summarise(list)
-
 	n := len(r.outcomes)
+	var rankings []ranking
+	ranks := o.Replicates > 0 && first.bothClasses() == "" &&
+		float64(r.Len())*float64(n)*float64(o.Replicates) <= precisionLimit
+	rows := r.summarise(list, func(s *Sample) {
+		if ranks {
+			rankings = append(rankings, newRanking(s))
+		}
+	})
+
 	bySubject := func(of func(y int, p float64) float64) []float64 {
 		sums := make([]float64, n)
 		for _, risks := range r.risks {
@@ -109,20 +118,55 @@ func overModels(r *Refits, o Options) []Row {
 		add("class@"+short(t)+"/specificity", [2]bool{true, false}, func(_ int, p float64) float64 { return indicator(p < t) })
 	}
 	if o.Replicates > 0 {
-		resampleShares(r, o, rows, shares)
+		strata := r.strata()
+		resampleShares(r, o, rows, shares, strata)
+		k := slices.IndexFunc(rows, func(row Row) bool { return row.Measure == StatisticAveragePrecision.Key })
+		if rows[k].Defined() {
+			resamplePrecision(&rows[k], o, rankings, strata)
+		}
 	}
 	return rows
+}
+
+// strata are the rows of controls and of events.
+func (r *Refits) strata() (rows [2][]int32) {
+	for i, y := range r.outcomes {
+		rows[y] = append(rows[y], int32(i))
+	}
+	return rows
+}
+
+// resamplePrecision gives the row of the average precision its interval; without
+// rankings there are too many subjects for one.
+func resamplePrecision(row *Row, o Options, rankings []ranking, strata [2][]int32) {
+	switch {
+	case rankings == nil:
+		row.Note += "; so many refits and subjects would take too long to resample"
+		return
+	case len(strata[0]) < 2 || len(strata[1]) < 2:
+		row.Interval = Interval{Undefined: TooFew}
+		return
+	}
+	p := newPrecisions(rankings, len(strata[0])+len(strata[1]))
+	values, left := p.bootstrap(strata, resample.Seed(o.Seed, "over_models"), o.Replicates)
+	row.Interval = bcaInterval(values, row.Value, left)
+}
+
+// bcaInterval is BCa's of replicates in any order, which it sorts.
+func bcaInterval(replicates []float64, estimate float64, left [][]float64) Interval {
+	slices.Sort(replicates)
+	lower, upper, err := resample.Interval(replicates, estimate, left, resample.Options{Method: resample.BCa, Level: Level})
+	if err != nil {
+		return Interval{Undefined: reasonOf(err)}
+	}
+	return Interval{Lower: lower, Upper: upper, Level: Level, Method: BootstrapBCa}
 }
 
 // plain is a result without its interval.
 func plain(r Result) value { return value{v: r.Value, undefined: r.Undefined} }
 
 // resampleShares gives the rows of shares their intervals.
-func resampleShares(r *Refits, o Options, rows []Row, shares []share) {
-	var strata [2][]int32
-	for i, y := range r.outcomes {
-		strata[y] = append(strata[y], int32(i))
-	}
+func resampleShares(r *Refits, o Options, rows []Row, shares []share, strata [2][]int32) {
 	replicates := make([][]float64, len(shares))
 	for k := range replicates {
 		replicates[k] = make([]float64, o.Replicates)
@@ -166,25 +210,22 @@ func resampleShares(r *Refits, o Options, rows []Row, shares []share) {
 				left = append(left, group)
 			}
 		}
-		row := &rows[sh.row]
-		slices.Sort(replicates[k])
-		lower, upper, err := resample.Interval(replicates[k], row.Value, left, resample.Options{Method: resample.BCa, Level: Level})
-		if err != nil {
-			row.Interval = Interval{Undefined: reasonOf(err)}
-			continue
-		}
-		row.Interval = Interval{Lower: lower, Upper: upper, Level: Level, Method: BootstrapBCa}
+		rows[sh.row].Interval = bcaInterval(replicates[k], rows[sh.row].Value, left)
 	}
 }
 
-// summarise returns the rows of measures over models.
-func (r *Refits) summarise(list []measure) []Row {
+// summarise returns the rows of measures over models. Each is called for every
+// refit, while it is ranked; it may be nil.
+func (r *Refits) summarise(list []measure, each func(s *Sample)) []Row {
 	rows := make([]Row, 0, len(list))
 	over := make([]overRefits, len(list))
 	placed := make([]float64, len(r.outcomes)) // placements, summed over refits
 	var w slopeFit
 	for m := range r.Len() {
 		s := r.sample(m)
+		if each != nil {
+			each(s)
+		}
 		for k := range list {
 			v := list[k].ofRefit(&w, s)
 			over[k].add(v)

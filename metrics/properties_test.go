@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -294,4 +295,40 @@ func TestDecisionCurveByThreshold(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Of samples as small as can be, in every combination of outcomes and some risks, no
+// result is NaN, and limits that are said to be there are.
+func TestTinySamples(t *testing.T) {
+	risks := []float64{0, 0.25, 0.5, 1}
+	var each func(outcomes []int, p []float64)
+	each = func(outcomes []int, p []float64) {
+		if len(p) == 3 {
+			return
+		}
+		for _, y := range []int{0, 1} {
+			for _, risk := range risks {
+				y, p := append(slices.Clone(outcomes), y), append(slices.Clone(p), risk)
+				o := Options{Replicates: 5, All: true, Thresholds: []float64{0.25}}
+				rows, err := Table(mustSample(t, y, p), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				reversed := slices.Clone(p)
+				slices.Reverse(reversed)
+				over, err := RefitTable(mustRefits(t, y, p, reversed), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, row := range append(rows, over...) {
+					i := row.Interval
+					if row.Defined() && math.IsNaN(row.Value) || i.Defined() && !(i.Lower <= i.Upper) {
+						t.Errorf("outcomes %v, risks %v: %+v", y, p, row)
+					}
+				}
+				each(y, p)
+			}
+		}
+	}
+	each(nil, nil)
 }

@@ -208,7 +208,7 @@ func measures(thresholds []float64) []measure {
 // refits.
 func STRATOS(r *Refits, thresholds []float64) []Row {
 	list := measures(thresholds)
-	rows := r.summarise(list)
+	rows := r.summarise(list, nil)
 	mean := &Sample{outcomes: r.outcomes, risks: r.Mean(), events: r.events}
 	for _, m := range list {
 		rows = append(rows, Row{Estimand: MeanRisk, Measure: m.name, Domain: m.domain, Tier: m.tier, Result: m.ofMean(mean)})

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
+
+	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 func mustRefits(t interface{ Fatal(...any) }, outcomes []int, risks ...[]float64) *Refits {
@@ -295,5 +297,61 @@ func TestRefitTableOfEqualRefits(t *testing.T) {
 	}
 	if over != 11 {
 		t.Errorf("%d rows over models", over)
+	}
+}
+
+// The mean average precision in a resample is the mean of the refits', for any
+// number of subjects that a part of a word has to count.
+func TestPrecisionOverModels(t *testing.T) {
+	for _, n := range []int{12, 63, 300} {
+		stream := resample.NewStream(9, uint64(n))
+		const refits, replicates = 5, 21
+		outcomes, risks := make([]int, n), make([][]float64, refits)
+		for i := range n / 3 {
+			outcomes[3*i] = 1
+		}
+		for m := range risks {
+			for i := range n {
+				risks[m] = append(risks[m], float64(stream.Intn(n/2)+outcomes[i])/float64(n)) // ties
+			}
+		}
+		r, err := NewRefits(outcomes, risks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rankings []ranking
+		want, wantLeft := make([]float64, replicates), [2][]float64{make([]float64, n-n/3), make([]float64, n/3)}
+		for m := range risks {
+			s := r.sample(m)
+			rankings = append(rankings, newRanking(s))
+			b, err := NewBootstrap(s, StatisticAveragePrecision)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for rep, v := range b.Draw(replicates, 3, Stratified).Values(0) {
+				want[rep] += v / refits
+			}
+			for y, group := range b.Jackknife(Stratified)[0] {
+				for i, v := range group {
+					wantLeft[y][i] += v / refits
+				}
+			}
+		}
+		got, left := newPrecisions(rankings, n).bootstrap(r.strata(), 3, replicates)
+		near := func(got, want []float64) bool {
+			return slices.EqualFunc(got, want, func(g, w float64) bool { return agree(g, w, 1e-13) })
+		}
+		if !near(got, want) || !near(left[0], wantLeft[0]) || !near(left[1], wantLeft[1]) {
+			t.Errorf("n %d: replicates %v, want %v; left out %v, want %v", n, got, want, left, wantLeft)
+		}
+
+		rows, err := RefitTable(r, Options{Replicates: 200, Seed: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := slices.IndexFunc(rows, func(row Row) bool { return row.Measure == "average_precision" })
+		if i := rows[k].Interval; i.Method != BootstrapBCa || !(i.Lower < rows[k].Value && rows[k].Value < i.Upper) {
+			t.Errorf("n %d: interval %+v around %v", n, i, rows[k].Value)
+		}
 	}
 }

@@ -47,16 +47,19 @@ var reasons = []Reason{
 
 // Methods of intervals, as they are reported.
 const (
-	DeLongLogit         = "delong_logit"         // DeLong's variance, normal on the logit scale
-	DeLongWald          = "delong_wald"          // DeLong's variance, normal, cut to [0, 1]
-	HanleyMcNeilWald    = "hanley_mcneil_wald"   // Hanley and McNeil's variance, normal, cut to [0, 1]
-	LogScale            = "log"                  // normal on the log scale
-	ProfileLikelihood   = "profile_likelihood"   // roots of the profile likelihood ratio
-	Wald                = "wald"                 // estimate -+ z standard errors
-	WilsonScore         = "wilson"               // Wilson's score interval of a proportion
-	ExactBinomial       = "clopper_pearson"      // Clopper and Pearson's interval of a proportion
-	BootstrapBCa        = "bootstrap_bca"        // stratified subject bootstrap, bias-corrected and accelerated
-	BootstrapPercentile = "bootstrap_percentile" // stratified subject bootstrap, quantiles of type 7
+	DeLongLogit       = "delong_logit"       // DeLong's variance, normal on the logit scale
+	DeLongWald        = "delong_wald"        // DeLong's variance, normal, cut to [0, 1]
+	HanleyMcNeilWald  = "hanley_mcneil_wald" // Hanley and McNeil's variance, normal, cut to [0, 1]
+	LogScale          = "log"                // normal on the log scale
+	ProfileLikelihood = "profile_likelihood" // roots of the profile likelihood ratio
+	Wald              = "wald"               // estimate -+ z standard errors
+	WilsonScore       = "wilson"             // Wilson's score interval of a proportion
+	ExactBinomial     = "clopper_pearson"    // Clopper and Pearson's interval of a proportion
+	BootstrapBCa      = "bootstrap_bca"      // stratified subject bootstrap, bias-corrected and accelerated
+	// BootstrapBiasCorrected is the estimate less the bias that the stratified subject
+	// bootstrap shows, -+ z of its standard deviations, cut to the range of the measure.
+	BootstrapBiasCorrected = "bootstrap_bias_corrected"
+	BootstrapPercentile    = "bootstrap_percentile" // stratified subject bootstrap, quantiles of type 7
 )
 
 // Interval is a sampling interval. It has limits only where [Interval.Defined]

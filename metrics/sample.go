@@ -46,26 +46,7 @@ type tie struct {
 
 // rank sorts the rows by risk, once for all measures of s.
 func (s *Sample) rank() {
-	s.ranked.Do(func() {
-		keys := sorted(s.risks)
-		s.order = make([]int32, len(keys))
-		distinct := 0
-		for i, k := range keys {
-			s.order[i] = k.row
-			if i == 0 || k.bits != keys[i-1].bits {
-				distinct++
-			}
-		}
-		s.ties = make([]tie, 0, distinct)
-		for i, k := range keys {
-			if i == 0 || k.bits != keys[i-1].bits {
-				s.ties = append(s.ties, tie{risk: math.Float64frombits(k.bits)})
-			}
-			t := &s.ties[len(s.ties)-1]
-			t.events += s.outcomes[k.row]
-			t.controls += 1 - s.outcomes[k.row]
-		}
-	})
+	s.ranked.Do(func() { s.order, s.ties = ranked(s.outcomes, s.risks) })
 }
 
 // byRisk returns the rows of s by increasing risk, ties in the order of rows.

@@ -227,6 +227,10 @@ func (t *table) calibration() {
 			if tier == Supplementary && !t.o.All {
 				return
 			}
+			if st, is := ofLoess[name]; is && how == LoessDirect {
+				t.resample(st, domain, tier, r)
+				return
+			}
 			t.add(string(how)+"_"+name, domain, tier, r)
 		}
 		main := NotEssential
@@ -241,11 +245,12 @@ func (t *table) calibration() {
 		row("eci_x100", Supplementary, e.ECI100)
 	}
 	for _, g := range []int{10, 5} {
-		r := ExpectedCalibrationError(s, QuantileBins(s, g))
-		if g == 10 {
-			t.add("ece_quantile_g10", domain, NotEssential, r)
-		} else {
-			t.more(fmt.Sprintf("ece_quantile_g%d", g), domain, r)
+		tier := NotEssential
+		if g != 10 {
+			tier = Supplementary
+		}
+		if tier != Supplementary || t.o.All {
+			t.resample(StatisticECEQuantile(g), domain, tier, t.binned(ExpectedCalibrationError(s, QuantileBins(s, g)), g))
 		}
 	}
 	if !t.o.All {
@@ -256,10 +261,23 @@ func (t *table) calibration() {
 	}
 	for _, b := range []int{3, 10, 15} {
 		bins := CalibrationBins(s, b)
-		t.more(fmt.Sprintf("ece_width_b%d", b), domain, ExpectedCalibrationError(s, bins))
-		t.more(fmt.Sprintf("mce_width_b%d", b), domain, MaximumCalibrationError(s, bins))
+		t.resample(StatisticECEWidth(b), domain, Supplementary, t.binned(ExpectedCalibrationError(s, bins), b))
+		t.resample(StatisticMCEWidth(b), domain, Supplementary, t.binned(MaximumCalibrationError(s, bins), b))
 	}
 	t.test(Spiegelhalter(s), domain, "spiegelhalter_z", "", "spiegelhalter_p")
+}
+
+// smallGroup is the number of subjects a group below which a binned calibration error
+// is mostly chance: with six its interval held the truth in 71 to 79 of 100 simulated
+// samples, with forty in about 90.
+const smallGroup = 20
+
+// binned adds a note to an error of few subjects in each of its groups.
+func (t *table) binned(r Result, groups int) Result {
+	if r.Defined() && t.s.N() < smallGroup*groups {
+		r.Note = "fewer than 20 subjects a group: mostly chance, and its interval too high"
+	}
+	return r
 }
 
 func (t *table) overall() {
@@ -373,13 +391,16 @@ func (t *table) bootstrap() {
 		return // only of a sample without subjects
 	}
 	replicates := b.Draw(t.o.Replicates, resample.Seed(t.o.Seed, "table"), Stratified)
-	jackknife := b.Jackknife(Stratified)
+	jackknife := b.jackknife(Stratified, true)
 	for k, row := range t.rowOf {
 		r := &t.rows[row].Result
 		if r.Defined() {
-			r.Interval = replicates.Interval(k, jackknife, resample.Options{Method: resample.BCa, Level: Level})
+			r.Interval = replicates.Interval(k, jackknife, resample.Options{Method: t.resampled[k].Method(), Level: Level})
 			if n := replicates.Undefined(k); n > 0 {
-				r.Note = fmt.Sprintf("undefined in %d of %d resamples", n, t.o.Replicates)
+				if r.Note != "" {
+					r.Note += "; "
+				}
+				r.Note += fmt.Sprintf("undefined in %d of %d resamples", n, t.o.Replicates)
 			}
 		}
 	}

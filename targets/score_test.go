@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,6 +72,9 @@ func field(key string) (measure, part string) {
 			}
 			return base, s.part
 		}
+	}
+	if name, at, cut := strings.Cut(key, "@"); cut && slices.Contains([]string{"tp", "fp", "mcc", "kappa"}, name) {
+		return "class@" + at + "/" + name, "estimate"
 	}
 	switch key {
 	case "oe_ci95_lo":
@@ -150,6 +154,62 @@ func TestScoreVectors(t *testing.T) {
 				t.Errorf("%d keys compared, want at least 150", compared)
 			}
 		})
+	}
+}
+
+// A million rows: every key of big1e6.json, through a file.
+func TestScoreMillionRows(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads a million rows")
+	}
+	var rows bytes.Buffer
+	rows.WriteString("y_true,y_prob\n")
+	state := uint64(20240607)
+	next := func() uint64 { // splitmix64
+		state += 0x9E3779B97F4A7C15
+		v := state
+		v = (v ^ v>>30) * 0xBF58476D1CE4E5B9
+		v = (v ^ v>>27) * 0x94D049BB133111EB
+		return v ^ v>>31
+	}
+	for range 1_000_000 {
+		k, y := 1+next()%9999, byte('0')
+		if next()%1_000_000_000 < 6*k*k+20_000_000 {
+			y = '1'
+		}
+		rows.Write(append(strconv.AppendFloat([]byte{y, ','}, float64(k)/10000, 'g', -1, 64), '\n'))
+	}
+	file := filepath.Join(t.TempDir(), "big1e6.csv")
+	if err := os.WriteFile(file, rows.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	yes, none, y, p := true, 0, "y_true", "y_prob"
+	var out bytes.Buffer
+	if err := score(context.Background(), &out, file, ScoreFlags{Outcome: &y, Risk: &p, JSON: &yes, All: &yes, Bootstrap: &none}); err != nil {
+		t.Fatal(err)
+	}
+	var d scoreDocument
+	if err := json.Unmarshal(out.Bytes(), &d); err != nil {
+		t.Fatal(err)
+	}
+	var want struct {
+		N, Events int
+		Metrics   map[string]any
+	}
+	readVectorFile(t, "big1e6", &want)
+	if d.N != 1_000_000 || d.Events != want.Events {
+		t.Errorf("n %d, events %d, want %d", d.N, d.Events, want.Events)
+	}
+	for key, v := range want.Metrics {
+		if other("big1e6", key) {
+			continue
+		}
+		if exact, is := want.Metrics[key+"_longdouble"]; is {
+			v = exact // R's glm stops one step short of the maximum
+		} else if key == "cal_intercept_offset_se" {
+			continue // of which there is no exact value
+		}
+		compareScore(t, d, key, v)
 	}
 }
 

@@ -50,7 +50,7 @@ func run(samples, replicates int, seed uint64) error {
 	for _, auroc := range []float64{0.7, 0.8, 0.9} {
 		// AUROC = Φ(shift/√2).
 		shift := 2 * math.Erfinv(2*auroc-1)
-		population, err := draw(seed, math.MaxUint64, large, large*events/subjects, shift)
+		population, right, err := draw(seed, math.MaxUint64, large, large*events/subjects, shift)
 		if err != nil {
 			return err
 		}
@@ -59,11 +59,16 @@ func run(samples, replicates int, seed uint64) error {
 			return err
 		}
 		var counts []count
-		for k := range truth {
-			counts = append(counts, count{truth: truth[k].Value})
+		ofCurve := curveErrors(population, right)
+		for _, row := range truth {
+			v := row.Value
+			if known, is := ofCurve[row.Measure]; is {
+				v = known // a loess of so many rows is not made, and would have errors of its own
+			}
+			counts = append(counts, count{truth: v})
 		}
 		for i := range samples {
-			s, err := draw(seed, uint64(i), subjects, events, shift)
+			s, _, err := draw(seed, uint64(i), subjects, events, shift)
 			if err != nil {
 				return err
 			}
@@ -91,6 +96,21 @@ var kept = map[string]bool{
 	"auroc": true, "average_precision": true, "oe_ratio": true, "cal_intercept_offset": true, "cal_slope": true,
 	"brier": true, "scaled_brier": true, "logloss_mean": true, "r2_nagelkerke": true, "discrimination_slope": true,
 	"class@0.2/sensitivity": true, "class@0.2/specificity": true, "class@0.2/ppv": true, "class@0.2/npv": true, "nb@0.2": true,
+	"loess_direct_ici": true, "loess_direct_eci_stratos": true, "ece_quantile_g10": true,
+}
+
+// curveErrors are the errors of a population about its right risks, by their keys.
+func curveErrors(s *metrics.Sample, right []float64) map[string]float64 {
+	var sum, squares, null float64
+	n := float64(s.N())
+	prevalence := float64(s.Events()) / n
+	for i, p := range s.Risks() {
+		gap := right[i] - p
+		sum += math.Abs(gap)
+		squares += gap * gap
+		null += (prevalence - p) * (prevalence - p)
+	}
+	return map[string]float64{"loess_direct_ici": sum / n, "loess_direct_eci_stratos": squares / null}
 }
 
 func table(s *metrics.Sample, replicates int, seed uint64) ([]metrics.Row, error) {
@@ -132,8 +152,9 @@ func (c *count) add(i metrics.Interval) {
 
 // draw makes a sample of n subjects with the given number of events. The risk is the
 // true one of the normal model but for its logit, which is stretched by a fifth and
-// lowered by 0.2, so that the calibration to be found is not perfect.
-func draw(seed, replicate uint64, n, events int, shift float64) (*metrics.Sample, error) {
+// lowered by 0.2, so that the calibration to be found is not perfect. Right are the
+// risks as they should be.
+func draw(seed, replicate uint64, n, events int, shift float64) (_ *metrics.Sample, right []float64, err error) {
 	stream := resample.NewStream(seed, replicate)
 	outcomes, risks := make([]int, n), make([]float64, n)
 	prior := math.Log(float64(events) / float64(n-events))
@@ -146,6 +167,8 @@ func draw(seed, replicate uint64, n, events int, shift float64) (*metrics.Sample
 		// The odds of an event at x are the prior odds times exp(shift x - shift²/2).
 		logit := prior + shift*x - shift*shift/2
 		risks[i] = 1 / (1 + math.Exp(-1.2*logit+0.2))
+		right = append(right, 1/(1+math.Exp(-logit)))
 	}
-	return metrics.NewSample(outcomes, risks)
+	s, err := metrics.NewSample(outcomes, risks)
+	return s, right, err
 }

@@ -75,14 +75,18 @@ func Read(ctx context.Context, file, outcome, risk string) (_ *Set, err error) {
 			return nil, fmt.Errorf("start DuckDB: %w", err)
 		}
 	}
-	if err := checkColumns(ctx, conn, file, source.sql, outcome, risk); err != nil {
+	columns, err := findColumns(ctx, conn, file, source, outcome, risk)
+	if err != nil {
 		return nil, err
 	}
-	return readRows(ctx, conn, file, source.sql, outcome, risk)
+	return readRows(ctx, conn, file, source.sql, columns)
 }
 
 // table is a file as DuckDB is to read it.
-type table struct{ path, sql string }
+type table struct {
+	path, sql string
+	header    string // reads the header of a CSV file as a row
+}
 
 // tableOf looks at the first bytes of a file. The path is absolute, so that none
 // is taken for an address, and none of its characters for a pattern.
@@ -115,7 +119,10 @@ func tableOf(file string) (t table, err error) {
 	} else {
 		// Texts become numbers where a fault can be named with its row; no line
 		// may be skipped as a comment, or rows would be counted otherwise.
-		t.sql = "read_csv(" + pattern + ", header = true, all_varchar = true, skip = 0, comment = '', hive_partitioning = false)"
+		csv := func(header string) string {
+			return "read_csv(" + pattern + ", header = " + header + ", all_varchar = true, skip = 0, comment = '', hive_partitioning = false)"
+		}
+		t.sql, t.header = csv("true"), csv("false")
 	}
 	return t, nil
 }
@@ -126,24 +133,85 @@ var escapeGlob = strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]")
 func quoteText(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// checkColumns says which columns there are where one is missing. DuckDB would
-// take names that differ in case for the same.
-func checkColumns(ctx context.Context, conn *sql.Conn, file, source string, wanted ...string) (err error) {
+// column is one that was asked for: its name in the file, and DuckDB's, which gives
+// another to names that differ in case alone.
+type column struct{ name, sql string }
+
+// findColumns says which columns there are where one is missing, and refuses a name
+// that two have: DuckDB would call the second otherwise and take the first.
+func findColumns(ctx context.Context, conn *sql.Conn, file string, source table, wanted ...string) ([]column, error) {
+	known, err := namesOf(ctx, conn, file, source.sql)
+	if err != nil {
+		return nil, err
+	}
+	names := known
+	if source.header != "" {
+		if names, err = headerOf(ctx, conn, file, source.header, known); err != nil {
+			return nil, err
+		}
+	}
+	var columns []column
+	for _, name := range wanted {
+		var at []int
+		for i, n := range names {
+			if n == name {
+				at = append(at, i)
+			}
+		}
+		switch len(at) {
+		case 0:
+			return nil, fmt.Errorf("%s has no column %q; there are %s", file, name, strings.Join(names, ", "))
+		case 1:
+			columns = append(columns, column{name, known[at[0]]})
+		default:
+			return nil, fmt.Errorf("%s has %d columns %q, number %d and number %d among them: rename all but the one that is meant", file, len(at), name, at[0]+1, at[1]+1)
+		}
+	}
+	return columns, nil
+}
+
+func namesOf(ctx context.Context, conn *sql.Conn, file, source string) (_ []string, err error) {
 	rows, err := conn.QueryContext(ctx, "SELECT * FROM "+source+" LIMIT 0")
 	if err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
+		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	names, err := rows.Columns()
 	if err != nil {
-		return fmt.Errorf("read %s: %w", file, err)
+		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	for _, name := range wanted {
-		if !slices.Contains(names, name) {
-			return fmt.Errorf("%s has no column %q; there are %s", file, name, strings.Join(names, ", "))
+	return names, nil
+}
+
+// headerOf returns the names as the file spells them; known are DuckDB's, which a
+// column without a name keeps.
+func headerOf(ctx context.Context, conn *sql.Conn, file, header string, known []string) (_ []string, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT * FROM "+header+" LIMIT 1")
+	if err != nil {
+		return nil, fmt.Errorf("read the header of %s: %w", file, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, fmt.Errorf("read the header of %s: %w", file, err)
+	}
+	if len(columns) != len(known) || !rows.Next() {
+		return known, rows.Err()
+	}
+	cells, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+	for i := range cells {
+		into[i] = &cells[i]
+	}
+	if err := rows.Scan(into...); err != nil {
+		return nil, fmt.Errorf("read the header of %s: %w", file, err)
+	}
+	names := slices.Clone(known)
+	for i, c := range cells {
+		if c.Valid && c.String != "" {
+			names[i] = c.String
 		}
 	}
-	return nil
+	return names, rows.Err()
 }
 
 // cell is a value of a column: a number, or the text that is none.
@@ -162,10 +230,11 @@ func (c cell) problem(want string) string {
 	return "there is no value"
 }
 
-func readRows(ctx context.Context, conn *sql.Conn, file, source, outcome, risk string) (_ *Set, err error) {
+func readRows(ctx context.Context, conn *sql.Conn, file, source string, of []column) (_ *Set, err error) {
+	outcome, risk := of[0].name, of[1].name
 	columns := make([]string, 0, 2)
-	for _, name := range []string{outcome, risk} {
-		column := quoteName(name)
+	for _, c := range of {
+		column := quoteName(c.sql)
 		columns = append(columns, fmt.Sprintf("TRY_CAST(%[1]s AS DOUBLE), CASE WHEN TRY_CAST(%[1]s AS DOUBLE) IS NULL THEN CAST(%[1]s AS VARCHAR) END", column))
 	}
 	rows, err := conn.QueryContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+source)

@@ -58,10 +58,10 @@ func TestVectors(t *testing.T) {
 			if !is {
 				continue // "NA" of residuals
 			}
-			if !agree(v, w, 1e-10) {
+			if !agree(v, w, 1e-12) {
 				t.Errorf("%s: %s = %v, want %v", what, key, v, w)
 			}
-			if key == "Pr(>F)" && math.Abs(v/w-1) > 1e-9 {
+			if key == "Pr(>F)" && math.Abs(v/w-1) > 1e-12 {
 				t.Errorf("%s: p = %v, want %v", what, v, w)
 			}
 		}
@@ -102,7 +102,7 @@ func TestVectors(t *testing.T) {
 				if model[key] == nil {
 					continue
 				}
-				if err := json.Unmarshal(model[key], &w); err != nil || !agree(v, w, 1e-11) {
+				if err := json.Unmarshal(model[key], &w); err != nil || !agree(v, w, 1e-12) {
 					t.Errorf("%s: %s = %v, want %v", name, key, v, w)
 				}
 			}
@@ -120,7 +120,7 @@ func TestVectors(t *testing.T) {
 				}
 				check("Levene", e, levene["group"])
 				gotW, gotP, err := ShapiroWilk(got.Residuals)
-				if err != nil || !agree(gotW, w, 1e-9) || !agree(gotP, p, 1e-7) {
+				if err != nil || !agree(gotW, w, 1e-12) || !agree(gotP, p, 1e-12) {
 					t.Errorf("Shapiro-Wilk %v, %v (%v), want %v, %v", gotW, gotP, err, w, p)
 				}
 			}

@@ -63,12 +63,16 @@ func NewStream(seed, replicate uint64) Stream {
 // Uint32 returns the next number, uniform on all uint32.
 func (s *Stream) Uint32() uint32 {
 	if s.left == 0 {
-		s.out = philox([4]uint32{uint32(s.block), uint32(s.block >> 32), uint32(s.rep), uint32(s.rep >> 32)}, s.key)
-		s.block++
-		s.left = 4
+		s.refill()
 	}
 	s.left--
 	return s.out[3-s.left]
+}
+
+func (s *Stream) refill() {
+	s.out = philox([4]uint32{uint32(s.block), uint32(s.block >> 32), uint32(s.rep), uint32(s.rep >> 32)}, s.key)
+	s.block++
+	s.left = 4
 }
 
 // Float64 returns the next number, uniform on [0, 1).
@@ -107,9 +111,13 @@ func philox(c [4]uint32, k [2]uint32) [4]uint32 {
 // len(counts) draws with replacement.
 func Draw(s *Stream, counts []int32) {
 	clear(counts)
-	n := len(counts)
-	for range n {
-		counts[s.Intn(n)]++
+	var drawn [draws]uint32
+	for left := len(counts); left > 0; left -= draws {
+		part := drawn[:min(left, draws)]
+		s.indexes(len(counts), part)
+		for _, i := range part {
+			counts[i]++
+		}
 	}
 }
 
@@ -117,8 +125,41 @@ func Draw(s *Stream, counts []int32) {
 // replacement as there are rows. A stratified resample is one call for each
 // stratum, after clearing counts.
 func DrawFrom(s *Stream, rows []int32, counts []int32) {
-	for range rows {
-		counts[rows[s.Intn(len(rows))]]++
+	var drawn [draws]uint32
+	for left := len(rows); left > 0; left -= draws {
+		part := drawn[:min(left, draws)]
+		s.indexes(len(rows), part)
+		for _, i := range part {
+			counts[rows[i]]++
+		}
+	}
+}
+
+// draws is how many draws are made at once.
+const draws = 64
+
+// indexes sets each element to what [Stream.Intn] returns next, without a call for
+// each.
+func (s *Stream) indexes(n int, into []uint32) {
+	bound := uint32(n)
+	for len(into) > 0 {
+		if s.left == 0 {
+			s.refill()
+		}
+		out := s.out[4-s.left:]
+		k := min(len(out), len(into))
+		for i, v := range out[:k] {
+			hi, lo := bits.Mul32(v, bound)
+			if lo < bound { // it may have to be drawn again
+				s.left -= i
+				into[i] = uint32(s.Intn(n))
+				into, k = into[i+1:], 0
+				break
+			}
+			into[i] = hi
+		}
+		into = into[k:]
+		s.left -= k
 	}
 }
 

@@ -122,3 +122,21 @@ func TestStudentisedIsBasicWithoutVariation(t *testing.T) {
 		t.Error("no error of a standard error of 0")
 	}
 }
+
+// Draws made at once are those made one by one, also where some are rejected.
+func TestDrawsAreThoseOfIntn(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 63, 64, 65, 200, 3 << 30} {
+		one, many := NewStream(5, 7), NewStream(5, 7)
+		one.Uint32() // not at the beginning of a block
+		many.Uint32()
+		for _, size := range []int{1, 3, 64, 129} {
+			got := make([]uint32, size)
+			many.indexes(n, got)
+			for i, v := range got {
+				if want := one.Intn(n); int(v) != want {
+					t.Fatalf("draw %d of %d below %d is %d, want %d", i, size, n, v, want)
+				}
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package smooth
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -131,6 +132,42 @@ func TestSplineSolvesTheScore(t *testing.T) {
 	}
 }
 
+// Knots are those of Hmisc's rcspline.eval: of few rows, and of many at the ends.
+func TestKnotsOfHmisc(t *testing.T) {
+	var few, ends []float64
+	for i := range 40 {
+		few = append(few, float64((i+1)*(i+1))/100)
+	}
+	for range 20 {
+		ends = append(ends, -3)
+	}
+	for i := range 120 {
+		ends = append(ends, -2+4*float64(i)/119)
+	}
+	for range 30 {
+		ends = append(ends, 3)
+	}
+	for _, test := range []struct {
+		x    []float64
+		k    int
+		want []float64
+	}{
+		{few, 3, []float64{0.25, 4.205, 12.96}},
+		{few, 5, []float64{0.25, 1.37675, 4.205, 8.57225, 12.96}},
+		{ends, 3, []float64{-2, 0, 2}},
+		{ends, 5, []float64{-2, -1.769747899159664, 0, 1.769747899159664, 2}},
+		{[]float64{1, 2, 2, 3, 4, 4, 5, 5, 5}, 3, []float64{2, 3, 4}},
+		{[]float64{1, 2, 2, 3, 4, 4, 5, 5, 5}, 4, nil},
+		{[]float64{1, 2, 3, 4, 5}, 3, nil},
+	} {
+		got, err := Knots(test.x, test.k)
+		if (err == nil) != (test.want != nil) || test.want == nil && !errors.Is(err, ErrTooFew) ||
+			!slices.EqualFunc(got, test.want, func(a, b float64) bool { return math.Abs(a-b) < 1e-12 }) {
+			t.Errorf("%d knots of %v: %v (%v), want %v", test.k, test.x, got, err, test.want)
+		}
+	}
+}
+
 func TestSplineIsLinearBeyondItsKnots(t *testing.T) {
 	knots := []float64{0, 1, 3, 4}
 	at := func(x float64) []float64 { b := make([]float64, 3); basis(x, knots, b); return b }
@@ -173,6 +210,85 @@ func TestRefusals(t *testing.T) {
 	} {
 		if test.err == nil || test.want != nil && !errors.Is(test.err, test.want) || !strings.Contains(test.err.Error(), test.text) {
 			t.Errorf("%s: error %v", name, test.err)
+		}
+	}
+}
+
+// The loess of a resample is that of its rows, one by one.
+func TestResampledIsLoess(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		steps := rapid.SampledFrom([]int{3, 20, 200}).Draw(t, "steps") // many ties, or none
+		distinct := map[float64]bool{}
+		for range rapid.IntRange(3, 40).Draw(t, "values") {
+			distinct[float64(rapid.IntRange(0, steps).Draw(t, "x"))/float64(steps)] = true
+		}
+		x := slices.Sorted(maps.Keys(distinct))
+		rows, sums := make([]float64, len(x)), make([]float64, len(x))
+		var rowX, rowY []float64
+		for k := range x {
+			rows[k] = float64(rapid.IntRange(0, 3).Draw(t, "rows"))
+			sums[k] = float64(rapid.IntRange(0, int(rows[k])).Draw(t, "sum"))
+			for i := range int(rows[k]) {
+				y := 0.0
+				if float64(i) < sums[k] {
+					y = 1
+				}
+				rowX, rowY = append(rowX, x[k]), append(rowY, y)
+			}
+		}
+		r, err := NewResampled(x, DefaultSpan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, want := NewLoess(rowX, rowY, DefaultSpan)
+		if err := r.Draw(rows, sums); !errors.Is(err, want) {
+			t.Fatalf("error %v, want %v", err, want)
+		}
+		if want != nil {
+			return
+		}
+		fit := make([]float64, len(x))
+		r.At(x, fit)
+		for k, v := range x {
+			if w := l.At(v); math.Abs(fit[k]-w) > 1e-7*(1+math.Abs(w)) {
+				t.Fatalf("fit at %v is %v, want %v", v, fit[k], w)
+			}
+		}
+		drawn, count, curve := r.Curve(100)
+		k := 0
+		for i, v := range drawn {
+			for x[k] != v {
+				k++
+			}
+			if curve[i] != fit[k] || count[i] != rows[k] {
+				t.Fatalf("curve at %v is %v, want %v", v, curve[i], fit[k])
+			}
+		}
+	})
+}
+
+// Between the points that are computed the curve is a straight line.
+func TestResampledInterpolates(t *testing.T) {
+	n := 1000
+	x, rows, sums := make([]float64, n), make([]float64, n), make([]float64, n)
+	for k := range x {
+		x[k] = math.Sqrt(float64(k+1) / float64(n))
+		rows[k] = 1
+		sums[k] = math.Round(math.Mod(x[k]*97, 1)*0.5 + x[k]/2)
+	}
+	r, err := NewResampled(x, DefaultSpan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Draw(rows, sums); err != nil {
+		t.Fatal(err)
+	}
+	exact := make([]float64, n)
+	r.At(x, exact)
+	_, _, fit := r.Curve(101)
+	for k := range x {
+		if d := math.Abs(fit[k] - exact[k]); d > 1e-3 || (k == 0 || k == n-1) && d > 0 {
+			t.Fatalf("curve at %v is %v, want %v", x[k], fit[k], exact[k])
 		}
 	}
 }

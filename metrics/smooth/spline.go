@@ -17,19 +17,23 @@ type Spline struct {
 	Coef  []float64 // intercept, x, and one for each further basis function
 }
 
-// quantiles at which knots lie, by their number: those of R's Hmisc.
-var knotsAt = map[int][]float64{
-	3: {0.10, 0.5, 0.90},
-	4: {0.05, 0.35, 0.65, 0.95},
-	5: {0.05, 0.275, 0.5, 0.725, 0.95},
-}
+// What places knots in R's Hmisc: the quantile of the first of three, and of the first
+// of more; the number of rows below which the outer knots are the fifth lowest and the
+// fifth highest row, as quantiles then say little; and the share of rows at the
+// lowest or highest value from which the next value is an outer knot.
+const (
+	outerOf3    = 0.1
+	outerOfMore = 0.05
+	fewRows     = 100
+	fifth       = 4
+	tiedShare   = 0.05
+)
 
-// Knots returns k knots (3, 4 or 5) at the quantiles of x, in increasing order,
-// that Hmisc uses. Fewer than k distinct quantiles are an error: Hmisc then
-// takes fewer knots, and the curve would not be what its name says.
+// Knots returns k knots (3, 4 or 5) for x, in increasing order, where Hmisc puts
+// them. Too few distinct values or quantiles are an error: Hmisc then takes fewer
+// knots, and the curve would not be what its name says.
 func Knots(x []float64, k int) ([]float64, error) {
-	at, ok := knotsAt[k]
-	if !ok {
+	if k < 3 || k > 5 {
 		return nil, fmt.Errorf("%d knots: want 3, 4 or 5", k)
 	}
 	if len(x) == 0 {
@@ -38,12 +42,70 @@ func Knots(x []float64, k int) ([]float64, error) {
 	if x[0] == x[len(x)-1] {
 		return nil, ErrConstant
 	}
-	knots := make([]float64, 0, k)
-	for _, p := range at {
-		knots = append(knots, resample.Quantile(x, p))
+	tied := fmt.Errorf("%w: values of the predictor are tied, so that it has no %d knots", ErrTooFew, k)
+	distinct := slices.Compact(slices.Clone(x))
+	switch inner := len(distinct) - 2; {
+	case len(x) < 6 || inner < k:
+		return nil, tied
+	case inner == k:
+		return distinct[1 : k+1], nil
 	}
-	if len(slices.Compact(slices.Clone(knots))) < k {
-		return nil, fmt.Errorf("%w: quantiles of the predictor are tied, so that it has no %d knots", ErrTooFew, k)
+	// Where many rows share the lowest or the highest value alone, its neighbour is a
+	// knot, and the others are those of the rows beyond.
+	var first, last []float64
+	most := 0
+	counts := make([]int, len(distinct))
+	for i, v := range distinct {
+		from, _ := slices.BinarySearch(x, v)
+		to := len(x)
+		if i+1 < len(distinct) {
+			to, _ = slices.BinarySearch(x, distinct[i+1])
+		}
+		if counts[i] = to - from; i > 0 && i+1 < len(distinct) {
+			most = max(most, counts[i])
+		}
+	}
+	share := func(count int) float64 { return float64(count) / float64(len(x)) }
+	inside := x
+	if share(most) < tiedShare {
+		if share(counts[0]) >= tiedShare {
+			first = distinct[1:2]
+			inside = inside[counts[0]+counts[1]:]
+		}
+		if n := len(counts); share(counts[n-1]) >= tiedShare {
+			last = distinct[n-2 : n-1]
+			inside = inside[:len(inside)-counts[n-1]-counts[n-2]]
+		}
+	}
+	outer := outerOfMore
+	if k == 3 {
+		outer = outerOf3
+	}
+	of := k - len(first) - len(last)
+	begin := outer
+	if of == 2 {
+		begin = 0.5
+	}
+	var knots []float64
+	if of == 1 {
+		knots = []float64{resample.Quantile(inside, 0.5)}
+	} else {
+		for i := range of {
+			knots = append(knots, resample.Quantile(inside, begin+float64(i)*(1-outer-begin)/float64(of-1)))
+		}
+		if n := len(inside); n < fewRows && n > fifth {
+			if first == nil {
+				knots[0] = inside[fifth]
+			}
+			if last == nil {
+				knots[of-1] = inside[n-1-fifth]
+			}
+		}
+	}
+	knots = slices.Concat(first, knots, last)
+	slices.Sort(knots)
+	if len(slices.Compact(slices.Clone(knots))) < k || math.IsNaN(knots[0]) {
+		return nil, tied
 	}
 	return knots, nil
 }
