@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"strconv"
 	"time"
 )
 
@@ -79,8 +78,8 @@ func parseEvent(line []byte) (Event, error) {
 	if head < 1 || !bytes.HasPrefix(line[head:], []byte(sumPrefix)) || !bytes.HasSuffix(line, []byte(sumSuffix)) {
 		return e, errDamaged
 	}
-	sum, err := strconv.ParseUint(string(line[head+len(sumPrefix):len(line)-len(sumSuffix)]), 16, 32)
-	if err != nil || uint32(sum) != crc32.Checksum(line[:head], castagnoli) {
+	// The text is compared, not its number: that has two spellings of a to f.
+	if fmt.Sprintf("%08x", crc32.Checksum(line[:head], castagnoli)) != string(line[head+len(sumPrefix):len(line)-len(sumSuffix)]) {
 		return e, errDamaged
 	}
 	return e, json.Unmarshal(line, &e)
