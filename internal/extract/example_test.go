@@ -310,8 +310,10 @@ func compareStratos(t *testing.T, records map[string]*Record) {
 		what := fmt.Sprint(run, " ", m.Estimand, " ", m.Measure)
 		const absolute, relative = 1e-13, 1e-9 // some true values are 0
 		compare(t, what, m.Estimate, tab.number(t, row, "estimate"), absolute, relative)
-		compare(t, what+" lower", m.Lower, tab.number(t, row, "ci_lower"), absolute, relative)
-		compare(t, what+" upper", m.Upper, tab.number(t, row, "ci_upper"), absolute, relative)
+		if !strings.HasPrefix(m.Method, "bootstrap_") { // the table has intervals of formulas only
+			compare(t, what+" lower", m.Lower, tab.number(t, row, "ci_lower"), absolute, relative)
+			compare(t, what+" upper", m.Upper, tab.number(t, row, "ci_upper"), absolute, relative)
+		}
 		compare(t, what+" spread lower", m.SpreadLower, tab.number(t, row, "spread_lower"), absolute, relative)
 		compare(t, what+" spread upper", m.SpreadUpper, tab.number(t, row, "spread_upper"), absolute, relative)
 		compare(t, what+" spread SD", m.SpreadSD, tab.number(t, row, "spread_sd"), absolute, relative)

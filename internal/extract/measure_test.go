@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -109,9 +110,41 @@ func TestPermutedSubjects(t *testing.T) {
 		if b.Risks[place] != a.Risks[i] || !cmp.Equal(b.Spreads[place], a.Spreads[i]) {
 			t.Errorf("subject %d has another risk or spread in place %d", i, place)
 		}
+		if b.Paired.Ranks[place] != a.Paired.Ranks[i] || b.Paired.Squares[place] != a.Paired.Squares[i] || b.Paired.Positive[1][place] != a.Paired.Positive[1][i] {
+			t.Errorf("subject %d is another one in place %d, as comparisons see it", i, place)
+		}
 	}
 	a.Outcomes, a.Risks, a.Spreads, b.Outcomes, b.Risks, b.Spreads = nil, nil, nil, nil, nil, nil
+	a.Paired, b.Paired = Paired{}, Paired{}
 	if diff := cmp.Diff(a, b); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What comparisons are made of gives the measures over refits: the kernel the
+// AUROC, the squares the Brier score, the positives the net benefit.
+func TestPaired(t *testing.T) {
+	outcomes := []int{0, 1, 0, 1, 0}
+	risks := [][]float64{{0.1, 0.4, 0.5, 0.5, 0.1}, {0.2, 0.3, 0.4, 0.9, 0.2}}
+	r := &Record{Outcomes: outcomes}
+	if err := r.measure(risks, []float64{0.4}); err != nil {
+		t.Fatal(err)
+	}
+	want := Paired{
+		Ranks:      []int{0, 3, 2, 4, 0}, // the first and the last are equal in everything
+		Pairs:      [][]int{{4, 0, 4}, {4, 3, 4}},
+		Squares:    []float64{0.025, 0.425, 0.205, 0.13, 0.025},
+		Thresholds: []float64{0.4},
+		Positive:   [][]int{{0, 1, 2, 2, 0}},
+	}
+	if diff := cmp.Diff(want, r.Paired, cmpopts.EquateApprox(0, 1e-15)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for measure, want := range map[string]float64{
+		"auroc": 19.0 / 24, "brier": (0.025 + 0.425 + 0.205 + 0.13 + 0.025) / 5, "nb@0.4": (1.5 - 1*0.4/0.6) / 5,
+	} {
+		if m := r.find(t, metrics.OverModels, measure); math.Abs(*m.Estimate-want) > 1e-15 {
+			t.Errorf("%s over models is %v, and %v of what comparisons take", measure, *m.Estimate, want)
+		}
 	}
 }

@@ -174,14 +174,14 @@ func TestReadRun(t *testing.T) {
 	}
 	head := *r
 	head.Risks, head.Spreads, head.Scalars, head.Measures, head.ROC, head.Bins, head.Decision, head.Checks = nil, nil, nil, nil, nil, nil, nil, nil
-	head.Joint = Joint{}
+	head.Joint, head.Paired = Joint{}, Paired{}
 	if diff := cmp.Diff(want, &head); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
 	if s := r.Scalars["tpAUC"]; s.N != 3 || *s.SD != 0 || s.Lower != nil || s.Upper != nil {
 		t.Errorf("a measure without variation: %+v", s)
 	}
-	if len(r.Measures) != 2*(6+len(DefaultThresholds)) || len(r.Bins) != 10 || len(r.Decision) != 50 {
+	if len(r.Measures) != 100 || len(r.Bins) != 10 || len(r.Decision) != 50 {
 		t.Errorf("%d measures, %d bins, %d thresholds", len(r.Measures), len(r.Bins), len(r.Decision))
 	}
 	if m := r.find(t, metrics.OverModels, "auroc"); math.Abs(*m.Estimate-25.0/27) > 1e-15 || m.Method != metrics.DeLongLogit {
