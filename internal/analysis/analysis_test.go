@@ -447,7 +447,7 @@ func TestTop10(t *testing.T) {
 	if len(rows) != 18 {
 		t.Fatalf("%d rows, want 10 and the 8 named pipelines of the fixture", len(rows))
 	}
-	headings := []string{"#", "Outlier", "Imputation", "AUROC (95% CI)", "Slope", "Int.", "O:E", "Brier", "IPA", "NB 15%"}
+	headings := []string{"#", "Outlier", "Imputation", "AUROC (95% CI)", "Slope", "Int.", "O:E", "Brier (95% CI)", "IPA (95% CI)", "NB 15% (95% CI)"}
 	for i, col := range doc.Table.Columns {
 		if col.Heading != headings[i] {
 			t.Errorf("column %d is %q, want %q", i, col.Heading, headings[i])
@@ -760,8 +760,8 @@ func TestUndefinedValues(t *testing.T) {
 	if v := got["groundTruthBrier"].Value; v.Estimate == nil || v.CI != nil || v.IntervalUndefined != "infinite_limit" {
 		t.Errorf("Brier %+v", v)
 	}
-	if v := got["bestEnsembleBrier"].Value; v.CI != nil || v.IntervalUndefined != "not_available" {
-		t.Errorf("Brier %+v", v)
+	if v := got["bestEnsembleSlope"].Value; v.CI != nil || v.IntervalUndefined != "not_available" {
+		t.Errorf("slope %+v", v)
 	}
 	top := mustBuild(t, c.open(t), "tab_stratos_top10", Options{})
 	if !strings.Contains(top.Caption, "Undefined and left out of the medians: slope in 8 refits of 1 configuration") {

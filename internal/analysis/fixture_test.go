@@ -154,7 +154,11 @@ func addConfiguration(t *testing.T, add func(string, ...driver.Value), id int32,
 	}
 	// The compatibility column is wrong on purpose: no document may read it.
 	add("essential_metrics", id, x.outlier, x.imputation, x.classifier, x.featurization, -7.0)
-	for _, r := range metrics.STRATOS(refits, []float64{0.05, 0.1, 0.15, 0.2}) {
+	rows, err := metrics.RefitTable(refits, metrics.Options{Thresholds: []float64{0.05, 0.1, 0.15, 0.2}, Replicates: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
 		var estimate, lower, upper, level driver.Value
 		method := string(metrics.NotAvailable)
 		if r.Defined() {

@@ -438,7 +438,8 @@ func (b *builder) value(r reading) (sidecar.Value, error) {
 		v.IntervalUndefined = infiniteLimit
 		return v, nil
 	}
-	if lo > x || hi < x {
+	// Where resamples are biased an interval of them may lie beside the estimate.
+	if (lo > x || hi < x) && !strings.HasPrefix(r.ciMethod.String, "bootstrap_") {
 		return sidecar.Value{}, fmt.Errorf("the interval from %g to %g does not hold the estimate %g", lo, hi, x)
 	}
 	level := r.level.Float64

@@ -21,10 +21,12 @@ const (
 // intervalMethods says the methods of ci_method in words that fit before
 // "interval"; documents hold the words.
 var intervalMethods = map[string]string{
-	metrics.DeLongLogit:       "logit DeLong",
-	metrics.LogScale:          "log-scale normal",
-	metrics.ProfileLikelihood: "profile likelihood",
-	metrics.WilsonScore:       "Wilson",
+	metrics.DeLongLogit:         "logit DeLong",
+	metrics.LogScale:            "log-scale normal",
+	metrics.ProfileLikelihood:   "profile likelihood",
+	metrics.WilsonScore:         "Wilson",
+	metrics.BootstrapBCa:        "BCa bootstrap",
+	metrics.BootstrapPercentile: "percentile bootstrap",
 }
 
 // fixed prints x with the given decimals and a true minus sign.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -364,17 +365,19 @@ func (v *validator) rules() error {
 	return nil
 }
 
-// coreMeasures are those that every configuration has under both estimands. A
-// database may have more; then every configuration has them.
-var coreMeasures = []string{"auroc", "brier", "scaled_brier", "cal_intercept_offset", "cal_slope", "oe_ratio"}
-
+// measures wants of every configuration all measures of this version, under both
+// estimands.
 func (v *validator) measures() error {
+	_, forms, err := v.forms()
+	if err != nil {
+		return err
+	}
 	for _, estimand := range []string{metrics.OverModels, metrics.MeanRisk} {
 		present, err := texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics WHERE estimand = "+quoteText(estimand)+" ORDER BY 1")
 		if err != nil {
 			return err
 		}
-		for _, m := range coreMeasures {
+		for _, m := range slices.Sorted(maps.Keys(forms[estimand])) {
 			if !slices.Contains(present, m) {
 				v.add(Finding{Table: stratosTable, Column: "measure", Message: fmt.Sprintf("%s, %s is missing for all configurations", estimand, m)})
 			}

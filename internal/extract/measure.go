@@ -50,8 +50,9 @@ func decisionGrid() []float64 {
 	return grid
 }
 
-// measure fills what is computed from outcomes and risks ([refit][subject]).
-func (r *Record) measure(risks [][]float64, thresholds []float64) error {
+// Measure fills what is computed from the outcomes of a record and from risks
+// ([refit][subject], like Outcomes).
+func (r *Record) Measure(risks [][]float64, thresholds []float64) error {
 	given, err := metrics.NewRefits(r.Outcomes, risks)
 	if err != nil {
 		return fmt.Errorf("predictions: %w", err)

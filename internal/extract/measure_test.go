@@ -24,7 +24,7 @@ func TestSpreadWithoutNumber(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Record{Outcomes: []int{0, 1, 0, 1}, Scalars: map[string]Scalar{}}
-			if err := r.measure(c.risks, DefaultThresholds); err != nil {
+			if err := r.Measure(c.risks, DefaultThresholds); err != nil {
 				t.Fatal(err)
 			}
 			for _, m := range r.Measures {
@@ -45,7 +45,7 @@ func TestSpreadWithoutNumber(t *testing.T) {
 // which is undefined.
 func TestScalarsOfOneRefit(t *testing.T) {
 	r := &Record{Outcomes: []int{0, 1, 0, 1}}
-	if err := r.measure([][]float64{{0.1, 0.4, 0.5, 0.8}}, nil); err != nil {
+	if err := r.Measure([][]float64{{0.1, 0.4, 0.5, 0.8}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	mean, zero := 0.75, 0.0
@@ -64,7 +64,7 @@ func TestScalarsOfOneRefit(t *testing.T) {
 // The quantiles are those of numpy's default, the deviation divides by n.
 func TestSpreadOfRisks(t *testing.T) {
 	r := &Record{Outcomes: []int{0, 1}}
-	if err := r.measure([][]float64{{0.1, 0.3}, {0.4, 0.3}, {0.2, 0.3}, {0.9, 0.3}}, nil); err != nil {
+	if err := r.Measure([][]float64{{0.1, 0.3}, {0.4, 0.3}, {0.2, 0.3}, {0.9, 0.3}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	sd := 0.3082207001484488 // numpy.std([.1, .4, .2, .9])
@@ -73,7 +73,7 @@ func TestSpreadOfRisks(t *testing.T) {
 	if diff := cmp.Diff(want, r.Spreads, cmpopts.EquateApprox(0, 1e-15)); diff != "" {
 		t.Error(diff)
 	}
-	if err := r.measure([][]float64{{0.1, 0.3}}, nil); err != nil || r.Spreads[0].SD != nil {
+	if err := r.Measure([][]float64{{0.1, 0.3}}, nil); err != nil || r.Spreads[0].SD != nil {
 		t.Errorf("of one refit: %+v, error %v", r.Spreads, err)
 	}
 }
@@ -102,7 +102,7 @@ func TestPermutedSubjects(t *testing.T) {
 		}
 	}
 	for r, with := range map[*Record][][]float64{a: risks, b: permuted} {
-		if err := r.measure(with, DefaultThresholds); err != nil {
+		if err := r.Measure(with, DefaultThresholds); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestPaired(t *testing.T) {
 	outcomes := []int{0, 1, 0, 1, 0}
 	risks := [][]float64{{0.1, 0.4, 0.5, 0.5, 0.1}, {0.2, 0.3, 0.4, 0.9, 0.2}}
 	r := &Record{Outcomes: outcomes}
-	if err := r.measure(risks, []float64{0.4}); err != nil {
+	if err := r.Measure(risks, []float64{0.4}); err != nil {
 		t.Fatal(err)
 	}
 	want := Paired{

@@ -161,7 +161,7 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 	if len(thresholds) == 0 {
 		thresholds = DefaultThresholds
 	}
-	if err := record.measure(p.risks, thresholds); err != nil {
+	if err := record.Measure(p.risks, thresholds); err != nil {
 		return fail(run.Artifact, err)
 	}
 	if o.KeepRisks {
