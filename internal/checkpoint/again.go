@@ -108,6 +108,7 @@ func (v *validator) again() error {
 		if computed {
 			c.roc()
 			c.calibration()
+			c.smoothed()
 			c.histogram()
 			c.decision()
 			c.retention()

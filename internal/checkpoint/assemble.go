@@ -371,6 +371,9 @@ func (a *assembler) addConfig(id int, c *configured) error {
 	for i, p := range c.ROC {
 		a.content.add(rocTable, id, i, a.roundedCell(p.Threshold), p.FPR, p.TPR)
 	}
+	if err := a.addSmoothed(id, c); err != nil {
+		return err
+	}
 	if err := a.addSubjects(id, c); err != nil {
 		return err
 	}

@@ -57,6 +57,7 @@ const (
 	essentialTable     = "essential_metrics"
 	supplementaryTable = "supplementary_metrics"
 	calibrationTable   = "calibration_curves"
+	smoothTable        = "calibration_smooth"
 	histogramTable     = "probability_distributions"
 	decisionTable      = "dca_curves"
 	rocTable           = "roc_curves"
@@ -120,6 +121,17 @@ var tables = []table{
 		{"observed_proportion", double, nullable | unit},
 		{"predicted_mean", double, nullable | unit},
 		{"n_samples", integer, natural},
+	}},
+	{smoothTable, []string{"config_id", "point_index"}, []column{
+		{"config_id", integer, 0},
+		{"point_index", integer, natural},
+		{"risk", double, nullable | unit},
+		{"observed", double, nullable}, // a local fit, which may leave [0, 1]
+		{"lower", double, nullable | unit},
+		{"upper", double, nullable | unit},
+		{"level", double, nullable | unit},
+		{"method", varchar, 0},
+		{"undefined", varchar, nullable},
 	}},
 	{histogramTable, []string{"config_id", "outcome", "bin_index"}, []column{
 		{"dist_id", integer, 0},

@@ -357,7 +357,7 @@ func (v *validator) rules() error {
 		all = append(all, rule{table: supplementaryTable, column: c.name, warning: true, message: "is NULL for all configurations: the pickles lack it, or it was lost",
 			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND count(%s) = 0", supplementaryTable, c.name)})
 	}
-	for _, r := range slices.Concat(all, contentRules, v.privacy.rules()) {
+	for _, r := range slices.Concat(all, contentRules, smoothRules, v.privacy.rules()) {
 		if err := v.hold(r); err != nil {
 			return err
 		}

@@ -142,6 +142,14 @@ func TestValidate(t *testing.T) {
 			{`DELETE FROM calibration_curves WHERE curve_id = 13`, "calibration_curves.bin_index config_id 2: there are not ten bins"},
 		},
 		{
+			{`UPDATE calibration_smooth SET observed = observed + 0.001 WHERE config_id = 1 AND point_index = 7`, "calibration_smooth.observed config_id 1: is not that of the predictions"},
+			{`UPDATE calibration_smooth SET lower = upper + 0.1 WHERE config_id = 2 AND point_index = 7 AND upper < 0.9`, "calibration_smooth.lower, upper config_id 2: the band"},
+			{`UPDATE calibration_smooth SET method = 'lowess' WHERE config_id = 3`, "calibration_smooth.method config_id 3: is none that this version knows (101 rows)"},
+			{`DELETE FROM calibration_smooth WHERE config_id = 4 AND point_index = 100`, "calibration_smooth.point_index config_id 4: the points are not numbered"},
+			{`UPDATE calibration_smooth SET undefined = 'bad luck' WHERE config_id = 5 AND point_index = 3`, "calibration_smooth.undefined config_id 5: is no reason"},
+			{`UPDATE calibration_smooth SET risk = risk + 0.01 WHERE config_id = 6 AND point_index = 50`, "calibration_smooth.risk config_id 6: the risks do not ascend in equal steps"},
+		},
+		{
 			{`UPDATE dca_curves SET net_benefit_all = greatest(0, net_benefit_all - 0.01) WHERE config_id = 1`, "dca_curves.net_benefit_all config_id 1: is not that of the predictions (50 rows)"},
 			{`UPDATE dca_curves SET net_benefit_none = 0.1 WHERE config_id = 1`, "dca_curves.net_benefit_none config_id 1: is not 0"},
 			{`UPDATE dca_curves SET net_benefit_model = 0.3 WHERE dca_id = 1`, "dca_curves.net_benefit_model config_id 1: is not that"},
