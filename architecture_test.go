@@ -39,7 +39,8 @@ var allowed = map[string][]string{
 	"internal/mlflow":      nil,
 	"internal/config":      {"internal/mlflow"},
 	"internal/extract":     {"internal/config", "internal/mlflow", "internal/pickle", "metrics", "metrics/resample"},
-	"internal/checkpoint":  {"internal/config", "internal/extract", "metrics", "metrics/resample"},
+	"internal/comparison":  {"internal/config", "metrics", "metrics/compare", "metrics/resample"},
+	"internal/checkpoint":  {"internal/comparison", "internal/config", "internal/extract", "metrics", "metrics/compare", "metrics/resample"},
 	"internal/analysis":    {"internal/config", "internal/sidecar", "metrics"},
 }
 

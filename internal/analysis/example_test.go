@@ -86,7 +86,7 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 	}
 	content, err := checkpoint.Assemble(records, index, func(s string) (string, bool) { c, ok := codes[s]; return c, ok }, reg,
 		checkpoint.AssembleOptions{
-			Estimand: metrics.OverModels, Privacy: checkpoint.Privacy{SubjectTables: true},
+			Estimand: metrics.OverModels, Margin: 0.05, Privacy: checkpoint.Privacy{SubjectTables: true},
 			KeyedDigest: func(digest string) (string, error) { return digest, nil },
 		})
 	if err != nil {

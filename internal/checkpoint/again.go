@@ -142,7 +142,7 @@ func (v *validator) configurations() ([]*configuration, error) {
 	byID := map[int32]*configuration{}
 	var all []*configuration
 	for _, t := range tables {
-		if t.name == runsTable || t.name == bootstrapTable || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
+		if slices.Contains([]string{runsTable, bootstrapTable, cellsTable, differencesTable, selectedTable}, t.name) || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
 			continue
 		}
 		rows, err := readRows(v.ctx, v.db, t)

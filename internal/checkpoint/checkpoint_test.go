@@ -166,7 +166,7 @@ func keyed(digest string) (string, error) { return "ab" + digest[2:], nil }
 
 func options() AssembleOptions {
 	return AssembleOptions{
-		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Unlabelled: 5,
+		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Margin: 0.05, Unlabelled: 5,
 		Privacy:  Privacy{SubjectTables: true},
 		Settings: map[string]string{"thresholds": "0.05 0.1 0.15 0.2"},
 	}
@@ -254,6 +254,7 @@ func TestAssemble(t *testing.T) {
 	for key, want := range map[string]string{
 		"schema_version": "1", "synthetic": "true", "estimand": "mean_risk", "n_configs": "6", "n_runs": "12",
 		"n_subjects": "42", "n_control": "28", "n_event": "14", "n_test": "30", "n_refits": "5", "n_unlabelled": "5", "n_unregistered": "2",
+		"n_compared": "2", "settings.mid": "0.05",
 		"runs.used": "6", "runs.superseded": "2", "runs.unfinished": "1", "runs.deleted": "0", "settings.thresholds": "0.05 0.1 0.15 0.2",
 	} {
 		if meta[key] != want {
@@ -378,6 +379,13 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 				r.RefitRisks[m][i], r.RefitRisks[m][j] = r.RefitRisks[m][j], r.RefitRisks[m][i]
 			}
 		})
+		if r.Verdict == extract.Used {
+			anew := &extract.Record{Outcomes: r.Outcomes}
+			if err := anew.Measure(r.RefitRisks, extract.DefaultThresholds); err != nil {
+				t.Fatal(err)
+			}
+			r.Paired = anew.Paired
+		}
 	}
 	b := assembleWith(t, s, with)
 	if n := len(a.Rows(bootstrapTable)); n == 0 {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/metrics"
 )
@@ -67,7 +68,7 @@ func Validate(ctx context.Context, path string, reg *config.Registry) ([]Finding
 		return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 	}
 	v.privacy = privacyOf(meta)
-	for _, step := range []func() error{v.columns, v.rules, v.measures, v.again, v.methods(reg), v.meta} {
+	for _, step := range []func() error{v.columns, v.rules, v.measures, v.again, v.methods(reg), v.meta, v.comparisons} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 		}
@@ -340,7 +341,8 @@ func (v *validator) rules() error {
 		}
 		all = append(all, rule{table: t.name, column: "config_id", message: "is not in " + essentialTable,
 			query: "SELECT config_id FROM " + t.name + " WHERE config_id IS NOT NULL AND config_id NOT IN (SELECT config_id FROM essential_metrics)"})
-		if t.name == checksTable || t.name == runsTable || t.name == rocTable || slices.Contains(subjectTables, t.name) {
+		if t.name == checksTable || t.name == runsTable || t.name == rocTable || slices.Contains(subjectTables, t.name) ||
+			slices.Contains([]string{cellsTable, differencesTable, selectedTable}, t.name) {
 			continue // they have rules of their own
 		}
 		all = append(all, rule{table: t.name, column: "config_id", message: "the configuration has no row",
@@ -357,7 +359,7 @@ func (v *validator) rules() error {
 		all = append(all, rule{table: supplementaryTable, column: c.name, warning: true, message: "is NULL for all configurations: the pickles lack it, or it was lost",
 			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND count(%s) = 0", supplementaryTable, c.name)})
 	}
-	for _, r := range slices.Concat(all, contentRules, smoothRules, v.privacy.rules()) {
+	for _, r := range slices.Concat(all, contentRules, smoothRules, comparisonRules, v.privacy.rules()) {
 		if err := v.hold(r); err != nil {
 			return err
 		}
@@ -463,6 +465,7 @@ func (v *validator) meta() error {
 		"n_configs":      "SELECT count(*) FROM essential_metrics",
 		"n_runs":         "SELECT count(*) FROM runs",
 		"n_unregistered": "SELECT count(*) FROM methods WHERE starts_with(name, " + quoteText(unregistered) + ")",
+		"n_compared":     "SELECT count(*) FROM essential_metrics WHERE registered AND config_id NOT IN (SELECT config_id FROM paired_differences WHERE config_id IS NOT NULL AND undefined = " + quoteText(comparison.OtherSubjects) + ")",
 	}
 	for _, verdict := range verdicts {
 		counts["runs."+string(verdict)] = "SELECT count(*) FROM runs WHERE verdict = " + quoteText(string(verdict))

@@ -80,6 +80,16 @@ func ResampleWeighted(outcomes []int, configurations []Weighted, replicates int,
 	return p, nil
 }
 
+// Estimated holds results of configurations without any replicate: contrasts and
+// ranks of them have estimates and no intervals.
+func Estimated(results []float64) *Paired {
+	p := &Paired{estimates: slices.Clone(results)}
+	for range results {
+		p.replicates, p.outOfBag, p.jackknife = append(p.replicates, nil), append(p.outOfBag, nil), append(p.jackknife, nil)
+	}
+	return p
+}
+
 // Top is [Paired.Best] for the first ranks: element r is the configuration that is
 // better than all but r others, and what "take the one of that rank" yields in
 // subjects that it did not see. There are as many elements as ranks, or as
