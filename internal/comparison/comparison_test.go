@@ -25,7 +25,7 @@ const (
 func made(random *rand.Rand, id int, methods [4]string, shift float64, name func(i int) string, order []int) Configuration {
 	risks := make([][]float64, refitsOfAll)
 	for m := range risks {
-		for i := range subjectsInAll {
+		for i := range order {
 			x := random.NormFloat64() - 1
 			if i < events {
 				x += shift

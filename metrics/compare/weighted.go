@@ -169,10 +169,10 @@ func (p *Paired) Top(ranks int, lowest bool, among ...int) ([]Best, error) {
 const Recentred = "bootstrap_recentred"
 
 // CorrectedInterval places the spread of the configurations that resamples select,
-// each about its own statistic in the full sample, about the corrected statistic:
-// percentiles of all their deviations together. The apparent best alone varies too
-// little, because it is near the end of the scale by luck. Limits may leave the
-// range of the statistic.
+// each about its own statistic in the full sample, about the corrected statistic, by
+// percentiles: resample after resample of one of them after the other. The apparent
+// best alone varies too little, because it is near the end of the scale by luck.
+// Limits may leave the range of the statistic.
 //
 // It is after the location-shifted intervals of Noma, Shinozaki, Iba, Teramukai and
 // Furukawa, Statistics in Medicine 2021; 40: 5691-5701. docs/measures.md says how
@@ -184,12 +184,12 @@ func (p *Paired) CorrectedInterval(b Best, level float64) metrics.Interval {
 	if float64(b.Undefined) > mostUndefined*float64(len(p.replicates[0])) {
 		return metrics.Interval{Undefined: metrics.TooManyUndefinedReplicates}
 	}
-	var deviations []float64
-	for _, k := range slices.Sorted(maps.Keys(b.Wins)) {
-		for _, v := range p.replicates[k] {
-			if d := v - p.estimates[k]; !math.IsNaN(d) && !math.IsInf(d, 0) {
-				deviations = append(deviations, d)
-			}
+	selected := slices.Sorted(maps.Keys(b.Wins))
+	deviations := make([]float64, 0, len(p.replicates[0]))
+	for r := range p.replicates[0] {
+		k := selected[r%len(selected)]
+		if d := p.replicates[k][r] - p.estimates[k]; !math.IsNaN(d) && !math.IsInf(d, 0) {
+			deviations = append(deviations, d)
 		}
 	}
 	slices.Sort(deviations)
