@@ -447,7 +447,7 @@ func TestTop10(t *testing.T) {
 	if len(rows) != 18 {
 		t.Fatalf("%d rows, want 10 and the 8 named pipelines of the fixture", len(rows))
 	}
-	headings := []string{"#", "Outlier", "Imputation", "AUROC (95% CI)", "Slope", "Int.", "O:E", "Brier (95% CI)", "IPA (95% CI)", "NB 15% (95% CI)"}
+	headings := []string{"#", "Outlier", "Imputation", "AUROC (95% CI)", "Slope", "Int.", "O:E", "Brier", "IPA", "NB 15%"}
 	for i, col := range doc.Table.Columns {
 		if col.Heading != headings[i] {
 			t.Errorf("column %d is %q, want %q", i, col.Heading, headings[i])

@@ -42,6 +42,7 @@ const (
 	positiveInfinity = sidecar.PositiveInfinity         // a true limit; JSON has no number for it
 	negativeInfinity = sidecar.NegativeInfinity         //
 	infiniteLimit    = "infinite_limit"                 // an interval without an end
+	notShown         = sidecar.NotShown                 // an interval that the database has
 	varies           = "differs_between_configurations" // there is no one number for all
 )
 
