@@ -28,6 +28,7 @@ CREATE TABLE predictions(config_id INTEGER, subject_code VARCHAR, y_true INTEGER
 CREATE TABLE probability_distributions(config_id INTEGER, outcome INTEGER, bin_index INTEGER, "count" INTEGER);
 CREATE TABLE distribution_stats(config_id INTEGER, mean_cases DOUBLE, mean_controls DOUBLE);
 CREATE TABLE stratos_metrics(config_id INTEGER, estimand VARCHAR, measure VARCHAR, estimate DOUBLE, undefined VARCHAR, ci_lower DOUBLE, ci_upper DOUBLE, ci_method VARCHAR, ci_level DOUBLE, n_undefined INTEGER, n INTEGER, n_events INTEGER, note VARCHAR);
+CREATE TABLE selected(scope VARCHAR, classifier VARCHAR, featurization VARCHAR, estimand VARCHAR, measure VARCHAR, rank INTEGER, n_candidates INTEGER, naive DOUBLE, corrected DOUBLE, undefined VARCHAR, ci_lower DOUBLE, ci_upper DOUBLE, ci_method VARCHAR, ci_level DOUBLE);
 CREATE TABLE runs(run_id VARCHAR, config_id INTEGER, verdict VARCHAR, reason VARCHAR);
 CREATE TABLE methods(name VARCHAR, factor VARCHAR, category VARCHAR, label VARCHAR, registered BOOLEAN);
 CREATE TABLE meta(key VARCHAR, value VARCHAR);

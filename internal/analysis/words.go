@@ -27,6 +27,7 @@ var intervalMethods = map[string]string{
 	metrics.WilsonScore:         "Wilson",
 	metrics.BootstrapBCa:        "BCa bootstrap",
 	metrics.BootstrapPercentile: "percentile bootstrap",
+	"bootstrap_recentred":       "recentred bootstrap", // of the best of many, in table selected
 }
 
 // fixed prints x with the given decimals and a true minus sign.
