@@ -50,18 +50,26 @@ func newStudy(all []Configuration, o Options) (*study, error) {
 	for _, factor := range config.Factors() {
 		s.blocks[factor] = newBlock(all, factor)
 	}
-	for _, c := range all {
-		found := -1
-		for k, r := range all {
-			if r.Truth && r.Methods[config.Classifier] == c.Methods[config.Classifier] && r.Methods[config.Featurization] == c.Methods[config.Featurization] {
-				if found >= 0 { // two ground truths are none
-					found = -1
-					break
-				}
-				found = k
-			}
+	truth := map[[2]string]int{}
+	model := func(c Configuration) [2]string {
+		return [2]string{c.Methods[config.Classifier], c.Methods[config.Featurization]}
+	}
+	for k, c := range all {
+		if !c.Truth {
+			continue
 		}
-		s.references = append(s.references, found)
+		if _, second := truth[model(c)]; second {
+			truth[model(c)] = -1 // two ground truths are none
+		} else {
+			truth[model(c)] = k
+		}
+	}
+	for _, c := range all {
+		reference, ok := truth[model(c)]
+		if !ok {
+			reference = -1
+		}
+		s.references = append(s.references, reference)
 	}
 	return s, nil
 }
