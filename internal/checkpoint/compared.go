@@ -21,7 +21,7 @@ const groundTruth = "ground truth"
 const marginKey = "settings.mid"
 
 func comparisonOptions(thresholds []float64, margin float64) comparison.Options {
-	return comparison.Options{Thresholds: thresholds, Margin: margin, Replicates: extract.Replicates, Seed: extract.ResampleSeed}
+	return comparison.Options{Thresholds: thresholds, Margin: margin, Replicates: extract.Replicates, Seed: extract.ResampleSeed, MaxPairs: extract.MaxPairs}
 }
 
 // addComparisons compares the registered configurations.
@@ -43,10 +43,14 @@ func (a *assembler) addComparisons() error {
 		for _, p := range c.predictions {
 			codes[p.place] = p.code
 		}
+		events := 0
+		for _, y := range c.Outcomes {
+			events += y
+		}
 		methods := map[string]string{config.Classifier: c.classifier, config.Featurization: c.featurization, config.Outlier: c.outlier, config.Imputation: c.imputation}
 		all = append(all, comparison.Configuration{
 			ID: i + 1, Methods: methods, Truth: a.isTruth(config.Outlier, c.outlier) && a.isTruth(config.Imputation, c.imputation),
-			Subjects: codes, Outcomes: c.Outcomes, Risks: c.Risks,
+			Pairs: events * (len(c.Outcomes) - events), Subjects: codes, Outcomes: c.Outcomes, Risks: c.Risks,
 			Refits: &comparison.Refits{N: c.Refits, Ranks: p.Ranks, Pairs: p.Pairs, Squares: p.Squares, Positive: p.Positive},
 		})
 	}
@@ -216,6 +220,9 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 		}
 		place[int(*id)] = len(all)
 		c := comparison.Configuration{ID: int(*id), Methods: map[string]string{}}
+		if n, events := e.number("n_test"), e.number("n_events"); n != nil && events != nil {
+			c.Pairs = int(*events * (*n - *events))
+		}
 		for _, f := range factorColumns {
 			c.Methods[f.factor] = e.text(f.column)
 		}

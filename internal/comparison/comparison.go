@@ -26,6 +26,7 @@ type Configuration struct {
 	// Truth says that both preprocessing methods are the ground truth: what others
 	// of its classifier and featurization are compared with.
 	Truth    bool
+	Pairs    int      // events times controls
 	Subjects []string // names that are the same in all configurations
 	Outcomes []int    // 0 or 1, like Subjects
 	Risks    []float64
@@ -48,6 +49,9 @@ type Options struct {
 	Margin     float64   // the least difference of the AUROC that matters, above 0
 	Replicates int
 	Seed       uint64
+	// MaxPairs is the number of pairs of an event and a control beyond which the
+	// AUROC is not compared.
+	MaxPairs int
 }
 
 // Reasons beside those of package metrics why a number is undefined.
@@ -176,9 +180,13 @@ func Compare(all []Configuration, o Options) (*Result, error) {
 	s.meet()
 	for _, estimand := range s.estimands() {
 		for _, m := range measures(o.Thresholds) {
-			p, err := s.resample(estimand, m)
+			var p *compare.Paired
+			why := s.undefined(m)
+			if why == "" {
+				p, err = s.resample(estimand, m)
+			}
 			if err == nil {
-				err = s.judge(r, Measured{estimand, m.key}, m.lowest, p)
+				err = s.judge(r, Measured{estimand, m.key}, m.lowest, p, why)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", estimand, m.key, err)
@@ -189,7 +197,7 @@ func Compare(all []Configuration, o Options) (*Result, error) {
 }
 
 // Outline is what Compare returns, both estimands, but for all that needs resamples:
-// only the IDs and methods of the configurations are asked for, common says which are
+// only the IDs, methods and pairs of the configurations are asked for, common says which are
 // compared, and estimate gives the measures of each; it is false where one has no
 // value.
 func Outline(all []Configuration, common []bool, o Options, estimate func(id int, m Measured) (float64, bool)) (*Result, error) {
@@ -207,10 +215,14 @@ func Outline(all []Configuration, common []bool, o Options, estimate func(id int
 				}
 			}
 			var p *compare.Paired
-			if len(results) == len(s.all) {
+			why := s.undefined(how)
+			if why == "" && len(results) < len(s.all) {
+				why = metrics.OneClass
+			}
+			if why == "" {
 				p = compare.Estimated(results)
 			}
-			if err := s.judge(r, m, how.lowest, p); err != nil {
+			if err := s.judge(r, m, how.lowest, p, why); err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", estimand, how.key, err)
 			}
 		}
@@ -259,11 +271,18 @@ func (c Configuration) check(o Options) error {
 	if len(slices.Compact(slices.Sorted(slices.Values(c.Subjects)))) != n {
 		return fmt.Errorf("a subject occurs twice")
 	}
+	if pairs := events * (n - events); c.Pairs != pairs {
+		return fmt.Errorf("%d pairs of an event and a control, not %d", pairs, c.Pairs)
+	}
 	f := c.Refits
 	if f == nil {
 		return nil
 	}
-	if f.N < 1 || len(f.Ranks) != n || len(f.Squares) != n || len(f.Pairs) != events || len(f.Positive) != len(o.Thresholds) {
+	rows := events
+	if c.Pairs > o.MaxPairs {
+		rows = 0
+	}
+	if f.N < 1 || len(f.Ranks) != n || len(f.Squares) != n || len(f.Pairs) != rows || len(f.Positive) != len(o.Thresholds) {
 		return fmt.Errorf("what is known of %d refits is not of %d subjects, %d events and %d thresholds", f.N, n, events, len(o.Thresholds))
 	}
 	for _, row := range f.Pairs {

@@ -14,7 +14,7 @@ import (
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
-var options = Options{Thresholds: []float64{0.2, 0.5}, Margin: 0.05, Replicates: 200, Seed: 1}
+var options = Options{Thresholds: []float64{0.2, 0.5}, Margin: 0.05, Replicates: 200, Seed: 1, MaxPairs: 10_000}
 
 const (
 	events, subjectsInAll, refitsOfAll = 12, 40, 6
@@ -81,7 +81,7 @@ func made(random *rand.Rand, id int, methods [4]string, shift float64, name func
 			f.Pairs = append(f.Pairs, row)
 		}
 	}
-	c.Refits = f
+	c.Refits, c.Pairs = f, events*(len(order)-events)
 	return c
 }
 
@@ -259,7 +259,7 @@ func TestOneClass(t *testing.T) {
 	for k := range all {
 		c := &all[k]
 		c.Outcomes = make([]int, subjectsInAll)
-		c.Refits.Pairs = nil
+		c.Refits.Pairs, c.Pairs = nil, 0
 	}
 	r, err := Compare(all, options)
 	if err != nil {
@@ -268,6 +268,25 @@ func TestOneClass(t *testing.T) {
 	for _, s := range r.Selected {
 		both := s.Measure == "auroc" || s.Measure == "scaled_brier"
 		if (s.Corrected.Undefined == string(metrics.OneClass)) != both || both && s.ID != 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// Too many pairs: the AUROC is not compared, the rest is.
+func TestManyPairs(t *testing.T) {
+	all := someStudy(func(i int) string { return fmt.Sprint("s", i) }, inOrder())
+	for k := range all {
+		all[k].Refits.Pairs = nil
+	}
+	o := options
+	o.MaxPairs = 300 // there are 12 times 28
+	r, err := Compare(all, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range r.Selected {
+		if (s.Corrected.Undefined == string(metrics.NotAvailable)) != (s.Measure == "auroc") {
 			t.Errorf("%+v", s)
 		}
 	}

@@ -38,6 +38,7 @@ type measure struct {
 	key    string
 	lowest bool // a lower value is the better
 	both   bool // it needs both outcomes
+	pairs  bool // it needs all pairs of an event and a control
 	of     func(s *study, c *subjects) compare.Weighted
 }
 
@@ -125,7 +126,7 @@ func commonOrder(all []Configuration) [][]int {
 func (s *study) ofMean(c Configuration, order []int) subjects {
 	x := subjects{refits: 1}
 	risk := func(place int) float64 { return c.Risks[order[place]] }
-	for e := s.controls; e < len(order); e++ {
+	for e := s.controls; e < len(order) && c.Pairs <= s.options.MaxPairs; e++ {
 		row := make([]int32, s.controls)
 		for k := range row {
 			row[k] = int32(1 + cmp.Compare(risk(e), risk(k)))
@@ -158,7 +159,7 @@ func (s *study) ofRefits(c Configuration, order []int) subjects {
 		within[i] = seen[y]
 		seen[y]++
 	}
-	for e := s.controls; e < len(order); e++ {
+	for e := s.controls; e < len(order) && c.Pairs <= s.options.MaxPairs; e++ {
 		row := make([]int32, s.controls)
 		for k := range row {
 			row[k] = int32(f.Pairs[within[order[e]]][within[order[k]]])
@@ -189,7 +190,7 @@ func (s *study) estimands() []string {
 // or pairs of subjects of what refits give, so that both estimands have them.
 func measures(thresholds []float64) []measure {
 	all := []measure{
-		{key: "auroc", both: true, of: (*study).auroc},
+		{key: "auroc", both: true, pairs: true, of: (*study).auroc},
 		{key: "brier", lowest: true, of: func(s *study, c *subjects) compare.Weighted {
 			return func(counts []int32) float64 { b, _, _ := s.brier(c, counts); return b }
 		}},
@@ -270,12 +271,19 @@ func (s *study) margin(key string) float64 {
 	return 0
 }
 
-// resample computes a measure of all configurations in the resamples; nil where it
-// needs both outcomes and there is one.
-func (s *study) resample(estimand string, m measure) (*compare.Paired, error) {
-	if m.both && (s.controls == 0 || s.controls == len(s.outcomes)) {
-		return nil, nil
+// undefined is why a measure has no value in any configuration.
+func (s *study) undefined(m measure) metrics.Reason {
+	switch pairs := s.all[0].Pairs; {
+	case m.both && pairs == 0:
+		return metrics.OneClass
+	case m.pairs && pairs > s.options.MaxPairs:
+		return metrics.NotAvailable
 	}
+	return ""
+}
+
+// resample computes a measure of all configurations in the resamples.
+func (s *study) resample(estimand string, m measure) (*compare.Paired, error) {
 	weighted := make([]compare.Weighted, len(s.all))
 	for k := range s.all {
 		weighted[k] = m.of(s, &s.of[estimand][k])
@@ -284,12 +292,13 @@ func (s *study) resample(estimand string, m measure) (*compare.Paired, error) {
 }
 
 // judge adds all that is said of one measure: p are its replicates, nil where it has
-// no value.
-func (s *study) judge(r *Result, m Measured, lowest bool, p *compare.Paired) error {
-	if err := s.means(r, m, p); err != nil {
+// no value for the given reason.
+func (s *study) judge(r *Result, m Measured, lowest bool, p *compare.Paired, why metrics.Reason) error {
+	none := Value{Undefined: string(why)}
+	if err := s.means(r, m, p, none); err != nil {
 		return err
 	}
-	if err := s.differences(r, m, p); err != nil {
+	if err := s.differences(r, m, p, none); err != nil {
 		return err
 	}
 	for _, id := range r.Left {
@@ -297,7 +306,7 @@ func (s *study) judge(r *Result, m Measured, lowest bool, p *compare.Paired) err
 			Scope: OfConfiguration, ID: id, Measured: m, Margin: s.margin(m.Measure), Value: Value{Undefined: OtherSubjects}, Verdict: NotJudged,
 		})
 	}
-	return s.selections(r, m, lowest, p)
+	return s.selections(r, m, lowest, p, none)
 }
 
 // contrast is a value of weights by configuration.
@@ -334,9 +343,6 @@ func run(p *compare.Paired, jobs []job) error {
 	return nil
 }
 
-// undefined is why a measure that needs both outcomes has no value.
-var undefined = Value{Undefined: string(metrics.OneClass)}
-
 // methodsOf are the methods of a factor with the places of their configurations.
 func (s *study) methodsOf(factor string) (names []string, of map[string][]int) {
 	of = map[string][]int{}
@@ -350,7 +356,7 @@ func (s *study) methodsOf(factor string) (names []string, of map[string][]int) {
 	return names, of
 }
 
-func (s *study) means(r *Result, m Measured, p *compare.Paired) error {
+func (s *study) means(r *Result, m Measured, p *compare.Paired, none Value) error {
 	var jobs []job
 	for _, factor := range config.Factors() {
 		block := s.blocks[factor]
@@ -368,7 +374,7 @@ func (s *study) means(r *Result, m Measured, p *compare.Paired) error {
 			case len(weights) == 0:
 				mean.Value = Value{Undefined: NoCommonCells}
 			case p == nil:
-				mean.Value = undefined
+				mean.Value = none
 			default:
 				at := len(r.Means)
 				jobs = append(jobs, job{weights, func(v Value, _ *compare.Contrast) error { r.Means[at].Value = v; return nil }})
@@ -379,7 +385,7 @@ func (s *study) means(r *Result, m Measured, p *compare.Paired) error {
 	return run(p, jobs)
 }
 
-func (s *study) differences(r *Result, m Measured, p *compare.Paired) error {
+func (s *study) differences(r *Result, m Measured, p *compare.Paired, none Value) error {
 	var jobs []job
 	add := func(d Difference, weights map[int]float64, why string) {
 		d.Measured, d.Margin, d.Verdict = m, s.margin(m.Measure), NotJudged
@@ -387,7 +393,7 @@ func (s *study) differences(r *Result, m Measured, p *compare.Paired) error {
 		case why != "":
 			d.Value = Value{Undefined: why}
 		case p == nil:
-			d.Value = undefined
+			d.Value = none
 		default:
 			at := len(r.Differences)
 			jobs = append(jobs, job{weights, func(v Value, c *compare.Contrast) error { return r.Differences[at].judge(v, c) }})
@@ -468,7 +474,7 @@ func VerdictOf(equivalence, interval metrics.Interval, margin float64) string {
 	return Inconclusive
 }
 
-func (s *study) selections(r *Result, m Measured, lowest bool, p *compare.Paired) error {
+func (s *study) selections(r *Result, m Measured, lowest bool, p *compare.Paired, none Value) error {
 	type group struct {
 		Selection
 		among []int
@@ -501,7 +507,7 @@ func (s *study) selections(r *Result, m Measured, lowest bool, p *compare.Paired
 	low, high := bounds(m.Measure)
 	for _, g := range groups {
 		if p == nil {
-			g.Rank, g.Corrected = 1, undefined
+			g.Rank, g.Corrected = 1, none
 			r.Selected = append(r.Selected, g.Selection)
 			continue
 		}

@@ -148,3 +148,15 @@ func TestPaired(t *testing.T) {
 		}
 	}
 }
+
+// Pairs of large test sets are not counted one by one.
+func TestPairedOfManyPairs(t *testing.T) {
+	const n = 500
+	outcomes, risks := make([]int, n), [][]float64{make([]float64, n)}
+	for i := range outcomes {
+		outcomes[i], risks[0][i] = i%2, float64(i)/n
+	}
+	if p := newPaired(outcomes, risks, []float64{0.5}, make([]int, n)); p.Pairs != nil || len(p.Squares) != n || p.Positive[0][n-1] != 1 {
+		t.Errorf("%d rows of pairs, %d squares", len(p.Pairs), len(p.Squares))
+	}
+}

@@ -5,6 +5,11 @@ import (
 	"slices"
 )
 
+// MaxPairs is the number of pairs of an event and a control up to which they are
+// counted one by one: what a comparison of configurations keeps and does for each
+// resample grows with it. The study has 782.
+const MaxPairs = 50_000
+
 // Paired is what a comparison with other configurations on the same subjects
 // needs of the refits: by subject or pair of subjects, so that a resample of
 // subjects is a weighted sum. Its counts are whole numbers, which have no last
@@ -16,7 +21,7 @@ type Paired struct {
 	// Pairs counts for each event (first index) and control (second), both in the
 	// order of Record.Subjects, the refits in which the event's risk is the higher,
 	// twice, and those in which both are equal, once: over 2 × refits this is the
-	// kernel of the AUROC, averaged over refits.
+	// kernel of the AUROC, averaged over refits. It is empty beyond MaxPairs.
 	Pairs [][]int `json:"pairs"`
 	// Squares are the means over refits of (outcome - risk)², like Record.Subjects.
 	Squares []float64 `json:"squares"`
@@ -32,16 +37,18 @@ func newPaired(outcomes []int, risks [][]float64, thresholds []float64, ranks []
 	for i, y := range outcomes {
 		of[y] = append(of[y], i)
 	}
-	for range of[1] {
-		p.Pairs = append(p.Pairs, make([]int, len(of[0])))
+	if len(of[0])*len(of[1]) <= MaxPairs {
+		for range of[1] {
+			p.Pairs = append(p.Pairs, make([]int, len(of[0])))
+		}
 	}
 	for range thresholds {
 		p.Positive = append(p.Positive, make([]int, len(outcomes)))
 	}
 	for _, refit := range risks {
-		for e, i := range of[1] {
+		for e, row := range p.Pairs {
 			for c, j := range of[0] {
-				p.Pairs[e][c] += 1 + cmp.Compare(refit[i], refit[j])
+				row[c] += 1 + cmp.Compare(refit[of[1][e]], refit[j])
 			}
 		}
 		for i, y := range outcomes {
