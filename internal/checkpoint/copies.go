@@ -13,9 +13,15 @@ import (
 // Checks of a pickle's summaries that every configuration has, and all that
 // there are with the tolerances that they may state.
 var (
-	checkNames = []string{
-		"auroc_mean", "auroc_sd", "auroc_lower", "auroc_upper", "brier_mean", "brier_sd", "brier_lower", "brier_upper", "mean_risk_difference",
-	}
+	checkNames = func() []string {
+		names := []string{"mean_risk_difference"}
+		for _, measure := range []string{"auroc", "brier", "aupr", "f1", "sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy"} {
+			for _, of := range []string{"_mean", "_sd", "_lower", "_upper"} {
+				names = append(names, measure+of)
+			}
+		}
+		return names
+	}()
 	checksNeeded    = []string{"auroc_mean", "auroc_sd", "brier_mean", "brier_sd"}
 	checkTolerances = []float64{1e-9, 1e-6} // risks in float64, in float32
 )
@@ -256,6 +262,13 @@ func (c *configuration) checks() {
 		}
 		if ok != agreed {
 			c.found(checksTable, "ok", "does not follow from expected, found and tolerance", false)
+		}
+	}
+	if rows := c.tables[supplementaryTable]; len(rows) == 1 {
+		for _, column := range []string{"f1_score", "accuracy", "aupr", "sensitivity", "specificity", "ppv", "npv"} {
+			if check, checked := c.check(strings.TrimSuffix(column, "_score") + "_mean"); checked && !agreeCells(rows[0].number(column), check.number("expected"), 0) {
+				c.found(supplementaryTable, column, "is not what the table checks says of the pickle", false)
+			}
 		}
 	}
 	e := c.tables[essentialTable][0]

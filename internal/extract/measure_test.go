@@ -160,3 +160,29 @@ func TestPairedOfManyPairs(t *testing.T) {
 		t.Errorf("%d rows of pairs, %d squares", len(p.Pairs), len(p.Squares))
 	}
 }
+
+// Classes are compared, too: an event is predicted above one half. What is undefined
+// in a refit is not, because nobody knows what the pickle has in its place.
+func TestClassificationChecks(t *testing.T) {
+	risks := [][]float64{{0.1, 0.6, 0.5, 0.8}, {0.6, 0.4, 0.2, 0.9}}
+	half, quarter, low, high, wrong := 0.75, 0.25, 0.5125, 0.9875, 0.9
+	r := &Record{Outcomes: []int{0, 1, 0, 1}, Refits: 2, Scalars: map[string]Scalar{
+		"sensitivity": {N: 2, Mean: &half, SD: &quarter, Lower: &low, Upper: &high},
+		"specificity": {N: 2, Mean: &wrong, SD: &quarter, Lower: &low, Upper: &high},
+	}}
+	if err := r.checkClassification(risks); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Checks) != 8 {
+		t.Errorf("%d checks", len(r.Checks))
+	}
+	for _, c := range r.Checks {
+		if c.OK != (c.Name != "specificity_mean") {
+			t.Errorf("%s: expected %v, found %v, %v", c.Name, show(c.Expected), show(c.Found), c.OK)
+		}
+	}
+	r.Checks, r.Scalars = nil, map[string]Scalar{"PPV": {N: 2, Mean: &half}}
+	if err := r.checkClassification([][]float64{risks[0], {0.1, 0.2, 0.3, 0.4}}); err != nil || len(r.Checks) != 0 {
+		t.Errorf("checks of a refit that predicts no event: %+v, %v", r.Checks, err)
+	}
+}

@@ -98,7 +98,7 @@ func madePickle() pyDict {
 				{"scalars", pyDict{
 					{"AUROC", pyFloats(auroc...)},
 					{"Brier", pyFloats(brier...)},
-					{"PPV", []any{pyScalar(0.25), nan, 0.75}},
+					{"PPV_prev", []any{pyScalar(0.25), nan, 0.75}},
 					{"tpAUC", pyFloats(0.5, 0.5, 0.5)},
 				}},
 				{"arrays", pyDict{{"calibration_curve", pyDict{
@@ -115,7 +115,7 @@ func madePickle() pyDict {
 			{"scalars", pyDict{
 				{"AUROC", summary(25.0/27, math.Sqrt(2)/27, 8.0/9, 1-0.05/9)},
 				{"Brier", summary(brierMean, math.Sqrt(brierVar), low+0.05*(middle-low), high-0.05*(high-middle))},
-				{"PPV", summary(0.5, 0.25, 0.2625, 0.7375)},
+				{"PPV_prev", summary(0.5, 0.25, 0.2625, 0.7375)},
 				{"tpAUC", summary(0.5, 0, nan, nan)},
 			}},
 			{"arrays", pyDict{{"calibration_curve", pyDict{
@@ -399,7 +399,7 @@ func TestReadRunRefuses(t *testing.T) {
 		"refits lost": {madePickle().with(pyNone{}, "metrics_stats").with(pyFloats(1, 1), "metrics_iter", "test", "metrics", "scalars", "AUROC"),
 			"2 values for 3 refits"},
 		"scalars of another layout": {madePickle().with("none", "metrics_stats"), "metrics_stats"},
-		"infinite":                  {madePickle().with(pyScalar(math.Inf(1)), "metrics_stats", "test", "metrics", "scalars", "PPV", "mean"), "infinite"},
+		"infinite":                  {madePickle().with(pyScalar(math.Inf(1)), "metrics_stats", "test", "metrics", "scalars", "PPV_prev", "mean"), "infinite"},
 		"not a dict":                {pyDict{{"a", 1}}, "metrics_iter"},
 	} {
 		t.Run(name, func(t *testing.T) {
