@@ -104,7 +104,7 @@ func recalibrate(s *Sample, level float64) (r Recalibration) {
 	if why := f.fit(c); why != "" {
 		r.Slope, r.JointIntercept = newResult(s, undefined(why)), newResult(s, undefined(why))
 		if why == NotAvailable {
-			r.Slope.Note = "the fit did not converge: but for nearly equal risks the classes are separated"
+			r.Slope.Note = unconverged
 			r.JointIntercept.Note = r.Slope.Note
 		}
 		r.Weak, r.SlopeTest = Test{Undefined: why}, Test{Undefined: why}

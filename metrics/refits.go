@@ -150,23 +150,20 @@ func deviation(sorted []float64) float64 {
 	return math.Ldexp(stat.PopStdDev(scaled, nil), exponent)
 }
 
-// Row is one measure under one estimand. Domain is discrimination, calibration,
-// overall or utility. Tier is recommended or not_essential, after Van Calster et
-// al., Lancet Digital Health 2025, as the source of riccc-rush-lab/faircareai
-// cites their table 2. Spread is nil under [MeanRisk].
+// Row is one measure under one estimand, with its domain and tier. Spread is nil
+// under [MeanRisk].
 type Row struct {
 	Estimand, Measure, Domain, Tier string
 	Result
 	Spread *Spread
 }
 
-// measure is one row of the table of measures: how one refit is measured, how
-// refits are summarised, and how the mean risk is measured.
+// measure is one row of the table of measures over refits: how one refit is
+// measured and how refits are summarised.
 type measure struct {
 	name, domain, tier string
 	median             bool // over refits: heavy-tailed measures have no useful mean
 	ofRefit            func(w *slopeFit, s *Sample) value
-	ofMean             func(s *Sample) Result
 }
 
 const aurocKey = "auroc"
@@ -175,45 +172,25 @@ func measures(thresholds []float64) []measure {
 	const recommended, notEssential = Recommended, NotEssential
 	list := []measure{
 		{name: aurocKey, domain: Discrimination, tier: recommended,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return auroc(s) }, ofMean: AUROC},
+			ofRefit: func(_ *slopeFit, s *Sample) value { return auroc(s) }},
 		{name: "brier", domain: Overall, tier: notEssential,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return brier(s) }, ofMean: Brier},
+			ofRefit: func(_ *slopeFit, s *Sample) value { return brier(s) }},
 		{name: "scaled_brier", domain: Overall, tier: notEssential,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return scaledBrier(s, brier(s)) }, ofMean: ScaledBrier},
+			ofRefit: func(_ *slopeFit, s *Sample) value { return scaledBrier(s, brier(s)) }},
 		{name: "cal_intercept_offset", domain: Calibration, tier: notEssential, median: true,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return interceptOf(s) }, ofMean: CalibrationIntercept},
+			ofRefit: func(_ *slopeFit, s *Sample) value { return interceptOf(s) }},
 		{name: "cal_slope", domain: Calibration, tier: notEssential, median: true,
-			ofRefit: (*slopeFit).slopeOf, ofMean: CalibrationSlope},
+			ofRefit: (*slopeFit).slopeOf},
 		{name: "oe_ratio", domain: Calibration, tier: notEssential, median: true,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return oe(s) }, ofMean: OE},
+			ofRefit: func(_ *slopeFit, s *Sample) value { return oe(s) }},
 	}
 	for _, t := range thresholds {
 		list = append(list, measure{
 			name: "nb@" + short(t), domain: Utility, tier: recommended,
 			ofRefit: func(_ *slopeFit, s *Sample) value { return netBenefit(s, t) },
-			ofMean:  func(s *Sample) Result { return NetBenefit(s, t) },
 		})
 	}
 	return list
-}
-
-// STRATOS returns the core measures of a refitted model under both estimands,
-// in fixed order: [OverModels] first, and within each auroc, brier,
-// scaled_brier, cal_intercept_offset, cal_slope, oe_ratio and nb@t for each
-// threshold.
-//
-// Over models, a measure is the mean over refits, and the median for slope,
-// intercept and O:E, of the refits in which it is defined; only the mean AUROC
-// has an interval there, DeLong's with the kernel of pairs averaged over
-// refits.
-func STRATOS(r *Refits, thresholds []float64) []Row {
-	list := measures(thresholds)
-	rows := r.summarise(list, nil)
-	mean := &Sample{outcomes: r.outcomes, risks: r.Mean(), events: r.events}
-	for _, m := range list {
-		rows = append(rows, Row{Estimand: MeanRisk, Measure: m.name, Domain: m.domain, Tier: m.tier, Result: m.ofMean(mean)})
-	}
-	return rows
 }
 
 // meanAUROCInterval returns DeLong's interval, on the logit scale, of the mean

@@ -32,7 +32,16 @@ func find(t *testing.T, rows []Row, estimand, measure string) Row {
 	return Row{}
 }
 
-func TestSTRATOSRows(t *testing.T) {
+// rowsOf is the table of refits without the intervals that need resamples.
+func rowsOf(t interface{ Fatal(...any) }, r *Refits, thresholds []float64) []Row {
+	rows, err := RefitTable(r, Options{Thresholds: thresholds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func TestRefitTableRows(t *testing.T) {
 	r := mustRefits(t, []int{0, 1, 0, 1}, []float64{0.1, 0.4, 0.5, 0.8}, []float64{0.2, 0.3, 0.4, 0.9})
 	type label struct{ Measure, Domain, Tier, Method string }
 	want := []label{
@@ -44,29 +53,31 @@ func TestSTRATOSRows(t *testing.T) {
 		{"oe_ratio", "calibration", "not_essential", LogScale},
 		{"nb@0.05", "utility", "recommended", ""},
 		{"nb@0.2", "utility", "recommended", ""},
+		{"average_precision", "discrimination", "inadvisable", ""},
+		{"logloss_mean", "overall", "not_essential", ""},
+		{"class@0.05/sensitivity", "classification", "descriptive", WilsonScore},
+		{"class@0.2/specificity", "classification", "descriptive", WilsonScore},
 	}
-	rows := STRATOS(r, []float64{0.05, 0.2})
-	if len(rows) != 2*len(want) {
-		t.Fatalf("%d rows, want %d", len(rows), 2*len(want))
+	rows := rowsOf(t, r, []float64{0.05, 0.2})
+	for _, estimand := range []string{OverModels, MeanRisk} {
+		for _, w := range want {
+			row := find(t, rows, estimand, w.Measure)
+			if estimand == OverModels && w.Measure != "auroc" {
+				w.Method = "" // only the AUROC has an interval over models without resamples
+			}
+			if got := (label{row.Measure, row.Domain, row.Tier, row.Interval.Method}); got != w {
+				t.Errorf("%s: %+v, want %+v", estimand, got, w)
+			}
+			if w.Method == "" && row.Interval.Undefined != NotAvailable {
+				t.Errorf("%s %s: interval %+v, want %s", estimand, w.Measure, row.Interval, NotAvailable)
+			}
+		}
 	}
 	for i, row := range rows {
-		w := want[i%len(want)]
-		estimand := OverModels
-		if i >= len(want) {
-			estimand = MeanRisk
-		} else if w.Measure != "auroc" {
-			w.Method = "" // only the AUROC has an interval over models
+		if (row.Spread != nil) != (row.Estimand == OverModels) {
+			t.Errorf("row %d: spread %v under %s", i, row.Spread, row.Estimand)
 		}
-		if got := (label{row.Measure, row.Domain, row.Tier, row.Interval.Method}); got != w || row.Estimand != estimand {
-			t.Errorf("row %d is %s %+v, want %s %+v", i, row.Estimand, got, estimand, w)
-		}
-		if w.Method == "" && row.Interval.Undefined != NotAvailable {
-			t.Errorf("row %d: interval %+v, want %s", i, row.Interval, NotAvailable)
-		}
-		if (row.Spread != nil) != (estimand == OverModels) {
-			t.Errorf("row %d: spread %v under %s", i, row.Spread, estimand)
-		}
-		if row.N != 4 || row.Events != 2 || !row.Defined() {
+		if row.N != 4 || row.Events != 2 || row.Estimand == OverModels && !row.Defined() {
 			t.Errorf("row %d: %+v", i, row.Result)
 		}
 	}
@@ -94,7 +105,7 @@ func TestUndefinedRefits(t *testing.T) {
 	extreme := []float64{0, 0.6, 0.2, 0.7}
 	zero := []float64{0, 0, 0, 0}
 
-	rows := STRATOS(mustRefits(t, outcomes, overlap, separated, extreme, separated), nil)
+	rows := rowsOf(t, mustRefits(t, outcomes, overlap, separated, extreme, separated), nil)
 	slope := find(t, rows, OverModels, "cal_slope")
 	if want := CalibrationSlope(mustSample(t, outcomes, overlap)).Value; slope.Value != want || slope.Spread.NUndefined != 3 || slope.Spread.Undefined != TooFew {
 		t.Errorf("slope %+v, spread %+v, want %v with 3 undefined", slope.Result, slope.Spread, want)
@@ -105,7 +116,7 @@ func TestUndefinedRefits(t *testing.T) {
 
 	// All undefined: one reason, the same in any order of refits.
 	for _, risks := range [][][]float64{{separated, extreme}, {extreme, separated}} {
-		rows = STRATOS(mustRefits(t, outcomes, risks...), nil)
+		rows = rowsOf(t, mustRefits(t, outcomes, risks...), nil)
 		slope = find(t, rows, OverModels, "cal_slope")
 		if slope.Undefined != ExtremeRisk || slope.Spread.Undefined != ExtremeRisk || slope.Spread.NUndefined != 2 || slope.Interval.Undefined != ExtremeRisk {
 			t.Errorf("slope %+v, spread %+v, want undefined: %s", slope.Result, slope.Spread, ExtremeRisk)
@@ -113,33 +124,36 @@ func TestUndefinedRefits(t *testing.T) {
 	}
 
 	// One refit has no spread, of whatever measure.
-	for _, row := range STRATOS(mustRefits(t, outcomes, overlap), nil) {
+	for _, row := range rowsOf(t, mustRefits(t, outcomes, overlap), nil) {
 		if row.Estimand == OverModels && (row.Spread.Undefined != TooFew || !strings.HasSuffix(row.Note, "over 1 refit")) {
 			t.Errorf("%s of one refit: spread %+v, note %q", row.Measure, row.Spread, row.Note)
 		}
 	}
 
 	// An infinite O:E keeps the median but has no spread.
-	rows = STRATOS(mustRefits(t, outcomes, overlap, overlap, zero), nil)
+	rows = rowsOf(t, mustRefits(t, outcomes, overlap, overlap, zero), nil)
 	oe := find(t, rows, OverModels, "oe_ratio")
 	if !agree(oe.Value, 2/1.8, closedForm) || oe.Spread.Undefined != ZeroDenominator || oe.Spread.NUndefined != 0 {
 		t.Errorf("O:E %+v, spread %+v", oe.Result, oe.Spread)
 	}
 
 	// One class, or nobody: the same reason everywhere that needs two.
-	for _, row := range STRATOS(mustRefits(t, []int{0, 0}, []float64{0.1, 0.4}), []float64{0.2}) {
+	for _, row := range rowsOf(t, mustRefits(t, []int{0, 0}, []float64{0.1, 0.4}), []float64{0.2}) {
 		switch row.Measure {
-		case "brier", "oe_ratio", "nb@0.2":
+		case "brier", "oe_ratio", "nb@0.2", "logloss_mean", "class@0.2/specificity":
 			if !row.Defined() {
 				t.Errorf("%s %s: %+v, want a value", row.Estimand, row.Measure, row.Result)
 			}
 		default:
+			if row.Estimand == MeanRisk {
+				break // tested by measure
+			}
 			if row.Undefined != OneClass {
 				t.Errorf("%s %s: %+v, want undefined: %s", row.Estimand, row.Measure, row.Result, OneClass)
 			}
 		}
 	}
-	for _, row := range STRATOS(mustRefits(t, nil, []float64{}), []float64{0.2}) {
+	for _, row := range rowsOf(t, mustRefits(t, nil, []float64{}), []float64{0.2}) {
 		if row.Undefined != Empty || row.Interval.Defined() {
 			t.Errorf("%s %s: %+v, want undefined: %s", row.Estimand, row.Measure, row.Result, Empty)
 		}
@@ -158,9 +172,9 @@ func drawRefits(t *rapid.T, risk *rapid.Generator[float64]) *Refits {
 func TestRefitOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawRefits(t, rapid.Float64Range(0, 1))
-		rows := STRATOS(r, []float64{0.1})
+		rows := rowsOf(t, r, []float64{0.1})
 		shuffled := mustRefits(t, r.outcomes, rapid.Permutation(slices.Clone(r.risks)).Draw(t, "order")...)
-		if diff := cmp.Diff(rows, STRATOS(shuffled, []float64{0.1})); diff != "" {
+		if diff := cmp.Diff(rows, rowsOf(t, shuffled, []float64{0.1})); diff != "" {
 			t.Fatalf("the order of refits matters:\n%s", diff)
 		}
 	})
@@ -178,9 +192,13 @@ func TestEqualRefits(t *testing.T) {
 		if diff := cmp.Diff(one.risks, r.Mean()); diff != "" {
 			t.Fatalf("mean risk:\n%s", diff)
 		}
-		rows := STRATOS(r, []float64{0.1})
-		for i, over := range rows[:len(rows)/2] {
-			mean := rows[len(rows)/2+i]
+		rows := rowsOf(t, r, []float64{0.1})
+		for _, over := range rows {
+			if over.Estimand == MeanRisk {
+				break
+			}
+			k := slices.IndexFunc(rows, func(row Row) bool { return row.Estimand == MeanRisk && row.Measure == over.Measure })
+			mean := rows[k]
 			if over.Undefined != mean.Undefined || over.Defined() && !agree(over.Value, mean.Value, closedForm) {
 				t.Fatalf("%s: %+v over models, %+v of the mean", over.Measure, over.Result, mean.Result)
 			}
@@ -200,7 +218,7 @@ func TestEqualRefits(t *testing.T) {
 func TestAveragedKernel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawRefits(t, gridRisks)
-		row := STRATOS(r, nil)[0]
+		row := rowsOf(t, r, nil)[0]
 		if r.events < 2 || len(r.outcomes)-r.events < 2 {
 			if row.Interval.Defined() {
 				t.Fatalf("interval %+v without two of a class", row.Interval)

@@ -275,7 +275,7 @@ const smallGroup = 20
 // binned adds a note to an error of few subjects in each of its groups.
 func (t *table) binned(r Result, groups int) Result {
 	if r.Defined() && t.s.N() < smallGroup*groups {
-		r.Note = "fewer than 20 subjects a group: mostly chance, and its interval too high"
+		r.Note = groupsNote
 	}
 	return r
 }

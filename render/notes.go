@@ -109,7 +109,7 @@ func seriesNote(panel sidecar.Panel) string {
 				continue
 			case v.Undefined != "":
 				k = kind{"undefined", v.Undefined}
-			case v.IntervalUndefined == "" || v.IntervalUndefined == notAvailable && !anyCI:
+			case v.IntervalUndefined == "" || v.IntervalUndefined == sidecar.NotShown || v.IntervalUndefined == notAvailable && !anyCI:
 				continue // a measure that never has an interval has none to miss
 			default:
 				k = kind{"without interval", v.IntervalUndefined}

@@ -549,6 +549,7 @@ func (s *study) assembling(codes *anonymize.Lookup, key []byte) checkpoint.Assem
 		Published:   codes.Name,
 		KeyedDigest: func(digest string) (string, error) { return anonymize.KeyedDigest(key, digest) },
 		Estimand:    s.settings.Estimand,
+		Margin:      s.settings.MID,
 		Unlabelled:  codes.Unlabelled(),
 		Privacy: checkpoint.Privacy{
 			SubjectTables: s.settings.SubjectTables, RoundRisks: s.settings.RoundRisks, BootstrapRisks: s.settings.BootstrapRisks,
@@ -596,7 +597,7 @@ func (s *study) checkpoint() build.Step {
 		Outputs: []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
 		Params: map[string]any{
 			"estimand": s.settings.Estimand, "subject tables": s.settings.SubjectTables,
-			"round risks": s.settings.RoundRisks, "bootstrap risks": s.settings.BootstrapRisks,
+			"mid": s.settings.MID, "round risks": s.settings.RoundRisks, "bootstrap risks": s.settings.BootstrapRisks,
 		},
 		Code:         []string{"internal/checkpoint", "anonymize"},
 		Declassifies: true,

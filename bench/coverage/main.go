@@ -2,7 +2,10 @@
 // the true value, for samples as small as the study's: 63 subjects, 17 of them
 // events. It prints a Markdown table, which docs/measures.md holds.
 //
-//	go run ./bench/coverage [-samples 2000] [-replicates 1000] [-seed 1]
+//	go run ./bench/coverage [-samples 2000] [-replicates 1000] [-seed 1] [-best]
+//
+// With -best it simulates whole studies, of configurations that are all equally good,
+// and the interval of the corrected best.
 //
 // Logits of the risks are normal with variance 1, a shift apart between controls and
 // events: then the true values are integrals, and the slope and the intercept of the
@@ -33,12 +36,17 @@ func main() {
 	samples := flag.Int("samples", 2000, "number of simulated samples")
 	replicates := flag.Int("replicates", 1000, "resamples of each bootstrap interval")
 	seed := flag.Uint64("seed", 1, "seed of the simulation")
+	ofBest := flag.Bool("best", false, "simulate the best of many")
 	flag.Parse()
 	if *samples < 1 || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*samples, *replicates, *seed); err != nil {
+	simulate := run
+	if *ofBest {
+		simulate = best
+	}
+	if err := simulate(*samples, *replicates, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -760,8 +760,8 @@ func TestUndefinedValues(t *testing.T) {
 	if v := got["groundTruthBrier"].Value; v.Estimate == nil || v.CI != nil || v.IntervalUndefined != "infinite_limit" {
 		t.Errorf("Brier %+v", v)
 	}
-	if v := got["bestEnsembleBrier"].Value; v.CI != nil || v.IntervalUndefined != "not_available" {
-		t.Errorf("Brier %+v", v)
+	if v := got["bestEnsembleSlope"].Value; v.CI != nil || v.IntervalUndefined != "not_available" {
+		t.Errorf("slope %+v", v)
 	}
 	top := mustBuild(t, c.open(t), "tab_stratos_top10", Options{})
 	if !strings.Contains(top.Caption, "Undefined and left out of the medians: slope in 8 refits of 1 configuration") {

@@ -28,6 +28,7 @@ CREATE TABLE predictions(config_id INTEGER, subject_code VARCHAR, y_true INTEGER
 CREATE TABLE probability_distributions(config_id INTEGER, outcome INTEGER, bin_index INTEGER, "count" INTEGER);
 CREATE TABLE distribution_stats(config_id INTEGER, mean_cases DOUBLE, mean_controls DOUBLE);
 CREATE TABLE stratos_metrics(config_id INTEGER, estimand VARCHAR, measure VARCHAR, estimate DOUBLE, undefined VARCHAR, ci_lower DOUBLE, ci_upper DOUBLE, ci_method VARCHAR, ci_level DOUBLE, n_undefined INTEGER, n INTEGER, n_events INTEGER, note VARCHAR);
+CREATE TABLE selected(scope VARCHAR, classifier VARCHAR, featurization VARCHAR, estimand VARCHAR, measure VARCHAR, rank INTEGER, n_candidates INTEGER, naive DOUBLE, corrected DOUBLE, undefined VARCHAR, ci_lower DOUBLE, ci_upper DOUBLE, ci_method VARCHAR, ci_level DOUBLE);
 CREATE TABLE runs(run_id VARCHAR, config_id INTEGER, verdict VARCHAR, reason VARCHAR);
 CREATE TABLE methods(name VARCHAR, factor VARCHAR, category VARCHAR, label VARCHAR, registered BOOLEAN);
 CREATE TABLE meta(key VARCHAR, value VARCHAR);
@@ -154,7 +155,11 @@ func addConfiguration(t *testing.T, add func(string, ...driver.Value), id int32,
 	}
 	// The compatibility column is wrong on purpose: no document may read it.
 	add("essential_metrics", id, x.outlier, x.imputation, x.classifier, x.featurization, -7.0)
-	for _, r := range metrics.STRATOS(refits, []float64{0.05, 0.1, 0.15, 0.2}) {
+	rows, err := metrics.RefitTable(refits, metrics.Options{Thresholds: []float64{0.05, 0.1, 0.15, 0.2}, Replicates: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
 		var estimate, lower, upper, level driver.Value
 		method := string(metrics.NotAvailable)
 		if r.Defined() {

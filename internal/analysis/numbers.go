@@ -79,6 +79,9 @@ func numbers(b *builder) error {
 		return err
 	}
 	best := b.best(cs)
+	if err := b.corrected(cs, best); err != nil {
+		return err
+	}
 
 	ns, err := b.namedPipelines("pipelines", b.pipelines, measures...)
 	if err != nil {
@@ -113,7 +116,7 @@ func numbers(b *builder) error {
 	for _, r := range reported {
 		words = append(words, worded{r.measure, r.what})
 	}
-	b.doc.Caption = fmt.Sprintf("Measures %s. %s, %s. %s. The best configuration is %s. Net benefit depends on the prevalence. %s",
+	b.doc.Caption = fmt.Sprintf("Measures %s. %s, %s. %s. The best configuration is %s; bestAUROCCorrected is what its AUROC is worth. Net benefit depends on the prevalence. %s",
 		b.measureWords(true), b.testSet(all), b.prevalence(all), upperFirst(b.intervalsOf(all, words)), selectedMark, noExternal)
 	b.doc.Alt = fmt.Sprintf("%s for the text. Best configuration, %s: AUROC %s.", count(len(b.doc.Numbers), "number", "numbers"), selectedMark, spoken(best, 3))
 	return nil

@@ -188,9 +188,9 @@ func TestIntervalWords(t *testing.T) {
 	wantCaption(t, mustBuild(t, db, "fig_stratos_core", Options{}), true,
 		"CatBoost on handcrafted features", "slope and intercept (profile likelihood), O:E (log-scale normal)", "% of their outcome group")
 	top := mustBuild(t, db, "tab_stratos_top10", Options{Estimand: metrics.MeanRisk})
-	wantCaption(t, top, true, "AUROC (logit DeLong), slope and intercept (profile likelihood), O:E (log-scale normal); none for Brier, IPA and NB")
+	wantCaption(t, top, true, "AUROC (logit DeLong), slope and intercept (profile likelihood), O:E (log-scale normal); those of Brier, IPA and NB are in the database. ")
 	wantCaption(t, top, false, "have none here")
-	wantCaption(t, mustBuild(t, db, "tab_stratos_top10", Options{}), true, "AUROC with 95% intervals over test subjects (logit DeLong); the other measures have none here.")
+	wantCaption(t, mustBuild(t, db, "tab_stratos_top10", Options{}), true, "AUROC with 95% intervals over test subjects (logit DeLong); none for slope, intercept and O:E; those of Brier, IPA and NB are in the database.")
 
 	for _, row := range c["stratos_metrics"] {
 		if row[2] == auroc {

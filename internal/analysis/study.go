@@ -42,6 +42,7 @@ const (
 	positiveInfinity = sidecar.PositiveInfinity         // a true limit; JSON has no number for it
 	negativeInfinity = sidecar.NegativeInfinity         //
 	infiniteLimit    = "infinite_limit"                 // an interval without an end
+	notShown         = sidecar.NotShown                 // an interval that the database has
 	varies           = "differs_between_configurations" // there is no one number for all
 )
 
@@ -438,7 +439,8 @@ func (b *builder) value(r reading) (sidecar.Value, error) {
 		v.IntervalUndefined = infiniteLimit
 		return v, nil
 	}
-	if lo > x || hi < x {
+	// Where resamples are biased an interval of them may lie beside the estimate.
+	if (lo > x || hi < x) && !strings.HasPrefix(r.ciMethod.String, "bootstrap_") {
 		return sidecar.Value{}, fmt.Errorf("the interval from %g to %g does not hold the estimate %g", lo, hi, x)
 	}
 	level := r.level.Float64

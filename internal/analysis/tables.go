@@ -54,6 +54,7 @@ func tabTop(b *builder) error {
 	if err != nil {
 		return err
 	}
+	hideIntervals(append(slices.Clone(cs), configurationsOf(ns)...), columns)
 	ranked := rank(cs)
 	// One without an AUROC has no place among the highest.
 	top := slices.DeleteFunc(slices.Clone(ranked), func(c configuration) bool { _, ok := c.auroc(); return !ok })
@@ -129,6 +130,7 @@ func tabAll(b *builder) error {
 		return err
 	}
 	b.doc.Filter = "none: every configuration of the database"
+	hideIntervals(cs, columns)
 
 	t := &sidecar.Table{Label: "tab:plr-all", Long: true}
 	t.Columns = append([]sidecar.Column{
@@ -162,8 +164,8 @@ func tabAll(b *builder) error {
 	b.doc.Table = t
 	b.doc.Params["unregistered"] = marked
 
-	b.doc.Caption = fmt.Sprintf("%s, ordered by AUROC; the order is that of the test set and not corrected for selection. Measures %s; AUROC with %s; %s. IPA, index of prediction accuracy (scaled Brier score). %s",
-		count(len(cs), "configuration", "configurations"), b.measureWords(false), b.intervals(cs, auroc), b.testSet(cs), noExternal)
+	b.doc.Caption = fmt.Sprintf("%s, ordered by AUROC; the order is that of the test set and not corrected for selection. Measures %s; %s; %s. IPA, index of prediction accuracy (scaled Brier score). %s",
+		count(len(cs), "configuration", "configurations"), b.measureWords(false), b.intervalsOf(cs, wordedColumns(columns)), b.testSet(cs), noExternal)
 	if marked > 0 {
 		b.doc.Caption += fmt.Sprintf(" %s A method that the registry does not list as registered; %s with one, left out of figures.",
 			unregisteredMark, count(marked, "configuration", "configurations"))
@@ -172,6 +174,20 @@ func tabAll(b *builder) error {
 	b.doc.Alt = fmt.Sprintf("Table of %s ordered by AUROC, from %s with AUROC %s to %s with AUROC %s.",
 		count(len(cs), "configuration", "configurations"), b.name(best), spoken(best.values[auroc], 3), b.name(last), spoken(last.values[auroc], 3))
 	return nil
+}
+
+// hideIntervals takes intervals of the measures of whole risks and of decisions out of
+// a table: one of seven intervals a row does not fit on a page.
+func hideIntervals(cs []configuration, columns []measureColumn) {
+	for _, c := range cs {
+		for _, col := range columns {
+			v := c.values[col.measure]
+			if (col.better != nil && col.measure != auroc) && v.CI != nil {
+				v.CI, v.CIMethod, v.IntervalUndefined = nil, "", notShown
+				c.values[col.measure] = v
+			}
+		}
+	}
 }
 
 // measureWords says how a table's measures are made: in the estimand

@@ -21,10 +21,13 @@ const (
 // intervalMethods says the methods of ci_method in words that fit before
 // "interval"; documents hold the words.
 var intervalMethods = map[string]string{
-	metrics.DeLongLogit:       "logit DeLong",
-	metrics.LogScale:          "log-scale normal",
-	metrics.ProfileLikelihood: "profile likelihood",
-	metrics.WilsonScore:       "Wilson",
+	metrics.DeLongLogit:         "logit DeLong",
+	metrics.LogScale:            "log-scale normal",
+	metrics.ProfileLikelihood:   "profile likelihood",
+	metrics.WilsonScore:         "Wilson",
+	metrics.BootstrapBCa:        "BCa bootstrap",
+	metrics.BootstrapPercentile: "percentile bootstrap",
+	"bootstrap_recentred":       "recentred bootstrap", // of the best of many, in table selected
 }
 
 // fixed prints x with the given decimals and a true minus sign.
@@ -60,7 +63,7 @@ func spoken(v sidecar.Value, decimals int) string {
 	s := fixed(*v.Estimate, decimals)
 	if v.CI != nil {
 		s += fmt.Sprintf(" (%s–%s)", fixed(v.CI[0], decimals), fixed(v.CI[1], decimals))
-	} else if v.IntervalUndefined != "" && v.IntervalUndefined != notAvailable {
+	} else if v.IntervalUndefined != "" && v.IntervalUndefined != notAvailable && v.IntervalUndefined != notShown {
 		s += ", no interval: " + sidecar.ReasonText(v.IntervalUndefined)
 	}
 	return s
@@ -156,9 +159,13 @@ type worded struct{ measure, word string }
 func (b *builder) intervalsOf(cs []configuration, measures []worded) string {
 	type group struct{ words, methods []string }
 	var groups []group
-	var without, all []string
+	var without, hidden, all []string
 	for _, m := range measures {
 		methods := methodsOf(cs, m.measure)
+		if len(methods) == 0 && slices.ContainsFunc(cs, func(c configuration) bool { return c.values[m.measure].IntervalUndefined == notShown }) {
+			hidden = append(hidden, m.word)
+			continue
+		}
 		if len(methods) == 0 {
 			without = append(without, m.word)
 			continue
@@ -171,17 +178,24 @@ func (b *builder) intervalsOf(cs []configuration, measures []worded) string {
 		}
 		groups[i].words = append(groups[i].words, m.word)
 	}
+	elsewhere := ""
+	if hidden != nil {
+		elsewhere = "; those of " + list(hidden) + " are in the database"
+	}
 	if groups == nil {
-		return list(without) + " without intervals"
+		return list(append(without, hidden...)) + " without intervals"
 	}
 	slices.Sort(all)
 	b.doc.Params["interval"] = strings.Join(slices.Compact(all), ", ")
 	if len(groups) == 1 {
 		s := fmt.Sprintf("%s with %s (%s)", list(groups[0].words), b.levelWords(), list(groups[0].methods))
-		if without != nil {
+		switch {
+		case without != nil && hidden != nil:
+			s += "; none for " + list(without)
+		case without != nil:
 			s += "; the other measures have none here"
 		}
-		return s
+		return s + elsewhere
 	}
 	var parts []string
 	for _, g := range groups {
@@ -191,7 +205,7 @@ func (b *builder) intervalsOf(cs []configuration, measures []worded) string {
 	if without != nil {
 		s += "; none for " + list(without)
 	}
-	return s
+	return s + elsewhere
 }
 
 // levelWords is "95% intervals over test subjects".

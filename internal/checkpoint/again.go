@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -63,9 +64,10 @@ type configuration struct {
 	predictions []prediction
 	exact       bool // they are those that the tables were made of
 	sample      *metrics.Sample
-	joint       [2]metrics.Result // slope, intercept
-	mean        map[string]metrics.Row
-	refitted    int // how many refits the notes speak of
+	joint       [2]metrics.Result      // slope, intercept
+	mean        map[string]metrics.Row // measures of the mean risk
+	forms       forms                  // of measures, whatever their values
+	refitted    int                    // how many refits the notes speak of
 	found       func(table, column, message string, warning bool)
 }
 
@@ -76,20 +78,10 @@ func (v *validator) again() error {
 	if err != nil {
 		return err
 	}
-	thresholds := map[float64]struct{}{}
-	for _, c := range all {
-		for _, m := range c.tables[stratosTable] {
-			if t, ok := thresholdOf(m.text("measure")); ok {
-				thresholds[t] = struct{}{}
-			}
-		}
+	grid, forms, err := v.forms()
+	if err != nil {
+		return err
 	}
-	grid := make([]float64, 0, len(thresholds))
-	for t := range thresholds {
-		grid = append(grid, t)
-	}
-	slices.Sort(grid)
-
 	var order []rule
 	broken := map[rule][]breach{}
 	for _, c := range all {
@@ -104,24 +96,25 @@ func (v *validator) again() error {
 			}
 			broken[r] = append(broken[r], breach{c.id, 1})
 		}
+		c.forms = forms
 		c.exact = v.privacy.SubjectTables && v.privacy.RoundRisks == 0
 		c.predictions = c.publishedPredictions()
 		if !c.exact {
 			if v.privacy.SubjectTables {
 				c.nearly(v.privacy.halfUnit())
 			}
-			c.predictions = anyPredictions()
 		}
-		computed := c.compute(grid)
-		if computed && c.exact {
+		computed := c.exact && c.compute(grid)
+		if computed {
 			c.roc()
 			c.calibration()
+			c.smoothed()
 			c.histogram()
 			c.decision()
 			c.retention()
 			c.distribution()
 		}
-		if computed {
+		if computed || !c.exact {
 			c.meanRisk()
 		}
 		c.overModels()
@@ -149,7 +142,7 @@ func (v *validator) configurations() ([]*configuration, error) {
 	byID := map[int32]*configuration{}
 	var all []*configuration
 	for _, t := range tables {
-		if t.name == runsTable || t.name == bootstrapTable || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
+		if slices.Contains([]string{runsTable, bootstrapTable, cellsTable, differencesTable, selectedTable}, t.name) || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
 			continue
 		}
 		rows, err := readRows(v.ctx, v.db, t)
@@ -212,15 +205,52 @@ func (c *configuration) publishedPredictions() (all []prediction) {
 	return all
 }
 
-// anyPredictions stand for those that are not published as they are: their
-// measures have other values, and the names, domains, tiers and methods that
-// there are.
-func anyPredictions() (all []prediction) {
-	const n = 40
-	for i := range n {
-		all = append(all, prediction{outcome: i % 2, risk: (float64(i) + 0.5) / n})
+// forms are the measures, by estimand and key, of risks that nobody has: their
+// numbers are others, and the keys, domains, tiers and methods those that there are.
+type forms map[string]map[string]metrics.Row
+
+// forms measures at the thresholds that the database has net benefit at, which it
+// returns, too.
+func (v *validator) forms() ([]float64, forms, error) {
+	measures, err := texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics")
+	if err != nil {
+		return nil, nil, err
 	}
-	return all
+	var grid []float64
+	for _, m := range measures {
+		if t, ok := thresholdOf(m); ok && !slices.Contains(grid, t) {
+			grid = append(grid, t)
+		}
+	}
+	slices.Sort(grid)
+	// As many events as controls between neighbouring thresholds, so many that no
+	// resample lacks them: every measure has a value, and an interval if it ever has.
+	const between, refits = 40, 3
+	var outcomes []int
+	risks := make([][]float64, refits)
+	edges := slices.Concat([]float64{0}, grid, []float64{1})
+	for k, from := range edges[:len(edges)-1] {
+		for i := range between {
+			outcomes = append(outcomes, i%2)
+			for m := range risks {
+				part := (float64((i+7*m)%between) + 0.5) / between
+				risks[m] = append(risks[m], from+part*(edges[k+1]-from))
+			}
+		}
+	}
+	all, err := metrics.NewRefits(outcomes, risks)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := metrics.RefitTable(all, extract.MeasureOptions(grid))
+	if err != nil {
+		return nil, nil, err
+	}
+	byKey := forms{metrics.OverModels: {}, metrics.MeanRisk: {}}
+	for _, row := range rows {
+		byKey[row.Estimand][row.Measure] = row
+	}
+	return grid, byKey, nil
 }
 
 // nearly compares what rounding moves by no more than it moves a risk.
@@ -261,25 +291,27 @@ func (c *configuration) nearly(halfUnit float64) {
 // compute measures the predictions. It is false where there are none that can
 // be measured, which is a finding of its own.
 func (c *configuration) compute(thresholds []float64) bool {
+	// In the order in which the run was measured, which resamples depend on.
+	ordered := slices.SortedFunc(slices.Values(c.predictions), func(x, y prediction) int {
+		return cmp.Or(cmp.Compare(x.outcome, y.outcome), cmp.Compare(x.risk, y.risk))
+	})
 	var outcomes []int
 	var risks []float64
-	for _, p := range c.predictions {
+	for _, p := range ordered {
 		outcomes, risks = append(outcomes, p.outcome), append(risks, p.risk)
 	}
 	var err error
 	if c.sample, err = metrics.NewSample(outcomes, risks); err != nil || c.sample.N() == 0 {
 		return false
 	}
-	refits, err := metrics.NewRefits(outcomes, [][]float64{risks})
+	rows, err := metrics.Table(c.sample, extract.MeasureOptions(thresholds))
 	if err != nil {
 		return false
 	}
 	c.joint[0], c.joint[1] = metrics.JointCalibration(c.sample)
 	c.mean = map[string]metrics.Row{}
-	for _, m := range metrics.STRATOS(refits, thresholds) {
-		if m.Estimand == metrics.MeanRisk {
-			c.mean[m.Measure] = m
-		}
+	for _, m := range rows {
+		c.mean[m.Measure] = m
 	}
 	return true
 }
@@ -472,30 +504,33 @@ func value(r metrics.Result) float64 {
 // predictions.
 func (c *configuration) meanRisk() {
 	for _, m := range c.tables[stratosTable] {
-		want, ok := c.mean[m.text("measure")]
+		estimand, measure := m.text("estimand"), m.text("measure")
+		known, ok := c.forms[estimand][measure]
 		if !ok {
 			c.found(stratosTable, "measure", "is none that this version knows", false)
 			continue
 		}
-		if m.text("domain") != want.Domain {
+		if m.text("domain") != known.Domain {
 			c.found(stratosTable, "domain", "is not that of the measure", false)
 		}
-		if m.text("tier") != want.Tier {
+		if m.text("tier") != known.Tier {
 			c.found(stratosTable, "tier", "is not that of the measure", false)
 		}
-		if m.text("estimand") != metrics.MeanRisk {
+		if estimand != metrics.MeanRisk {
 			continue
 		}
-		if !c.exact {
-			c.noteForm(m, want)
+		want, ok := c.mean[measure]
+		if !ok || !c.exact {
+			c.form(m, known)
 			continue
 		}
 		// Whether a fit of almost equal risks converges depends on the last bits.
 		if want.Undefined == metrics.NotAvailable || m.text("undefined") == string(metrics.NotAvailable) {
+			c.form(m, known)
 			continue
 		}
 		tolerance := summedTolerance
-		if want.Domain == "calibration" {
+		if want.Domain == metrics.Calibration {
 			tolerance = fittedTolerance
 		}
 		if m.text("undefined") != string(want.Undefined) || !agree(m.number("estimate"), value(want.Result), tolerance) {
@@ -504,6 +539,9 @@ func (c *configuration) meanRisk() {
 		lower, upper, method, note := math.NaN(), math.NaN(), string(metrics.NotAvailable), want.Note
 		if i := want.Interval; i.Defined() {
 			lower, upper, method = i.Lower, i.Upper, i.Method
+			if resampled(method) {
+				tolerance = max(tolerance, resampledTolerance*(upper-lower))
+			}
 		} else if want.Defined() && i.Undefined != metrics.NotAvailable {
 			note = strings.TrimPrefix(note+"; "+intervalUndefined+string(i.Undefined), "; ")
 		}
@@ -522,19 +560,24 @@ func (c *configuration) meanRisk() {
 	}
 }
 
-// unconverged is the note of a fit that metrics gives up.
-const unconverged = "the fit did not converge: but for nearly equal risks the classes are separated"
+// resampledTolerance is by what share of its width an interval of resamples may
+// differ: a replicate that equals the estimate on one kind of processor can miss it
+// by a bit on another, and BCa's correction counts them.
+const resampledTolerance = 0.1
 
-// noteForm looks at the words of a measure of the mean risk whose value cannot be
-// computed again: want is the same measure of other risks.
-func (c *configuration) noteForm(m row, want metrics.Row) {
+// resampled reports whether a method of intervals resamples subjects.
+func resampled(method string) bool { return strings.HasPrefix(method, "bootstrap_") }
+
+// form looks at the words of a measure of the mean risk whose value cannot be
+// computed again: known is the same measure of other risks.
+func (c *configuration) form(m row, known metrics.Row) {
 	note, why, cut := strings.Cut(m.text("note"), intervalUndefined)
 	note = strings.TrimSuffix(note, "; ")
-	if note != "" && note != want.Note && note != unconverged || cut && !slices.Contains(undefinedReasons, metrics.Reason(why)) {
+	if !metrics.KnownNote(note) || cut && !slices.Contains(undefinedReasons, metrics.Reason(why)) {
 		c.found(stratosTable, "note", "is not of the published form, and so may be private", false)
 	}
 	method := m.text("ci_method")
-	if method != string(metrics.NotAvailable) && method != want.Interval.Method {
+	if method != string(metrics.NotAvailable) && method != known.Interval.Method {
 		c.found(stratosTable, "ci_method", "is not that of the measure", false)
 	}
 }

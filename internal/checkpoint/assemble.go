@@ -23,8 +23,9 @@ type AssembleOptions struct {
 	Published func(factor, name string) (string, bool)
 	// KeyedDigest gives what is published in the place of an artifact's digest.
 	KeyedDigest func(digest string) (string, error)
-	Estimand    string // that of figures and tables: over_models or mean_risk
-	Unlabelled  int    // subjects without a label, who have no code
+	Estimand    string  // that of figures and tables: over_models or mean_risk
+	Margin      float64 // the least difference of the AUROC that matters, in (0, 1)
+	Unlabelled  int     // subjects without a label, who have no code
 	Privacy     Privacy
 	Upstream    *extract.Upstream // of the flows before classification that are on; nil: none
 	Settings    map[string]string // published under settings.<key>; must hold nothing private
@@ -113,6 +114,9 @@ func Assemble(records []*extract.Record, index *extract.Index, code func(origina
 			return nil, fmt.Errorf("run %s: %w", c.RunID, err)
 		}
 	}
+	if err := a.addComparisons(); err != nil {
+		return nil, err
+	}
 	a.addRuns(index)
 	if err := a.addUpstream(index); err != nil {
 		return nil, err
@@ -139,6 +143,7 @@ type assembler struct {
 	hidden     map[[2]string]string       // factor, name → published name of what the registry lacks
 	subjects   map[string]struct{}        // codes of all subjects, training and test
 	verdicts   map[string]int             // of the rows in the table runs
+	compared   int                        // configurations
 }
 
 // configured is a record with its published names.
@@ -378,6 +383,9 @@ func (a *assembler) addConfig(id int, c *configured) error {
 	for i, p := range c.ROC {
 		a.content.add(rocTable, id, i, a.roundedCell(p.Threshold), p.FPR, p.TPR)
 	}
+	if err := a.addSmoothed(id, c); err != nil {
+		return err
+	}
 	if err := a.addSubjects(id, c); err != nil {
 		return err
 	}
@@ -551,6 +559,8 @@ func (a *assembler) addMeta(index *extract.Index) error {
 		"n_subjects":     strconv.Itoa(len(a.subjects)),
 		"n_unlabelled":   strconv.Itoa(a.options.Unlabelled),
 		"n_unregistered": strconv.Itoa(len(a.hidden)),
+		"n_compared":     strconv.Itoa(a.compared),
+		marginKey:        strconv.FormatFloat(a.options.Margin, 'f', -1, 64),
 	}
 	maps.Copy(meta, a.options.Privacy.meta())
 	maps.Copy(meta, a.flows())

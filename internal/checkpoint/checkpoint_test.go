@@ -18,12 +18,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"gonum.org/v1/gonum/stat"
 
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
-	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 // Write starts this test binary again.
@@ -128,58 +126,17 @@ func b2i(b bool) int {
 // measure fills a record as reading a pickle would.
 func measure(t testing.TB, r *extract.Record, risks [][]float64) {
 	t.Helper()
-	all, err := metrics.NewRefits(r.Outcomes, risks)
-	if err != nil {
+	if err := r.Measure(risks, extract.DefaultThresholds); err != nil {
 		t.Fatal(err)
 	}
-	r.Risks, r.Spreads, r.RefitRisks = all.Mean(), nil, risks
-	for i := range r.Risks {
-		var of []float64
-		for m := range risks {
-			of = append(of, risks[m][i])
-		}
-		slices.Sort(of)
-		var s extract.Spread
-		for _, p := range extract.RiskQuantiles {
-			s.Quantiles = append(s.Quantiles, resample.Quantile(of, p))
-		}
-		sd := stat.PopStdDev(of, nil)
-		s.SD = &sd
-		r.Spreads = append(r.Spreads, s)
-	}
-	sample, err := metrics.NewSample(r.Outcomes, r.Risks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, row := range metrics.STRATOS(all, []float64{0.05, 0.1, 0.15, 0.2}) {
-		m := extract.Measure{
-			Estimand: row.Estimand, Measure: row.Measure, Undefined: string(row.Undefined), Method: "not_available",
-			Domain: row.Domain, Tier: row.Tier, N: row.N, Events: row.Events, Note: row.Note,
-		}
-		if row.Defined() {
-			m.Estimate = &row.Value
-		}
-		if row.Interval.Defined() {
-			m.Lower, m.Upper, m.Method, m.Level = &row.Interval.Lower, &row.Interval.Upper, row.Interval.Method, row.Interval.Level
-		} else if why := row.Interval.Undefined; row.Defined() && why != metrics.NotAvailable {
-			m.Note = strings.TrimPrefix(m.Note+"; interval undefined: "+string(why), "; ")
-		}
-		if row.Spread != nil {
-			m.NUndefined = row.Spread.NUndefined
-			if why := row.Spread.Undefined; row.Defined() && why != "" {
-				m.Note += "; spread undefined: " + string(why)
-			}
-		}
-		if row.Spread != nil && row.Spread.Undefined == "" {
-			m.SpreadLower, m.SpreadUpper, m.SpreadSD = &row.Spread.Lower, &row.Spread.Upper, &row.Spread.SD
-		}
-		r.Measures = append(r.Measures, m)
-		name := map[string]string{"auroc": "AUROC", "brier": "Brier"}[row.Measure]
-		if name != "" && row.Estimand == metrics.OverModels {
+	r.RefitRisks = risks
+	for _, m := range r.Measures {
+		name := map[string]string{"auroc": "AUROC", "brier": "Brier"}[m.Measure]
+		if name != "" && m.Estimand == metrics.OverModels {
 			r.Scalars[name] = extract.Scalar{N: refits, Mean: m.Estimate, SD: m.SpreadSD, Lower: m.SpreadLower, Upper: m.SpreadUpper}
 			for i, x := range []*float64{m.Estimate, m.SpreadSD, m.SpreadLower, m.SpreadUpper} {
 				what := []string{"_mean", "_sd", "_lower", "_upper"}[i]
-				r.Checks = append(r.Checks, extract.Check{Name: row.Measure + what, Expected: x, Found: x, Tolerance: 1e-9, OK: true})
+				r.Checks = append(r.Checks, extract.Check{Name: m.Measure + what, Expected: x, Found: x, Tolerance: 1e-9, OK: true})
 			}
 		}
 	}
@@ -187,39 +144,6 @@ func measure(t testing.TB, r *extract.Record, risks [][]float64) {
 	for _, name := range []string{"F1", "accuracy", "AUPR", "sensitivity", "specificity", "PPV", "NPV"} {
 		r.Scalars[name] = extract.Scalar{N: refits, Mean: &half}
 	}
-	for _, p := range metrics.ROC(sample) {
-		point := extract.ROCPoint{FPR: p.FPR, TPR: p.TPR}
-		if !math.IsInf(p.Threshold, 0) {
-			point.Threshold = &p.Threshold
-		}
-		r.ROC = append(r.ROC, point)
-	}
-	for _, b := range metrics.CalibrationBins(sample, 10) {
-		bin := extract.Bin{Lower: b.Lower, Upper: b.Upper, N: b.N, Events: b.Events}
-		if b.N > 0 {
-			bin.Predicted, bin.Observed = &b.Predicted, &b.Observed
-		}
-		r.Bins = append(r.Bins, bin)
-	}
-	grid := make([]float64, 50)
-	for i := range grid {
-		grid[i] = float64(i+1) / 100
-	}
-	for _, d := range metrics.DecisionCurve(sample, grid) {
-		r.Decision = append(r.Decision, extract.NetBenefit{
-			Threshold: d.Threshold, Model: d.Model, All: d.All, Sensitivity: orNil(d.Sensitivity), Specificity: orNil(d.Specificity),
-		})
-	}
-	if slope, intercept := metrics.JointCalibration(sample); slope.Defined() {
-		r.Joint = extract.Joint{Slope: &slope.Value, Intercept: &intercept.Value}
-	}
-}
-
-func orNil(x float64) *float64 {
-	if math.IsNaN(x) {
-		return nil
-	}
-	return &x
 }
 
 func registry(t testing.TB) *config.Registry {
@@ -242,7 +166,7 @@ func keyed(digest string) (string, error) { return "ab" + digest[2:], nil }
 
 func options() AssembleOptions {
 	return AssembleOptions{
-		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Unlabelled: 5,
+		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Margin: 0.05, Unlabelled: 5,
 		Privacy:  Privacy{SubjectTables: true},
 		Settings: map[string]string{"thresholds": "0.05 0.1 0.15 0.2"},
 	}
@@ -330,6 +254,7 @@ func TestAssemble(t *testing.T) {
 	for key, want := range map[string]string{
 		"schema_version": "1", "synthetic": "true", "estimand": "mean_risk", "n_configs": "6", "n_runs": "12",
 		"n_subjects": "42", "n_control": "28", "n_event": "14", "n_test": "30", "n_refits": "5", "n_unlabelled": "5", "n_unregistered": "2",
+		"n_compared": "2", "settings.mid": "0.05",
 		"runs.used": "6", "runs.superseded": "2", "runs.unfinished": "1", "runs.deleted": "0", "settings.thresholds": "0.05 0.1 0.15 0.2",
 	} {
 		if meta[key] != want {
@@ -454,6 +379,13 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 				r.RefitRisks[m][i], r.RefitRisks[m][j] = r.RefitRisks[m][j], r.RefitRisks[m][i]
 			}
 		})
+		if r.Verdict == extract.Used {
+			anew := &extract.Record{Outcomes: r.Outcomes}
+			if err := anew.Measure(r.RefitRisks, extract.DefaultThresholds); err != nil {
+				t.Fatal(err)
+			}
+			r.Paired = anew.Paired
+		}
 	}
 	b := assembleWith(t, s, with)
 	for _, table := range tables {

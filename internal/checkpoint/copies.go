@@ -13,9 +13,15 @@ import (
 // Checks of a pickle's summaries that every configuration has, and all that
 // there are with the tolerances that they may state.
 var (
-	checkNames = []string{
-		"auroc_mean", "auroc_sd", "auroc_lower", "auroc_upper", "brier_mean", "brier_sd", "brier_lower", "brier_upper", "mean_risk_difference",
-	}
+	checkNames = func() []string {
+		names := []string{"mean_risk_difference"}
+		for _, measure := range []string{"auroc", "brier", "aupr", "f1", "sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy"} {
+			for _, of := range []string{"_mean", "_sd", "_lower", "_upper"} {
+				names = append(names, measure+of)
+			}
+		}
+		return names
+	}()
 	checksNeeded    = []string{"auroc_mean", "auroc_sd", "brier_mean", "brier_sd"}
 	checkTolerances = []float64{1e-9, 1e-6} // risks in float64, in float32
 )
@@ -26,7 +32,7 @@ const (
 )
 
 // noteForm is the note of a measure over refits.
-var noteForm = regexp.MustCompile(`^(mean|median) over ([1-9][0-9]*) refits?(?:, undefined in ([1-9][0-9]*))?` +
+var noteForm = regexp.MustCompile(`^(mean|median) over ([1-9][0-9]*) refits?(?:, undefined in ([1-9][0-9]*))?(?:; undefined in [1-9][0-9]* of [1-9][0-9]* resamples)?` +
 	`(?:; ` + intervalUndefined + `([a-z_]+))?(?:; ` + spreadUndefined + `([a-z_]+))?$`)
 
 // overModels looks at what cannot be computed again, because the file has no
@@ -91,12 +97,12 @@ func (c *configuration) refits(m row) {
 	case (undefined == refits) != (m.number("estimate") == nil):
 		c.found(stratosTable, "n_undefined", "is not all of the refits where the measure is undefined, or is where it is not", false)
 	}
-	wantMethod := string(metrics.NotAvailable)
-	if m.text("measure") == "auroc" && m.number("ci_lower") != nil {
-		wantMethod = metrics.DeLongLogit
-	}
-	if m.text("ci_method") != wantMethod {
+	known, ok := c.forms[metrics.OverModels][m.text("measure")]
+	if method := m.text("ci_method"); ok && method != string(metrics.NotAvailable) && method != known.Interval.Method {
 		c.found(stratosTable, "ci_method", "is not that of the measure", false)
+	}
+	if ok && !strings.HasPrefix(known.Note, note[1]) {
+		c.found(stratosTable, "note", "speaks of a mean where the measure is a median, or of a median", false)
 	}
 	lower, upper, estimate := m.number("spread_lower"), m.number("spread_upper"), m.number("estimate")
 	if note[1] == "median" && lower != nil && upper != nil && estimate != nil &&
@@ -112,21 +118,8 @@ func (c *configuration) refits(m row) {
 // ranges holds the estimate, the interval and the spread of a measure within
 // what the measure can be.
 func (c *configuration) ranges(m row) {
-	low, high := math.Inf(-1), math.Inf(1)
 	measure := m.text("measure")
-	essential := c.tables[essentialTable][0]
-	switch _, netBenefit := thresholdOf(measure); {
-	case measure == "auroc" || measure == "brier":
-		low, high = 0, 1
-	case measure == "scaled_brier":
-		high = 1
-	case measure == "oe_ratio":
-		low = 0
-	case netBenefit:
-		if p := essential.number("prevalence"); p != nil {
-			high = *p + copiedTolerance
-		}
-	}
+	low, high := rangeOf(measure, c.tables[essentialTable][0].number("prevalence"))
 	for _, column := range []string{"estimate", "ci_lower", "ci_upper", "spread_lower", "spread_upper"} {
 		if x := m.number(column); x != nil && (*x < low || *x > high) {
 			c.found(stratosTable, column, measure+" cannot be so", false)
@@ -135,6 +128,37 @@ func (c *configuration) ranges(m row) {
 	if level := m.number("ci_level"); level != nil && *level != metrics.Level {
 		c.found(stratosTable, "ci_level", "is not 0.95", false)
 	}
+}
+
+// bounded are the keys of measures, whole or what they begin or, after a slash,
+// end with, by what they can be; keys of a threshold are cut before it.
+var bounded = []struct {
+	low, high float64
+	keys      []string
+}{
+	{0, 1, []string{"auroc", "average_precision", "auprc_", "pauroc_", "brier", "mape",
+		"/sensitivity", "/specificity", "/ppv", "/npv", "/accuracy", "/balanced_accuracy", "/f1"}},
+	{-1, 1, []string{"discrimination_slope", "/youden", "/kappa", "/mcc"}},
+	{math.Inf(-1), 1, []string{"scaled_brier", "r2_", "snb@"}},
+	{0, math.Inf(1), []string{"oe_ratio", "logloss_mean", "expected_cost@", "/dor"}},
+	{math.Inf(-1), 0, []string{"loglik"}},
+}
+
+// rangeOf is what a measure can be at a prevalence. Errors of calibration curves are
+// not bounded here: a correction of their bias may lead below 0.
+func rangeOf(measure string, prevalence *float64) (low, high float64) {
+	for _, b := range bounded {
+		for _, key := range b.keys {
+			if measure == key || strings.HasPrefix(key, "/") && strings.HasSuffix(measure, key) ||
+				strings.ContainsAny(key[len(key)-1:], "_@") && strings.HasPrefix(measure, key) {
+				return b.low, b.high
+			}
+		}
+	}
+	if (strings.HasPrefix(measure, "nb@") || strings.HasPrefix(measure, "nb_all@")) && prevalence != nil {
+		return math.Inf(-1), *prevalence + copiedTolerance
+	}
+	return math.Inf(-1), math.Inf(1)
 }
 
 // copiedTolerance is for numbers that were copied or divided once.
@@ -238,6 +262,13 @@ func (c *configuration) checks() {
 		}
 		if ok != agreed {
 			c.found(checksTable, "ok", "does not follow from expected, found and tolerance", false)
+		}
+	}
+	if rows := c.tables[supplementaryTable]; len(rows) == 1 {
+		for _, column := range []string{"f1_score", "accuracy", "aupr", "sensitivity", "specificity", "ppv", "npv"} {
+			if check, checked := c.check(strings.TrimSuffix(column, "_score") + "_mean"); checked && !agreeCells(rows[0].number(column), check.number("expected"), 0) {
+				c.found(supplementaryTable, column, "is not what the table checks says of the pickle", false)
+			}
 		}
 	}
 	e := c.tables[essentialTable][0]

@@ -54,16 +54,18 @@ func (p Privacy) halfUnit() float64 {
 
 // rounded is a risk as it is published: the float64 nearest to the decimal
 // number.
-func (a *assembler) rounded(risk float64) float64 {
-	if a.options.Privacy.RoundRisks == 0 || math.IsNaN(risk) {
+func (p Privacy) rounded(risk float64) float64 {
+	if p.RoundRisks == 0 || math.IsNaN(risk) {
 		return risk
 	}
-	decimal, err := strconv.ParseFloat(strconv.FormatFloat(risk, 'f', a.options.Privacy.RoundRisks, 64), 64)
+	decimal, err := strconv.ParseFloat(strconv.FormatFloat(risk, 'f', p.RoundRisks, 64), 64)
 	if err != nil {
 		panic(fmt.Sprintf("checkpoint: a number that was just printed: %v", err))
 	}
 	return decimal
 }
+
+func (a *assembler) rounded(risk float64) float64 { return a.options.Privacy.rounded(risk) }
 
 func (a *assembler) roundedCell(risk *float64) any {
 	if risk == nil {
@@ -134,6 +136,8 @@ func (p Privacy) rules() []rule {
 			all = append(all, rule{table: c.table, column: c.column, message: "is not rounded as " + metaTable + " says",
 				query: fmt.Sprintf("SELECT config_id FROM %s WHERE round(%s, %d) <> %[2]s", c.table, c.column, p.RoundRisks)})
 		}
+		all = append(all, rule{table: smoothTable, column: "risk", message: "the ends of the curve are not rounded as " + metaTable + " says",
+			query: fmt.Sprintf("SELECT config_id FROM calibration_smooth WHERE point_index IN (0, 100) AND abs(risk - round(risk, %d)) > %s", p.RoundRisks, copied)})
 	}
 	// Each number may be half a unit off; a mean is within one standard deviation
 	// of the median, and risks that differ cannot deviate by more than their mean

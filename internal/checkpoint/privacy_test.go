@@ -43,8 +43,8 @@ func TestPrivacy(t *testing.T) {
 		}
 		// What is of no single subject does not depend on the choice.
 		for _, tab := range tables {
-			if subjects[tab.name] || tab.name == metaTable {
-				continue
+			if subjects[tab.name] || tab.name == metaTable || tab.name == smoothTable && c.privacy.RoundRisks > 0 {
+				continue // the curve is between other risks then
 			}
 			opts := cmpopts.EquateApprox(0, 0)
 			if c.privacy.RoundRisks > 0 {
@@ -92,6 +92,29 @@ func TestPrivacy(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The ends of a smoothed curve are rounded inwards, so that it is of risks that
+// occur; where they meet there is none.
+func TestRoundedCurve(t *testing.T) {
+	var all []prediction
+	for i := range 40 {
+		all = append(all, prediction{outcome: b2i(i%3 == 0), risk: 0.1234 + 0.01*float64(i)})
+	}
+	exact, _, err := smoothedCurve(all, Privacy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rounded, why, err := smoothedCurve(all, Privacy{RoundRisks: 1})
+	if err != nil || why != "" {
+		t.Fatal(why, err)
+	}
+	if low, high := rounded[0].Risk, rounded[100].Risk; low != 0.2 || high != 0.5 {
+		t.Errorf("from %v to %v, want 0.2 to 0.5 of %v to %v", low, high, exact[0].Risk, exact[100].Risk)
+	}
+	if points, why, err := smoothedCurve(all[:5], Privacy{RoundRisks: 1}); why != "not_available" || points != nil || err != nil {
+		t.Errorf("between 0.12 and 0.17: %d points, reason %q, error %v", len(points), why, err)
 	}
 }
 

@@ -57,6 +57,7 @@ const (
 	essentialTable     = "essential_metrics"
 	supplementaryTable = "supplementary_metrics"
 	calibrationTable   = "calibration_curves"
+	smoothTable        = "calibration_smooth"
 	histogramTable     = "probability_distributions"
 	decisionTable      = "dca_curves"
 	rocTable           = "roc_curves"
@@ -66,6 +67,10 @@ const (
 	retentionTable     = "retention_metrics"
 	distributionTable  = "distribution_stats"
 	stratosTable       = "stratos_metrics"
+	cellsTable         = "common_cells"
+	meansTable         = "method_means"
+	differencesTable   = "paired_differences"
+	selectedTable      = "selected"
 	runsTable          = "runs"
 	methodsTable       = "methods"
 	checksTable        = "checks"
@@ -120,6 +125,17 @@ var tables = slices.Concat([]table{
 		{"observed_proportion", double, nullable | unit},
 		{"predicted_mean", double, nullable | unit},
 		{"n_samples", integer, natural},
+	}},
+	{smoothTable, []string{"config_id", "point_index"}, []column{
+		{"config_id", integer, 0},
+		{"point_index", integer, natural},
+		{"risk", double, nullable | unit},
+		{"observed", double, nullable}, // a local fit, which may leave [0, 1]
+		{"lower", double, nullable | unit},
+		{"upper", double, nullable | unit},
+		{"level", double, nullable | unit},
+		{"method", varchar, 0},
+		{"undefined", varchar, nullable},
 	}},
 	{histogramTable, []string{"config_id", "outcome", "bin_index"}, []column{
 		{"dist_id", integer, 0},
@@ -206,6 +222,69 @@ var tables = slices.Concat([]table{
 		{"n", integer, natural},
 		{"n_events", integer, natural},
 		{"note", varchar, nullable},
+	}},
+	{cellsTable, []string{"factor", "config_id"}, []column{
+		{"factor", varchar, 0},
+		{"config_id", integer, 0},
+	}},
+	{meansTable, []string{"factor", "method", "estimand", "measure"}, []column{
+		{"factor", varchar, 0},
+		{"method", varchar, 0},
+		{"estimand", varchar, 0},
+		{"measure", varchar, 0},
+		{"n_configs", integer, natural},
+		{"n_cells", integer, natural},
+		{"estimate", double, nullable},
+		{"undefined", varchar, nullable},
+		{"ci_lower", double, nullable},
+		{"ci_upper", double, nullable},
+		{"ci_method", varchar, 0},
+		{"ci_level", double, nullable | unit},
+		{"n_undefined", integer, natural},
+		{"note", varchar, nullable},
+	}},
+	{differencesTable, []string{"scope", "config_id", "factor", "method", "estimand", "measure"}, []column{
+		{"scope", varchar, 0},
+		{"config_id", integer, nullable},
+		{"factor", varchar, nullable},
+		{"method", varchar, nullable},
+		{"estimand", varchar, 0},
+		{"measure", varchar, 0},
+		{"n_configs", integer, natural},
+		{"estimate", double, nullable},
+		{"undefined", varchar, nullable},
+		{"ci_lower", double, nullable},
+		{"ci_upper", double, nullable},
+		{"ci_method", varchar, 0},
+		{"ci_level", double, nullable | unit},
+		{"n_undefined", integer, natural},
+		{"note", varchar, nullable},
+		{"margin", double, nullable | unit},
+		{"equivalence_lower", double, nullable},
+		{"equivalence_upper", double, nullable},
+		{"equivalence_level", double, nullable | unit},
+		{"p_equivalence", double, nullable | unit},
+		{"verdict", varchar, 0},
+	}},
+	{selectedTable, []string{"scope", "classifier", "featurization", "estimand", "measure", "rank"}, []column{
+		{"scope", varchar, 0},
+		{"classifier", varchar, nullable},
+		{"featurization", varchar, nullable},
+		{"estimand", varchar, 0},
+		{"measure", varchar, 0},
+		{"rank", integer, natural},
+		{"n_candidates", integer, natural},
+		{"config_id", integer, nullable},
+		{"naive", double, nullable},
+		{"corrected", double, nullable},
+		{"undefined", varchar, nullable},
+		{"ci_lower", double, nullable},
+		{"ci_upper", double, nullable},
+		{"ci_method", varchar, 0},
+		{"ci_level", double, nullable | unit},
+		{"n_undefined", integer, natural},
+		{"note", varchar, nullable},
+		{"share", double, nullable | unit},
 	}},
 	{runsTable, []string{"run_id"}, []column{
 		{"run_id", varchar, 0},

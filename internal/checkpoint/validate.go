@@ -5,11 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/metrics"
 )
@@ -66,7 +68,7 @@ func Validate(ctx context.Context, path string, reg *config.Registry) ([]Finding
 		return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 	}
 	v.privacy = privacyOf(meta)
-	for _, step := range []func() error{v.columns, v.rules, v.measures, v.again, v.methods(reg), v.meta} {
+	for _, step := range []func() error{v.columns, v.rules, v.measures, v.again, v.methods(reg), v.meta, v.comparisons} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 		}
@@ -339,7 +341,8 @@ func (v *validator) rules() error {
 		}
 		all = append(all, rule{table: t.name, column: "config_id", message: "is not in " + essentialTable,
 			query: "SELECT config_id FROM " + t.name + " WHERE config_id IS NOT NULL AND config_id NOT IN (SELECT config_id FROM essential_metrics)"})
-		if t.name == checksTable || t.name == runsTable || t.name == rocTable || t.name == lineageTable || slices.Contains(subjectTables, t.name) {
+		if slices.Contains(subjectTables, t.name) ||
+			slices.Contains([]string{checksTable, runsTable, rocTable, lineageTable, cellsTable, differencesTable, selectedTable}, t.name) {
 			continue // they have rules of their own
 		}
 		all = append(all, rule{table: t.name, column: "config_id", message: "the configuration has no row",
@@ -356,7 +359,7 @@ func (v *validator) rules() error {
 		all = append(all, rule{table: supplementaryTable, column: c.name, warning: true, message: "is NULL for all configurations: the pickles lack it, or it was lost",
 			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND count(%s) = 0", supplementaryTable, c.name)})
 	}
-	for _, r := range slices.Concat(all, contentRules, upstreamRules(), v.privacy.rules()) {
+	for _, r := range slices.Concat(all, contentRules, upstreamRules(), smoothRules, comparisonRules, v.privacy.rules()) {
 		if err := v.hold(r); err != nil {
 			return err
 		}
@@ -364,17 +367,19 @@ func (v *validator) rules() error {
 	return nil
 }
 
-// coreMeasures are those that every configuration has under both estimands. A
-// database may have more; then every configuration has them.
-var coreMeasures = []string{"auroc", "brier", "scaled_brier", "cal_intercept_offset", "cal_slope", "oe_ratio"}
-
+// measures wants of every configuration all measures of this version, under both
+// estimands.
 func (v *validator) measures() error {
+	_, forms, err := v.forms()
+	if err != nil {
+		return err
+	}
 	for _, estimand := range []string{metrics.OverModels, metrics.MeanRisk} {
 		present, err := texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics WHERE estimand = "+quoteText(estimand)+" ORDER BY 1")
 		if err != nil {
 			return err
 		}
-		for _, m := range coreMeasures {
+		for _, m := range slices.Sorted(maps.Keys(forms[estimand])) {
 			if !slices.Contains(present, m) {
 				v.add(Finding{Table: stratosTable, Column: "measure", Message: fmt.Sprintf("%s, %s is missing for all configurations", estimand, m)})
 			}
@@ -460,6 +465,7 @@ func (v *validator) meta() error {
 		"n_configs":      "SELECT count(*) FROM essential_metrics",
 		"n_runs":         "SELECT count(*) FROM runs",
 		"n_unregistered": "SELECT count(*) FROM methods WHERE starts_with(name, " + quoteText(unregistered) + ")",
+		"n_compared":     "SELECT count(*) FROM essential_metrics WHERE registered AND config_id NOT IN (SELECT config_id FROM paired_differences WHERE config_id IS NOT NULL AND undefined = " + quoteText(comparison.OtherSubjects) + ")",
 	}
 	for _, verdict := range verdicts {
 		counts["runs."+string(verdict)] = "SELECT count(*) FROM runs WHERE verdict = " + quoteText(string(verdict))

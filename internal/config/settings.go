@@ -73,7 +73,8 @@ type Settings struct {
 	Exclude      []ExcludedRun
 	DemoSubjects []string  // public codes; empty means by rule
 	Estimand     string    // OverModels or MeanRisk
-	Thresholds   []float64 // of net benefit, ascending, inside (0, 1)
+	Thresholds   []float64 // of classification and net benefit, ascending, inside (0, 1)
+	MID          float64   // the least difference of the AUROC that matters, inside (0, 1)
 
 	SubjectTables  bool // the public database holds risks of single subjects
 	RoundRisks     int  // decimals of them; 0: all
@@ -117,6 +118,7 @@ type file struct {
 	Analysis struct {
 		Estimand   string    `yaml:"ESTIMAND"`
 		Thresholds []float64 `yaml:"THRESHOLDS"`
+		MID        float64   `yaml:"MID"`
 	} `yaml:"ANALYSIS"`
 	Privacy struct {
 		SubjectTables  bool `yaml:"SUBJECT_TABLES"`
@@ -135,6 +137,7 @@ func builtin() file {
 	var f file
 	f.Analysis.Estimand = OverModels
 	f.Analysis.Thresholds = requiredThresholds()
+	f.Analysis.MID = defaultMID
 	f.Privacy.SubjectTables = true
 	f.Prefect = allFlows()
 	f.Build.Memory = "512MiB"
@@ -144,6 +147,10 @@ func builtin() file {
 // requiredThresholds have columns in the public database (net_benefit_5pct, …)
 // and stand in the tables.
 func requiredThresholds() []float64 { return []float64{0.05, 0.10, 0.15, 0.20} }
+
+// defaultMID is the least difference of the AUROC that is taken to matter where a
+// study does not say another.
+const defaultMID = 0.05
 
 // maxRoundRisks is how many decimals are still a rounding: more would tell the
 // subjects of a pickle apart as well as all of them.
@@ -215,7 +222,7 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 		s.Runs = nil
 	}
 	s.Estimand = f.Analysis.Estimand
-	s.Thresholds = f.Analysis.Thresholds
+	s.Thresholds, s.MID = f.Analysis.Thresholds, f.Analysis.MID
 	s.SubjectTables, s.RoundRisks, s.BootstrapRisks = f.Privacy.SubjectTables, f.Privacy.RoundRisks, f.Privacy.BootstrapRisks
 	if s.Flows, err = f.Prefect.flows(s.Study); err == nil {
 		err = s.check()
@@ -319,6 +326,9 @@ func (s *Settings) check() error {
 		if !slices.Contains(s.Thresholds, t) {
 			return fmt.Errorf("ANALYSIS.THRESHOLDS lacks %v, which has a column and tables of its own", t)
 		}
+	}
+	if !(s.MID > 0 && s.MID < 1) {
+		return fmt.Errorf("ANALYSIS.MID is %v; the least difference of the AUROC that matters lies between 0 and 1", s.MID)
 	}
 	if s.RoundRisks < 0 || s.RoundRisks > maxRoundRisks {
 		return fmt.Errorf("PRIVACY.ROUND_RISKS is %d; accepted are 1 to %d decimals, and 0 for all", s.RoundRisks, maxRoundRisks)

@@ -70,6 +70,7 @@ func TestExampleByDefault(t *testing.T) {
 		PrivateDir:   filepath.Join(results, "data/private"),
 		Estimand:     OverModels,
 		Thresholds:   []float64{0.05, 0.10, 0.15, 0.20},
+		MID:          0.05,
 
 		SubjectTables: true,
 
@@ -139,6 +140,7 @@ EXTRACTION:
 ANALYSIS:
   ESTIMAND: mean_risk
   THRESHOLDS: [0.01, 0.05, 0.1, 0.15, 0.2, 0.5]
+  MID: 0.02
 PRIVACY:
   ROUND_RISKS: 3
   BOOTSTRAP_RISKS: true
@@ -160,7 +162,7 @@ func TestOwnFromFile(t *testing.T) {
 		SourceDB: filepath.Join(dir, "in/source.db"), PublicDB: filepath.Join(dir, "out/public.db"),
 		PrivateDir: filepath.Join(dir, "secret"), Results: dir,
 		Exclude: []ExcludedRun{{"abc", "wrong split"}}, DemoSubjects: []string{"H012", "G003"},
-		Estimand: MeanRisk, Thresholds: []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.5}, SubjectTables: true, RoundRisks: 3, BootstrapRisks: true, Jobs: 3, MemoryBytes: 1 << 30,
+		Estimand: MeanRisk, Thresholds: []float64{0.01, 0.05, 0.1, 0.15, 0.2, 0.5}, MID: 0.02, SubjectTables: true, RoundRisks: 3, BootstrapRisks: true, Jobs: 3, MemoryBytes: 1 << 30,
 		Flows: flowsOf(t, Own),
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Settings{})); diff != "" {
@@ -314,6 +316,7 @@ func TestLoadErrors(t *testing.T) {
 		{name: "threshold of 1", settings: "ANALYSIS: {THRESHOLDS: [0.05, 0.1, 0.15, 0.2, 1]}\n", want: "entry 5 is 1"},
 		{name: "threshold NaN", settings: "ANALYSIS: {THRESHOLDS: [.nan]}\n", want: "entry 1 is NaN"},
 		{name: "thresholds descend", settings: "ANALYSIS: {THRESHOLDS: [0.05, 0.1, 0.2, 0.15]}\n", want: "entry 4 is 0.15"},
+		{name: "no difference matters", settings: "ANALYSIS: {MID: 0}\n", want: "ANALYSIS.MID is 0"},
 		{name: "threshold lacking", settings: "ANALYSIS: {THRESHOLDS: [0.05, 0.1, 0.2]}\n", want: "lacks 0.15"},
 		{name: "exclusion without a reason", settings: "STUDY: own\nEXTRACTION: {exclude_runs: [{run: x}]}\n", want: "needs a run (id or name) and a reason"},
 		{name: "exclusion twice", settings: "STUDY: own\nEXTRACTION: {exclude_runs: [{run: x, reason: a}, {run: x, reason: b}]}\n", want: "entries 1 and 2"},

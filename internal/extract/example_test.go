@@ -205,15 +205,24 @@ func TestExample(t *testing.T) {
 	t.Run("stratos", func(t *testing.T) { compareStratos(t, records) })
 	t.Run("reference", func(t *testing.T) { compareReference(t, records) })
 	t.Run("checks", func(t *testing.T) {
+		without := 0
 		for run, record := range records {
-			if len(record.Checks) != 9 {
-				t.Errorf("%s: %d checks, want 9", run, len(record.Checks))
+			// One run has a refit that predicts no event and so has no PPV.
+			switch n := len(record.Checks); n {
+			case 37:
+				without++
+			case 41:
+			default:
+				t.Errorf("%s: %d checks, want 41", run, n)
 			}
 			for _, c := range record.Checks {
 				if !c.OK {
 					t.Errorf("%s: %s: expected %v, found %v", run, c.Name, show(c.Expected), show(c.Found))
 				}
 			}
+		}
+		if without != 1 {
+			t.Errorf("%d runs without a check of the PPV, want 1", without)
 		}
 	})
 	t.Run("json", func(t *testing.T) {
@@ -310,8 +319,10 @@ func compareStratos(t *testing.T, records map[string]*Record) {
 		what := fmt.Sprint(run, " ", m.Estimand, " ", m.Measure)
 		const absolute, relative = 1e-13, 1e-9 // some true values are 0
 		compare(t, what, m.Estimate, tab.number(t, row, "estimate"), absolute, relative)
-		compare(t, what+" lower", m.Lower, tab.number(t, row, "ci_lower"), absolute, relative)
-		compare(t, what+" upper", m.Upper, tab.number(t, row, "ci_upper"), absolute, relative)
+		if !strings.HasPrefix(m.Method, "bootstrap_") { // the table has intervals of formulas only
+			compare(t, what+" lower", m.Lower, tab.number(t, row, "ci_lower"), absolute, relative)
+			compare(t, what+" upper", m.Upper, tab.number(t, row, "ci_upper"), absolute, relative)
+		}
 		compare(t, what+" spread lower", m.SpreadLower, tab.number(t, row, "spread_lower"), absolute, relative)
 		compare(t, what+" spread upper", m.SpreadUpper, tab.number(t, row, "spread_upper"), absolute, relative)
 		compare(t, what+" spread SD", m.SpreadSD, tab.number(t, row, "spread_sd"), absolute, relative)

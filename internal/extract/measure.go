@@ -13,8 +13,25 @@ import (
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
-// DefaultThresholds are the risks at which net benefit is a measure of its own.
+// DefaultThresholds are the risks at which classification and net benefit are
+// measured.
 var DefaultThresholds = []float64{0.05, 0.10, 0.15, 0.20}
+
+// Replicates is the number of resamples of subjects behind an interval that needs
+// them, ResampleSeed the seed that they are drawn from. Replicate r of a sample of
+// n controls and m events draws the same places in every run, of subjects in the
+// order of [ownOrder]: neither the order of runs or subjects nor the number of
+// processors is in a number.
+const (
+	Replicates   = 1000
+	ResampleSeed = 1
+)
+
+// MeasureOptions are the choices of the table of measures: the thresholds are the
+// study's, the rest is fixed.
+func MeasureOptions(thresholds []float64) metrics.Options {
+	return metrics.Options{Thresholds: thresholds, Replicates: Replicates, Seed: ResampleSeed}
+}
 
 // calibrationBins groups the mean risk as the study's calibration curves do.
 const calibrationBins = 10
@@ -33,14 +50,16 @@ func decisionGrid() []float64 {
 	return grid
 }
 
-// measure fills what is computed from outcomes and risks ([refit][subject]).
-func (r *Record) measure(risks [][]float64, thresholds []float64) error {
-	if _, err := metrics.NewRefits(r.Outcomes, risks); err != nil {
+// Measure fills what is computed from the outcomes of a record and from risks
+// ([refit][subject], like Outcomes).
+func (r *Record) Measure(risks [][]float64, thresholds []float64) error {
+	given, err := metrics.NewRefits(r.Outcomes, risks)
+	if err != nil {
 		return fmt.Errorf("predictions: %w", err)
 	}
-	// What is summed is summed in an order of its own, not in that of the pickle:
-	// permuting the subjects of a store must not change a last bit.
-	order := ownOrder(r.Outcomes, risks)
+	// What is summed or drawn is so in an order of its own, not in that of the
+	// pickle: permuting the subjects of a store must not change a last bit.
+	order, ranks := ownOrder(r.Outcomes, given.Mean(), risks)
 	outcomes, ordered := reorder(r.Outcomes, order), make([][]float64, len(risks))
 	for m := range risks {
 		ordered[m] = reorder(risks[m], order)
@@ -58,9 +77,14 @@ func (r *Record) measure(risks [][]float64, thresholds []float64) error {
 	for place, i := range order {
 		r.Risks[i], r.Spreads[i] = means[place], newSpread(ordered, place)
 	}
-	for _, row := range metrics.STRATOS(refits, thresholds) {
+	rows, err := metrics.RefitTable(refits, MeasureOptions(thresholds))
+	if err != nil {
+		return fmt.Errorf("measures: %w", err)
+	}
+	for _, row := range rows {
 		r.Measures = append(r.Measures, newMeasure(row))
 	}
+	r.Paired = newPaired(r.Outcomes, risks, thresholds, ranks)
 	for _, p := range metrics.ROC(sample) {
 		r.ROC = append(r.ROC, ROCPoint{Threshold: finite(p.Threshold), FPR: p.FPR, TPR: p.TPR})
 	}
@@ -85,21 +109,30 @@ func (r *Record) measure(risks [][]float64, thresholds []float64) error {
 	return nil
 }
 
-// ownOrder sorts subjects by outcome and by their risks in one refit after the
-// other. Subjects that are equal in all can change places.
-func ownOrder(outcomes []int, risks [][]float64) []int {
-	order := make([]int, len(outcomes))
+// ownOrder sorts subjects by outcome, by mean risk and by their risks in one refit
+// after the other. The ranks are the places of the subjects in it, one for all
+// that are equal in everything and so can change places. The mean comes first: of
+// measures of the mean risk the published predictions then give the same order.
+func ownOrder(outcomes []int, means []float64, risks [][]float64) (order, ranks []int) {
+	order, ranks = make([]int, len(outcomes)), make([]int, len(outcomes))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		c := cmp.Compare(outcomes[a], outcomes[b])
+	compare := func(a, b int) int {
+		c := cmp.Or(cmp.Compare(outcomes[a], outcomes[b]), cmp.Compare(means[a], means[b]))
 		for m := 0; c == 0 && m < len(risks); m++ {
 			c = cmp.Compare(risks[m][a], risks[m][b])
 		}
 		return c
-	})
-	return order
+	}
+	slices.SortFunc(order, compare)
+	for place, i := range order {
+		ranks[i] = place
+		if place > 0 && compare(order[place-1], i) == 0 {
+			ranks[i] = ranks[order[place-1]]
+		}
+	}
+	return order, ranks
 }
 
 func reorder[T any](values []T, order []int) []T {
@@ -201,20 +234,25 @@ func (r *Record) checkScalars() {
 			if m.Estimand != metrics.OverModels || m.Measure != pair.measure {
 				continue
 			}
-			r.check(pair.measure+"_mean", scalar.Mean, m.Estimate)
-			// Of one refit the reference gives a deviation of 0, which says nothing.
-			if r.Refits < 2 && scalar.SD != nil && *scalar.SD == 0 {
-				continue
-			}
-			r.check(pair.measure+"_sd", scalar.SD, m.SpreadSD)
-			// The reference gives equal values no range at all.
-			if scalar.Lower == nil && scalar.Upper == nil && scalar.SD != nil && *scalar.SD == 0 {
-				continue
-			}
-			r.check(pair.measure+"_lower", scalar.Lower, m.SpreadLower)
-			r.check(pair.measure+"_upper", scalar.Upper, m.SpreadUpper)
+			r.checkSummary(pair.measure, scalar, Scalar{Mean: m.Estimate, SD: m.SpreadSD, Lower: m.SpreadLower, Upper: m.SpreadUpper})
 		}
 	}
+}
+
+// checkSummary compares the pickle's summary of a measure with ours.
+func (r *Record) checkSummary(name string, pickled, ours Scalar) {
+	r.check(name+"_mean", pickled.Mean, ours.Mean)
+	// Of one refit the reference gives a deviation of 0, which says nothing.
+	if r.Refits < 2 && pickled.SD != nil && *pickled.SD == 0 {
+		return
+	}
+	r.check(name+"_sd", pickled.SD, ours.SD)
+	// The reference gives equal values no range at all.
+	if pickled.Lower == nil && pickled.Upper == nil && pickled.SD != nil && *pickled.SD == 0 {
+		return
+	}
+	r.check(name+"_lower", pickled.Lower, ours.Lower)
+	r.check(name+"_upper", pickled.Upper, ours.Upper)
 }
 
 // checkMeanRisks compares the pickle's mean risk of every subject with ours.

@@ -10,7 +10,7 @@ package extract
 // when the same pickle gives other numbers.
 const (
 	IndexFormat  = "plr.index/2"
-	RecordFormat = "plr.run/2"
+	RecordFormat = "plr.run/3"
 )
 
 // Verdict says what becomes of a run of the tracking store.
@@ -110,6 +110,7 @@ type Record struct {
 	Calibration PickledCalibration `json:"calibration"` // the pickle's own curve
 
 	Measures []Measure    `json:"measures"`
+	Paired   Paired       `json:"paired"`
 	ROC      []ROCPoint   `json:"roc"`
 	Bins     []Bin        `json:"bins"`
 	Decision []NetBenefit `json:"decision"`
@@ -153,7 +154,7 @@ type PickledCalibration struct {
 // Measure is one row of the public table stratos_metrics, without its configuration.
 type Measure struct {
 	Estimand    string   `json:"estimand"` // over_models or mean_risk
-	Measure     string   `json:"measure"`  // auroc, brier, nb@0.05, …
+	Measure     string   `json:"measure"`  // a key of metrics.RefitTable: auroc, nb@0.05, …
 	Estimate    *float64 `json:"estimate"`
 	Infinite    int      `json:"infinite,omitempty"` // +1 or -1 where the estimate is a true infinity (Estimate is nil then: JSON has none)
 	Undefined   string   `json:"undefined,omitempty"`

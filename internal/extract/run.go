@@ -161,7 +161,7 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 	if len(thresholds) == 0 {
 		thresholds = DefaultThresholds
 	}
-	if err := record.measure(p.risks, thresholds); err != nil {
+	if err := record.Measure(p.risks, thresholds); err != nil {
 		return fail(run.Artifact, err)
 	}
 	if o.KeepRisks {
@@ -174,6 +174,9 @@ func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
 		return fail(run.Artifact, err)
 	}
 	record.checkScalars()
+	if err := record.checkClassification(p.risks); err != nil {
+		return fail(run.Artifact, err)
+	}
 	if who.meanRisks != nil {
 		record.checkMeanRisks(who.meanRisks)
 	}
@@ -501,9 +504,15 @@ func summariseRefits(v any, refits int) (Scalar, error) {
 			values = append(values, x)
 		}
 	}
-	s := Scalar{N: len(all)}
+	return summarise(values, len(all)), nil
+}
+
+// summarise makes of the values of n refits, those that are defined, what the
+// training code does.
+func summarise(values []float64, n int) Scalar {
+	s := Scalar{N: n}
 	if len(values) == 0 {
-		return s, nil
+		return s
 	}
 	slices.Sort(values)
 	mean, sd := stat.PopMeanStdDev(values, nil)
@@ -514,7 +523,7 @@ func summariseRefits(v any, refits int) (Scalar, error) {
 	if sd > 0 {
 		s.Lower, s.Upper = finite(resample.Quantile(values, 0.025)), finite(resample.Quantile(values, 0.975))
 	}
-	return s, nil
+	return s
 }
 
 var errInfinite = errors.New("a number is infinite")

@@ -98,7 +98,7 @@ func madePickle() pyDict {
 				{"scalars", pyDict{
 					{"AUROC", pyFloats(auroc...)},
 					{"Brier", pyFloats(brier...)},
-					{"PPV", []any{pyScalar(0.25), nan, 0.75}},
+					{"PPV_prev", []any{pyScalar(0.25), nan, 0.75}},
 					{"tpAUC", pyFloats(0.5, 0.5, 0.5)},
 				}},
 				{"arrays", pyDict{{"calibration_curve", pyDict{
@@ -115,7 +115,7 @@ func madePickle() pyDict {
 			{"scalars", pyDict{
 				{"AUROC", summary(25.0/27, math.Sqrt(2)/27, 8.0/9, 1-0.05/9)},
 				{"Brier", summary(brierMean, math.Sqrt(brierVar), low+0.05*(middle-low), high-0.05*(high-middle))},
-				{"PPV", summary(0.5, 0.25, 0.2625, 0.7375)},
+				{"PPV_prev", summary(0.5, 0.25, 0.2625, 0.7375)},
 				{"tpAUC", summary(0.5, 0, nan, nan)},
 			}},
 			{"arrays", pyDict{{"calibration_curve", pyDict{
@@ -174,14 +174,14 @@ func TestReadRun(t *testing.T) {
 	}
 	head := *r
 	head.Risks, head.Spreads, head.Scalars, head.Measures, head.ROC, head.Bins, head.Decision, head.Checks = nil, nil, nil, nil, nil, nil, nil, nil
-	head.Joint = Joint{}
+	head.Joint, head.Paired = Joint{}, Paired{}
 	if diff := cmp.Diff(want, &head); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
 	if s := r.Scalars["tpAUC"]; s.N != 3 || *s.SD != 0 || s.Lower != nil || s.Upper != nil {
 		t.Errorf("a measure without variation: %+v", s)
 	}
-	if len(r.Measures) != 2*(6+len(DefaultThresholds)) || len(r.Bins) != 10 || len(r.Decision) != 50 {
+	if len(r.Measures) != 100 || len(r.Bins) != 10 || len(r.Decision) != 50 {
 		t.Errorf("%d measures, %d bins, %d thresholds", len(r.Measures), len(r.Bins), len(r.Decision))
 	}
 	if m := r.find(t, metrics.OverModels, "auroc"); math.Abs(*m.Estimate-25.0/27) > 1e-15 || m.Method != metrics.DeLongLogit {
@@ -399,7 +399,7 @@ func TestReadRunRefuses(t *testing.T) {
 		"refits lost": {madePickle().with(pyNone{}, "metrics_stats").with(pyFloats(1, 1), "metrics_iter", "test", "metrics", "scalars", "AUROC"),
 			"2 values for 3 refits"},
 		"scalars of another layout": {madePickle().with("none", "metrics_stats"), "metrics_stats"},
-		"infinite":                  {madePickle().with(pyScalar(math.Inf(1)), "metrics_stats", "test", "metrics", "scalars", "PPV", "mean"), "infinite"},
+		"infinite":                  {madePickle().with(pyScalar(math.Inf(1)), "metrics_stats", "test", "metrics", "scalars", "PPV_prev", "mean"), "infinite"},
 		"not a dict":                {pyDict{{"a", 1}}, "metrics_iter"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,6 +68,9 @@ const (
 	NegativeInfinity = "negative_infinity"
 )
 
+// NotShown is why a value comes without an interval that the database has.
+const NotShown = "not_shown"
+
 // Panel is one set of axes. Exactly one of the pointers is set, the one that
 // Kind names.
 type Panel struct {

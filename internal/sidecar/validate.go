@@ -279,6 +279,7 @@ var reasons = map[string]string{
 	"not_available":                 "not available",
 	"not_in_store":                  "not in the store",
 	"infinite_limit":                "a limit is infinite",
+	NotShown:                        "not shown",
 	PositiveInfinity:                "infinite",
 	NegativeInfinity:                "minus infinite",
 }

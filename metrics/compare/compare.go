@@ -281,55 +281,11 @@ type Best struct {
 // Best selects among the configurations given (none: all); lowest selects the
 // smallest statistic, for the Brier score and its like.
 func (p *Paired) Best(lowest bool, among ...int) (Best, error) {
-	if len(among) == 0 {
-		for k := range p.estimates {
-			among = append(among, k)
-		}
+	best, err := p.Top(1, lowest, among...)
+	if err != nil {
+		return Best{}, err
 	}
-	for _, k := range among {
-		if k < 0 || k >= len(p.estimates) {
-			return Best{}, fmt.Errorf("configuration %d of %d", k+1, len(p.estimates))
-		}
-	}
-	better := func(a, b float64) bool {
-		if lowest {
-			return a < b
-		}
-		return a > b
-	}
-	pick := func(of func(k int) float64) int {
-		best := -1
-		for _, k := range among {
-			if v := of(k); !math.IsNaN(v) && (best < 0 || better(v, of(best))) {
-				best = k
-			}
-		}
-		return best
-	}
-	b := Best{Wins: map[int]int{}}
-	b.Configuration = pick(func(k int) float64 { return p.estimates[k] })
-	b.Apparent = p.estimates[b.Configuration]
-	var scores []float64
-	for r := range p.replicates[0] {
-		k := pick(func(k int) float64 { return p.replicates[k][r] })
-		if k < 0 || math.IsNaN(p.outOfBag[k][r]) || math.IsInf(p.outOfBag[k][r], 0) {
-			b.Undefined++
-			continue
-		}
-		b.Wins[k]++
-		scores = append(scores, p.outOfBag[k][r])
-		b.Corrected += p.outOfBag[k][r]
-	}
-	n := float64(len(scores))
-	b.Corrected /= n
-	for _, v := range scores {
-		b.SD += (v - b.Corrected) * (v - b.Corrected)
-	}
-	b.SD = math.Sqrt(b.SD / (n - 1))
-	if len(scores) < 2 {
-		b.Corrected, b.SD, b.Reason = 0, 0, metrics.TooManyUndefinedReplicates
-	}
-	return b, nil
+	return best[0], nil
 }
 
 // SpecificationCurve summarises the results of all configurations.

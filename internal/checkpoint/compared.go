@@ -1,0 +1,451 @@
+package checkpoint
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/foundation-plr/pipeline/internal/comparison"
+	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/metrics"
+	"github.com/foundation-plr/pipeline/metrics/compare"
+)
+
+// groundTruth is the category of the methods that others are compared with.
+const groundTruth = "ground truth"
+
+// marginKey is where the table meta says the least difference that matters.
+const marginKey = "settings.mid"
+
+func comparisonOptions(thresholds []float64, margin float64) comparison.Options {
+	return comparison.Options{Thresholds: thresholds, Margin: margin, Replicates: extract.Replicates, Seed: extract.ResampleSeed, MaxPairs: extract.MaxPairs}
+}
+
+// addComparisons compares the registered configurations.
+func (a *assembler) addComparisons() error {
+	var thresholds []float64
+	var all []comparison.Configuration
+	for i, c := range a.configs {
+		p := c.Paired
+		if i == 0 {
+			thresholds = p.Thresholds
+		}
+		if !slices.Equal(thresholds, p.Thresholds) {
+			return fmt.Errorf("runs %s and %s were measured at different thresholds: extract them again", a.configs[0].RunID, c.RunID)
+		}
+		if !c.registered {
+			continue
+		}
+		codes := make([]string, len(c.predictions))
+		for _, p := range c.predictions {
+			codes[p.place] = p.code
+		}
+		events := 0
+		for _, y := range c.Outcomes {
+			events += y
+		}
+		methods := map[string]string{config.Classifier: c.classifier, config.Featurization: c.featurization, config.Outlier: c.outlier, config.Imputation: c.imputation}
+		all = append(all, comparison.Configuration{
+			ID: i + 1, Methods: methods, Truth: a.isTruth(config.Outlier, c.outlier) && a.isTruth(config.Imputation, c.imputation),
+			Pairs: events * (len(c.Outcomes) - events), Subjects: codes, Outcomes: c.Outcomes, Risks: c.Risks,
+			Refits: &comparison.Refits{N: c.Refits, Ranks: p.Ranks, Pairs: p.Pairs, Squares: p.Squares, Positive: p.Positive},
+		})
+	}
+	r, err := comparison.Compare(all, comparisonOptions(thresholds, a.options.Margin))
+	if err != nil {
+		return fmt.Errorf("comparison of configurations: %w", err)
+	}
+	a.compared = len(r.Compared)
+	for _, c := range r.Cells {
+		a.content.add(cellsTable, c.Factor, c.ID)
+	}
+	for _, m := range r.Means {
+		cells := []any{m.Factor, m.Method, m.Estimand, m.Measure, m.Configurations, m.Cells}
+		a.content.add(meansTable, append(cells, valueCells(m.Value)...)...)
+	}
+	for _, d := range r.Differences {
+		cells := []any{d.Scope, idCell(d.ID), optional(d.Factor), optional(d.Method), d.Estimand, d.Measure, d.Configurations}
+		cells = append(cells, valueCells(d.Value)...)
+		var margin, lower, upper, level, p any
+		if d.Margin > 0 {
+			margin = d.Margin
+		}
+		if e := d.Equivalence; e.Defined() {
+			lower, upper, level, p = e.Lower, e.Upper, e.Level, d.P
+		}
+		a.content.add(differencesTable, append(cells, margin, lower, upper, level, p, d.Verdict)...)
+	}
+	for _, s := range r.Selected {
+		cells := []any{s.Scope, optional(s.Classifier), optional(s.Featurization), s.Estimand, s.Measure, s.Rank, s.Candidates, idCell(s.ID)}
+		var naive, share any
+		if s.ID > 0 {
+			naive, share = s.Naive, s.Share
+		}
+		a.content.add(selectedTable, append(append(cells, naive), append(valueCells(s.Corrected), share)...)...)
+	}
+	return nil
+}
+
+func (a *assembler) isTruth(factor, name string) bool {
+	m, ok := a.reg.Method(factor, name)
+	return ok && m.Category == groundTruth
+}
+
+func idCell(id int) any {
+	if id == 0 {
+		return nil
+	}
+	return id
+}
+
+// valueCells are the cells estimate, undefined, ci_lower, ci_upper, ci_method,
+// ci_level, n_undefined and note.
+func valueCells(v comparison.Value) []any {
+	if v.Undefined != "" {
+		return []any{nil, v.Undefined, nil, nil, notAvailable, nil, v.Omitted, nil}
+	}
+	i := v.Interval
+	if !i.Defined() {
+		return []any{v.Estimate, nil, nil, nil, notAvailable, nil, v.Omitted, intervalUndefined + string(i.Undefined)}
+	}
+	return []any{v.Estimate, nil, i.Lower, i.Upper, i.Method, i.Level, v.Omitted, nil}
+}
+
+const notAvailable = string(metrics.NotAvailable)
+
+// comparisons holds the tables of comparisons against those that they are made of:
+// estimates, members and ranks against stratos_metrics, and where the file has exact
+// risks, what is said of the mean risk with its intervals against the predictions.
+func (v *validator) comparisons() error {
+	grid, _, err := v.forms()
+	if err != nil {
+		return err
+	}
+	margin, err := v.margin()
+	if err != nil || !(margin > 0) {
+		return err // a finding of the table meta
+	}
+	all, common, err := v.registered()
+	if err != nil || all == nil {
+		return err
+	}
+	estimates := map[comparison.Measured]map[int]float64{}
+	rows, err := readRows(v.ctx, v.db, tableNamed(stratosTable))
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		m := comparison.Measured{Estimand: r.text("estimand"), Measure: r.text("measure")}
+		if estimates[m] == nil {
+			estimates[m] = map[int]float64{}
+		}
+		if x, id := r.number("estimate"), r.number("config_id"); x != nil && id != nil {
+			estimates[m][int(*id)] = *x
+		}
+	}
+	want, err := comparison.Outline(all, common, comparisonOptions(grid, margin), func(id int, m comparison.Measured) (float64, bool) {
+		x, ok := estimates[m][id]
+		return x, ok
+	})
+	if err != nil {
+		return fmt.Errorf("comparison of configurations: %w", err)
+	}
+	if err := v.sameComparisons(want, estimates); err != nil {
+		return err
+	}
+	wrong := slices.ContainsFunc(v.findings, func(f Finding) bool { return !f.Warning })
+	if wrong || !v.privacy.SubjectTables || v.privacy.RoundRisks > 0 {
+		return nil // there is nothing to compute them of, or it is known to be wrong
+	}
+	if want, err = comparison.Compare(all, comparisonOptions(grid, margin)); err != nil {
+		return nil // predictions that cannot be compared are findings of their own
+	}
+	return v.sameComparisons(want, nil)
+}
+
+// margin is what meta says of the least difference that matters.
+func (v *validator) margin() (float64, error) {
+	meta, err := v.pairs("SELECT key, value FROM meta WHERE key = " + quoteText(marginKey))
+	if err != nil {
+		return 0, err
+	}
+	x, err := strconv.ParseFloat(meta[marginKey], 64)
+	if err != nil || !(x > 0 && x < 1) {
+		v.add(Finding{Table: metaTable, Column: "value", Message: marginKey + " is not a number between 0 and 1"})
+		return 0, nil
+	}
+	return x, nil
+}
+
+// registered are the registered configurations with their predictions, and which of
+// them the file says to be compared.
+func (v *validator) registered() (all []comparison.Configuration, common []bool, err error) {
+	methods, err := readRows(v.ctx, v.db, tableNamed(methodsTable))
+	if err != nil {
+		return nil, nil, err
+	}
+	truth := map[[2]string]bool{}
+	for _, m := range methods {
+		truth[[2]string{m.text("factor"), m.text("name")}] = m.text("category") == groundTruth
+	}
+	essential, err := readRows(v.ctx, v.db, tableNamed(essentialTable))
+	if err != nil {
+		return nil, nil, err
+	}
+	predictions, err := readRows(v.ctx, v.db, tableNamed(predictionsTable))
+	if err != nil {
+		return nil, nil, err
+	}
+	differences, err := readRows(v.ctx, v.db, tableNamed(differencesTable))
+	if err != nil {
+		return nil, nil, err
+	}
+	left := map[int]bool{}
+	for _, d := range differences {
+		if id := d.number("config_id"); id != nil && d.text("undefined") == comparison.OtherSubjects {
+			left[int(*id)] = true
+		}
+	}
+	place := map[int]int{}
+	for _, e := range essential {
+		id := e.number("config_id")
+		if registered, _ := e.cells[e.columns["registered"]].(bool); !registered || id == nil {
+			continue
+		}
+		if n := len(all); *id < 1 || n > 0 && all[n-1].ID >= int(*id) {
+			return nil, nil, nil // a finding of its own
+		}
+		place[int(*id)] = len(all)
+		c := comparison.Configuration{ID: int(*id), Methods: map[string]string{}}
+		if n, events := e.number("n_test"), e.number("n_events"); n != nil && events != nil {
+			c.Pairs = int(*events * (*n - *events))
+		}
+		for _, f := range factorColumns {
+			c.Methods[f.factor] = e.text(f.column)
+		}
+		c.Truth = truth[[2]string{config.Outlier, c.Methods[config.Outlier]}] && truth[[2]string{config.Imputation, c.Methods[config.Imputation]}]
+		all, common = append(all, c), append(common, !left[int(*id)])
+	}
+	for _, p := range predictions {
+		id, y, risk := p.number("config_id"), p.number("y_true"), p.number("y_prob")
+		if id == nil || y == nil || risk == nil {
+			return nil, nil, nil // a finding of its own
+		}
+		if k, ok := place[int(*id)]; ok {
+			all[k].Subjects = append(all[k].Subjects, p.text("subject_code"))
+			all[k].Outcomes, all[k].Risks = append(all[k].Outcomes, int(*y)), append(all[k].Risks, *risk)
+		}
+	}
+	if v.privacy.SubjectTables && !slices.Equal(common, comparison.Common(all)) {
+		v.add(Finding{Table: differencesTable, Column: "undefined", Message: "the configurations on other subjects are not those that the predictions say"})
+	}
+	return all, common, nil
+}
+
+// expected is a row as it should be: what names it, what it says, and its value.
+type expected struct {
+	key   string
+	same  map[string]any // columns: number as float64, text, nil
+	value comparison.Value
+	of    string          // the column of the value's estimate
+	by    map[int]float64 // estimates by config_id: which of equal ones is selected depends on last bits
+}
+
+// sameComparisons compares rows with those that estimates give, or, where there are
+// none, with those of the mean risk and everything that resamples give.
+func (v *validator) sameComparisons(want *comparison.Result, estimates map[comparison.Measured]map[int]float64) error {
+	intervals := estimates == nil
+	number := func(x int) any { return float64(x) }
+	var cells, means, differences, selected []expected
+	for _, c := range want.Cells {
+		cells = append(cells, expected{key: keyOf(c.Factor, number(c.ID))})
+	}
+	for _, m := range want.Means {
+		means = append(means, expected{
+			key:  keyOf(m.Factor, m.Method, m.Estimand, m.Measure),
+			same: map[string]any{"n_configs": number(m.Configurations), "n_cells": number(m.Cells)}, value: m.Value, of: "estimate",
+		})
+	}
+	for _, d := range want.Differences {
+		e := expected{
+			key:  keyOf(d.Scope, zeroNil(d.ID), optional(d.Factor), optional(d.Method), d.Estimand, d.Measure),
+			same: map[string]any{"n_configs": number(d.Configurations), "margin": nil}, value: d.Value, of: "estimate",
+		}
+		if d.Margin > 0 {
+			e.same["margin"] = d.Margin
+		}
+		if intervals {
+			e.same["verdict"] = d.Verdict
+		}
+		differences = append(differences, e)
+	}
+	for _, s := range want.Selected {
+		e := expected{
+			key:  keyOf(s.Scope, optional(s.Classifier), optional(s.Featurization), s.Estimand, s.Measure, number(s.Rank)),
+			same: map[string]any{"n_candidates": number(s.Candidates), "config_id": zeroNil(s.ID)}, value: s.Corrected, of: "corrected",
+		}
+		if !intervals {
+			e.of, e.value.Estimate, e.value.Undefined = "naive", s.Naive, ""
+			if s.ID == 0 {
+				e.value.Undefined = s.Corrected.Undefined
+			} else {
+				delete(e.same, "config_id")
+				e.by = estimates[s.Measured]
+			}
+		}
+		selected = append(selected, e)
+	}
+	for _, t := range []struct {
+		table string
+		rows  []expected
+	}{{cellsTable, cells}, {meansTable, means}, {differencesTable, differences}, {selectedTable, selected}} {
+		if err := v.sameRows(t.table, t.rows, intervals); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func zeroNil(id int) any {
+	if id == 0 {
+		return nil
+	}
+	return float64(id)
+}
+
+func keyOf(cells ...any) string { return fmt.Sprintf("%#v", cells) }
+
+// sameRows compares the rows of a table; a finding names no text of the table.
+func (v *validator) sameRows(name string, want []expected, intervals bool) error {
+	t := tableNamed(name)
+	rows, err := readRows(v.ctx, v.db, t)
+	if err != nil {
+		return err
+	}
+	byKey := map[string]row{}
+	for _, r := range rows {
+		var key []any
+		for _, k := range t.key {
+			if x := r.number(k); x != nil {
+				key = append(key, *x)
+			} else {
+				key = append(key, optional(r.text(k)))
+			}
+		}
+		byKey[keyOf(key...)] = r
+	}
+	if missing := len(want) - len(byKey); !intervals && missing != 0 {
+		v.add(Finding{Table: name, Message: fmt.Sprintf("there are %d rows, not the %d that the configurations give", len(byKey), len(want))})
+		return nil
+	}
+	wrong := map[string]int{}
+	for _, e := range want {
+		r, ok := byKey[e.key]
+		if !ok {
+			wrong["rows are not those that the configurations give"]++
+			continue
+		}
+		for _, column := range slices.Sorted(maps.Keys(e.same)) {
+			var got any
+			if x := r.number(column); x != nil {
+				got = *x
+			} else if text := r.text(column); text != "" {
+				got = text
+			}
+			if got != e.same[column] {
+				wrong[column+" is not what the configurations give"]++
+			}
+		}
+		if e.by != nil {
+			id := r.number("config_id")
+			if id == nil || math.Abs(e.by[int(*id)]-e.value.Estimate) > summedTolerance {
+				wrong["config_id is not what the configurations give"]++
+			}
+		}
+		if e.of == "" {
+			continue
+		}
+		estimate := e.value.Estimate
+		if e.value.Undefined != "" {
+			estimate = math.NaN()
+		}
+		if !agree(r.number(e.of), estimate, summedTolerance) || (e.of != "naive" && r.text("undefined") != e.value.Undefined) {
+			wrong[e.of+" is not what the configurations give"]++
+		}
+		if !intervals {
+			continue
+		}
+		lower, upper, method, tolerance := math.NaN(), math.NaN(), notAvailable, summedTolerance
+		if i := e.value.Interval; e.value.Undefined == "" && i.Defined() {
+			lower, upper, method = i.Lower, i.Upper, i.Method
+			tolerance = max(tolerance, resampledTolerance*(upper-lower))
+		}
+		if r.text("ci_method") != method || !agree(r.number("ci_lower"), lower, tolerance) || !agree(r.number("ci_upper"), upper, tolerance) {
+			wrong["intervals of the mean risk are not those that the predictions give"]++
+		}
+	}
+	for _, message := range slices.Sorted(maps.Keys(wrong)) {
+		v.add(Finding{Table: name, Message: fmt.Sprintf("%s (%d rows)", message, wrong[message])})
+	}
+	return nil
+}
+
+// comparisonRules are what the tables of comparisons say of themselves.
+var comparisonRules = func() (all []rule) {
+	reasons := quotedList(undefinedReasons) + ", " + quotedList(comparison.Reasons())
+	for _, t := range []struct{ table, estimate string }{{meansTable, "estimate"}, {differencesTable, "estimate"}, {selectedTable, "corrected"}} {
+		add := func(column, message, where string) {
+			all = append(all, rule{table: t.table, column: column, message: message, query: "SELECT NULL FROM " + t.table + " WHERE " + where})
+		}
+		add(t.estimate, "is undefined without a reason, or has both a value and a reason", "("+t.estimate+" IS NULL) <> (undefined IS NOT NULL)")
+		add("undefined", "is no reason that this version knows", "undefined NOT IN ("+reasons+")")
+		add("estimand", "is neither over_models nor mean_risk", "estimand NOT IN ('"+metrics.OverModels+"', '"+metrics.MeanRisk+"')")
+		add("ci_lower, ci_upper", "the interval is half given, upside down, or given without an estimate",
+			"(ci_lower IS NULL) <> (ci_upper IS NULL) OR ci_lower > ci_upper OR (ci_lower IS NOT NULL AND "+t.estimate+" IS NULL)")
+		add("ci_method", "a method without an interval, or an interval without a method and level", "(ci_lower IS NULL) <> (ci_method = '"+notAvailable+"') OR (ci_lower IS NULL) <> (ci_level IS NULL) OR ci_level <> 0.95")
+		add("ci_method", "is none that this version knows", "ci_method NOT IN ("+quotedList([]string{notAvailable, metrics.BootstrapBCa, compare.Recentred})+")")
+		add("note", "is not of the published form, and so may be private",
+			"note IS NOT NULL AND (ci_lower IS NOT NULL OR NOT starts_with(note, '"+intervalUndefined+"') OR note[length('"+intervalUndefined+"')+1:] NOT IN ("+quotedList(undefinedReasons)+"))")
+		add("n_undefined", "is more than there are resamples", fmt.Sprintf("n_undefined > %d", extract.Replicates))
+		add("measure", "is not of stratos_metrics", "measure NOT IN (SELECT measure FROM stratos_metrics)")
+	}
+	d := func(column, message, where string) {
+		all = append(all, rule{table: differencesTable, column: column, message: message, query: "SELECT config_id FROM paired_differences WHERE " + where})
+	}
+	d("scope", "is neither a configuration nor a method, or not what config_id, factor and method say",
+		"scope NOT IN ('configuration', 'method') OR (scope = 'configuration') <> (config_id IS NOT NULL) OR (scope = 'method') <> (factor IS NOT NULL) OR (factor IS NULL) <> (method IS NULL)")
+	d("verdict", "is none that this version knows", "verdict NOT IN ("+quotedList(comparison.Verdicts())+")")
+	d("equivalence_lower, equivalence_upper", "the interval is half given, upside down, without a level or p, or of a measure without a margin",
+		"(equivalence_lower IS NULL) <> (equivalence_upper IS NULL) OR equivalence_lower > equivalence_upper OR (equivalence_lower IS NULL) <> (p_equivalence IS NULL) OR (equivalence_lower IS NULL) <> (equivalence_level IS NULL) OR "+
+			fmt.Sprintf("equivalence_level <> %v", comparison.EquivalenceLevel)+" OR (equivalence_lower IS NOT NULL AND (margin IS NULL OR estimate IS NULL))")
+	d("verdict", "does not follow from the intervals and the margin",
+		"verdict <> CASE WHEN margin IS NULL OR estimate IS NULL THEN 'not_judged' WHEN equivalence_lower > -margin AND equivalence_upper < margin THEN 'equivalent' "+
+			"WHEN ci_lower > 0 THEN 'better' WHEN ci_upper < 0 THEN 'worse' ELSE 'inconclusive' END")
+	d("estimate", "cannot be so", "measure IN ('auroc', 'brier') AND (abs(estimate) > 1 OR abs(ci_lower) > 1 OR abs(ci_upper) > 1)")
+	all = append(all,
+		rule{table: meansTable, column: "estimate", message: "cannot be so",
+			query: "SELECT NULL FROM method_means WHERE estimate > 1 OR ci_upper > 1 OR (measure IN ('auroc', 'brier') AND (estimate < 0 OR ci_lower < 0))"},
+		rule{table: selectedTable, column: "corrected", message: "cannot be so",
+			query: "SELECT config_id FROM selected WHERE corrected > 1 OR ci_upper > 1 OR naive > 1 OR (measure IN ('auroc', 'brier') AND (corrected < 0 OR ci_lower < 0 OR naive < 0))"},
+		rule{table: selectedTable, column: "scope", message: "is none that this version knows, or not what classifier and featurization say",
+			query: "SELECT config_id FROM selected WHERE scope <> CASE WHEN classifier IS NULL AND featurization IS NULL THEN '" + comparison.OfAll + "' WHEN featurization IS NULL THEN '" + comparison.OfClassifier + "' WHEN classifier IS NOT NULL THEN '" + comparison.OfGrid + "' ELSE '' END"},
+		rule{table: selectedTable, column: "config_id", message: "has two ranks, or is none of the candidates",
+			query: "SELECT config_id FROM selected s WHERE config_id IS NOT NULL AND (config_id NOT IN (SELECT e.config_id FROM essential_metrics e WHERE registered AND e.classifier = coalesce(s.classifier, e.classifier) AND e.featurization = coalesce(s.featurization, e.featurization)) " +
+				"OR 1 < (SELECT count(*) FROM selected t WHERE t.config_id = s.config_id AND (t.scope, t.classifier, t.featurization, t.estimand, t.measure) IS NOT DISTINCT FROM (s.scope, s.classifier, s.featurization, s.estimand, s.measure)))"},
+		rule{table: selectedTable, column: "naive", message: "is there without a configuration, or that without it",
+			query: "SELECT config_id FROM selected WHERE (naive IS NULL) <> (config_id IS NULL) OR (share IS NULL) <> (config_id IS NULL)"},
+	)
+	for _, t := range []struct{ table, factor, method string }{{meansTable, "factor", "method"}, {differencesTable, "factor", "method"}} {
+		all = append(all, rule{table: t.table, column: "factor, method", message: "is not in the table methods",
+			query: fmt.Sprintf("SELECT NULL FROM %s WHERE %s IS NOT NULL AND (%[2]s, %s) NOT IN (SELECT (factor, name) FROM methods)", t.table, t.factor, t.method)})
+	}
+	all = append(all,
+		rule{table: cellsTable, column: "factor", message: "is none of the four factors",
+			query: "SELECT config_id FROM common_cells WHERE factor NOT IN (" + quotedList(config.Factors()) + ")"},
+		rule{table: selectedTable, column: "classifier, featurization", message: "is not in the table methods",
+			query: "SELECT config_id FROM selected WHERE (classifier IS NOT NULL AND classifier NOT IN (SELECT name FROM methods WHERE factor = 'classifier')) OR (featurization IS NOT NULL AND featurization NOT IN (SELECT name FROM methods WHERE factor = 'featurization'))"})
+	return all
+}()

@@ -1,0 +1,124 @@
+package checkpoint
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/foundation-plr/pipeline/metrics"
+)
+
+// smoother is how the published calibration curve is smoothed, and smoothedPoints
+// at how many risks.
+const (
+	smoother       = metrics.LoessDirect
+	smoothedPoints = 101
+)
+
+// smoothedCurve is the smoothed calibration curve of mean risks at equally spaced
+// ones, from the first to the 99th percentile, or why there is none. Its ends are
+// rounded as risks are, inwards: of few subjects a percentile is the risk of one.
+func smoothedCurve(all []prediction, privacy Privacy) ([]metrics.CurvePoint, metrics.Reason, error) {
+	// The last bits of the sums do not depend on the codes.
+	ordered := slices.SortedFunc(slices.Values(all), func(x, y prediction) int {
+		return cmp.Or(cmp.Compare(x.outcome, y.outcome), cmp.Compare(x.risk, y.risk))
+	})
+	var outcomes []int
+	var risks []float64
+	for _, p := range ordered {
+		outcomes, risks = append(outcomes, p.outcome), append(risks, p.risk)
+	}
+	sample, err := metrics.NewSample(outcomes, risks)
+	if err != nil {
+		return nil, "", err
+	}
+	grid := metrics.CurveGrid(sample)
+	if n := len(grid); n > 0 {
+		if n != smoothedPoints {
+			return nil, "", fmt.Errorf("the grid of the smoothed calibration curve has %d points, not %d", n, smoothedPoints)
+		}
+		low, high := privacy.rounded(grid[0]), privacy.rounded(grid[n-1])
+		if low < grid[0] {
+			low = privacy.rounded(low + 2*privacy.halfUnit())
+		}
+		if high > grid[n-1] {
+			high = privacy.rounded(high - 2*privacy.halfUnit())
+		}
+		if low > high { // they are nearer than what is left of a risk
+			return nil, metrics.NotAvailable, nil
+		}
+		if privacy.RoundRisks > 0 {
+			for i := range grid {
+				grid[i] = low + (high-low)*float64(i)/float64(n-1)
+			}
+		}
+	}
+	points, why := metrics.CalibrationCurve(sample, smoother, grid)
+	return points, why, nil
+}
+
+func (a *assembler) addSmoothed(id int, c *configured) error {
+	points, why, err := smoothedCurve(c.predictions, a.options.Privacy)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		a.content.add(smoothTable, id, 0, nil, nil, nil, nil, nil, string(smoother), string(why))
+		return nil
+	}
+	for i, p := range points {
+		var level any
+		if !math.IsNaN(p.Lower) {
+			level = metrics.Level
+		}
+		a.content.add(smoothTable, id, i, p.Risk, p.Observed, defined(p.Lower), defined(p.Upper), level, string(smoother), nil)
+	}
+	return nil
+}
+
+// smoothed compares the smoothed curve with that of the predictions.
+func (c *configuration) smoothed() {
+	points, why, err := smoothedCurve(c.predictions, Privacy{})
+	if err != nil {
+		return // a finding of its own
+	}
+	rows := c.tables[smoothTable]
+	if why != "" {
+		points = []metrics.CurvePoint{{Risk: math.NaN(), Observed: math.NaN(), Lower: math.NaN(), Upper: math.NaN()}}
+	}
+	if len(rows) != len(points) {
+		c.found(smoothTable, "point_index", "there are not 101 points, or one that says why there is no curve", false)
+		return
+	}
+	for i, p := range points {
+		if rows[i].text("undefined") != string(why) {
+			c.found(smoothTable, "undefined", "is not why the predictions have no curve", false)
+		}
+		for _, k := range []struct {
+			column string
+			want   float64
+		}{{"risk", p.Risk}, {"observed", p.Observed}, {"lower", p.Lower}, {"upper", p.Upper}} {
+			if !agree(rows[i].number(k.column), k.want, fittedTolerance) {
+				c.found(smoothTable, k.column, "is not that of the predictions", false)
+			}
+		}
+	}
+}
+
+// smoothRules are what a smoothed curve must be whatever the predictions are.
+var smoothRules = []rule{
+	{table: smoothTable, column: "point_index", message: "the points are not numbered from 0 to 100, or there are more than the one that says why there is no curve",
+		query: "SELECT config_id FROM calibration_smooth GROUP BY config_id HAVING min(point_index) <> 0 OR max(point_index) <> count(*) - 1 OR count(*) <> CASE WHEN count(undefined) > 0 THEN 1 ELSE 101 END"},
+	{table: smoothTable, column: "undefined", message: "there is neither a curve nor a reason, or both",
+		query: "SELECT config_id FROM calibration_smooth WHERE (undefined IS NULL) <> (risk IS NOT NULL) OR (risk IS NULL) <> (observed IS NULL)"},
+	{table: smoothTable, column: "undefined", message: "is no reason that this version knows",
+		query: "SELECT config_id FROM calibration_smooth WHERE undefined NOT IN (" + quotedList(undefinedReasons) + ")"},
+	{table: smoothTable, column: "lower, upper", message: "the band is half given, upside down, has no level or does not hold the curve",
+		query: "SELECT config_id FROM calibration_smooth WHERE (lower IS NULL) <> (upper IS NULL) OR (lower IS NULL) <> (level IS NULL) OR lower > upper OR lower > greatest(observed, 0) OR upper < least(observed, 1) OR level <> 0.95 OR (lower IS NOT NULL AND observed IS NULL)"},
+	{table: smoothTable, column: "method", message: "is none that this version knows",
+		query: "SELECT config_id FROM calibration_smooth WHERE method <> '" + string(smoother) + "'"},
+	{table: smoothTable, column: "risk", message: "the risks do not ascend in equal steps",
+		query: "SELECT config_id FROM (SELECT config_id, risk, point_index, first_value(risk) OVER w AS low, last_value(risk) OVER w AS high FROM calibration_smooth WHERE risk IS NOT NULL " +
+			"WINDOW w AS (PARTITION BY config_id ORDER BY point_index ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) WHERE low > high OR abs(risk - low - (high - low) * point_index / 100) > 1e-9"},
+}
