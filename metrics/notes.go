@@ -14,10 +14,13 @@ const unconverged = "the fit did not converge: but for nearly equal risks the cl
 // groupsNote is the note of a calibration error in small groups.
 const groupsNote = "fewer than 20 subjects a group: mostly chance, and its interval too high"
 
+// tooLongNote is the note of an average precision over models without an interval.
+const tooLongNote = "so many refits and subjects would take too long to resample"
+
 // notes are what a row of [Table], but for those of Options.All, may say of its
 // result, beside counts.
 var notes = []string{
-	unconverged, smallNote, loessNote, groupsNote,
+	unconverged, smallNote, loessNote, groupsNote, tooLongNote,
 	smooth.ErrTooFew.Error(), smooth.ErrConstant.Error(), smooth.ErrSeparated.Error(),
 }
 

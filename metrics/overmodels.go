@@ -62,12 +62,15 @@ func overModels(r *Refits, o Options) []Row {
 	}
 	n := len(r.outcomes)
 	var rankings []ranking
+	stride := precisionStride(r.Len())
 	ranks := o.Replicates > 0 && first.bothClasses() == "" &&
-		float64(r.Len())*float64(n)*float64(o.Replicates) <= precisionLimit
+		float64(r.Len()/stride)*float64(n)*float64(o.Replicates) <= precisionLimit
+	refit := 0
 	rows := r.summarise(list, func(s *Sample) {
-		if ranks {
+		if ranks && refit%stride == 0 {
 			rankings = append(rankings, newRanking(s))
 		}
+		refit++
 	})
 
 	bySubject := func(of func(y int, p float64) float64) []float64 {
@@ -141,7 +144,7 @@ func (r *Refits) strata() (rows [2][]int32) {
 func resamplePrecision(row *Row, o Options, rankings []ranking, strata [2][]int32) {
 	switch {
 	case rankings == nil:
-		row.Note += "; so many refits and subjects would take too long to resample"
+		row.Note += noteSeparator + tooLongNote
 		return
 	case len(strata[0]) < 2 || len(strata[1]) < 2:
 		row.Interval = Interval{Undefined: TooFew}
@@ -149,6 +152,13 @@ func resamplePrecision(row *Row, o Options, rankings []ranking, strata [2][]int3
 	}
 	p := newPrecisions(rankings, len(strata[0])+len(strata[1]))
 	values, left := p.bootstrap(strata, resample.Seed(o.Seed, "over_models"), o.Replicates)
+	// The refits that are not resampled shift all values alike.
+	shift := row.Value - p.whole()
+	for _, values := range append(left, values) {
+		for i := range values {
+			values[i] += shift
+		}
+	}
 	row.Interval = bcaInterval(values, row.Value, left)
 }
 

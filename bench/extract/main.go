@@ -201,8 +201,8 @@ func extraction(program, store string, pickles []string, costs *[ways][]cost) (e
 		costs[way] = append(costs[way], c)
 		return nil
 	}
-	// All runs, and the steps index, subjects and checkpoint.
-	if err := extract(first, fmt.Sprint(len(pickles)+3)); err != nil {
+	// All runs, and the steps upstream, index, subjects and checkpoint.
+	if err := extract(first, fmt.Sprint(len(pickles)+4)); err != nil {
 		return err
 	}
 	time.Sleep(settle)

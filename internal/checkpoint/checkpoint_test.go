@@ -73,6 +73,11 @@ var configurations = []extract.Configuration{
 // and whose codes follow the subjects' own order.
 func newStudy(t testing.TB, name func(i int) string) *study {
 	t.Helper()
+	return newStudyOf(t, name, configurations)
+}
+
+func newStudyOf(t testing.TB, name func(i int) string, configurations []extract.Configuration) *study {
+	t.Helper()
 	s := &study{codes: map[string]string{}, index: &extract.Index{Format: extract.IndexFormat, Experiment: "1", Synthetic: true}}
 	next := map[int]int{}
 	for i := range testSubjects + trainSubjects {
@@ -363,9 +368,27 @@ func TestAssembleRefuses(t *testing.T) {
 // The same subjects under other originals, in another order, in records of
 // another order give the same file contents, as long as they have the same codes.
 func TestPermutedStudyGivesEqualContents(t *testing.T) {
-	with := Privacy{SubjectTables: true, BootstrapRisks: true}
-	a := assembleWith(t, newStudy(t, original), with)
-	s := newStudy(t, func(i int) string { return original(500 - i) })
+	with := func(s *study) AssembleOptions {
+		o := upstreamOptions(s)
+		o.Upstream.Stages[2] = extract.UpstreamStage{Stage: config.Featurizing, Experiment: "4", Runs: []extract.UpstreamRun{
+			{RunID: upstreamID(2, 0), Verdict: extract.Used, Methods: extract.Configuration{Featurization: "simple1.0"}},
+		}}
+		o.Privacy = Privacy{SubjectTables: true, BootstrapRisks: true}
+		return o
+	}
+	assemble := func(s *study, o AssembleOptions) *Content {
+		c, err := Assemble(s.records, s.index, s.code, registry(t), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	// One configuration more, and methods have cells in common.
+	all := append(slices.Clone(configurations), extract.Configuration{Classifier: "CatBoost", Featurization: "simple1.0", Outlier: "LOF", Imputation: "pupil-gt"})
+	s := newStudyOf(t, original, all)
+	a := assemble(s, with(s))
+	s = newStudyOf(t, func(i int) string { return original(500 - i) }, all)
+	o := with(s)
 	random := rand.New(rand.NewPCG(3, 4))
 	random.Shuffle(len(s.records), func(i, j int) { s.records[i], s.records[j] = s.records[j], s.records[i] })
 	random.Shuffle(len(s.index.Runs), func(i, j int) { s.index.Runs[i], s.index.Runs[j] = s.index.Runs[j], s.index.Runs[i] })
@@ -387,7 +410,7 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 			r.Paired = anew.Paired
 		}
 	}
-	b := assembleWith(t, s, with)
+	b := assemble(s, o)
 	for _, table := range tables {
 		if len(a.Rows(table.name)) == 0 {
 			t.Errorf("table %s has no rows to compare: let newStudy give it some", table.name)
