@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -602,6 +603,7 @@ func (s *study) checkpoint() build.Step {
 		Code:         []string{"internal/checkpoint", "anonymize"},
 		Declassifies: true,
 		Run: func(ctx context.Context, t *build.Task) error {
+			debug.SetGCPercent(frugal)
 			records, err := readRecords(t, runs)
 			if err != nil {
 				return err
@@ -630,6 +632,11 @@ func (s *study) checkpoint() build.Step {
 		},
 	}
 }
+
+// frugal is how much garbage, in percent of what is in use, may lie about from when
+// all records are read: the study's 542 runs then take 220 MB and not 290, for a
+// fiftieth more time.
+const frugal = 30
 
 // readRecords reads what the run steps wrote.
 func readRecords(t *build.Task, runs build.Input) ([]*extract.Record, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -82,6 +83,7 @@ func (s *study) partialCheckpoint() build.Step {
 		},
 		Code: []string{"internal/checkpoint", "anonymize"},
 		Run: func(ctx context.Context, t *build.Task) error {
+			debug.SetGCPercent(frugal)
 			records, err := readRecords(t, runs)
 			if err != nil {
 				return err

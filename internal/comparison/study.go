@@ -224,10 +224,7 @@ func (s *study) auroc(c *subjects) compare.Weighted {
 				continue
 			}
 			events += int64(n)
-			var above int64
-			for k, pair := range row {
-				above += int64(of[k]) * int64(pair)
-			}
+			above, _ := weightedSum(of, row)
 			sum += int64(n) * above
 		}
 		return float64(sum) / float64(2*int64(c.refits)*events*controls)
@@ -250,17 +247,21 @@ func (s *study) brier(c *subjects, counts []int32) (brier, events, controls floa
 
 func (s *study) netBenefit(positive []int32, refits int32, t float64) compare.Weighted {
 	return func(counts []int32) float64 {
-		var tp, fp, n int64
-		for i, count := range counts {
-			n += int64(count)
-			if s.outcomes[i] == 1 {
-				tp += int64(count) * int64(positive[i])
-			} else {
-				fp += int64(count) * int64(positive[i])
-			}
-		}
-		return (float64(tp) - float64(fp)*t/(1-t)) / (float64(refits) * float64(n))
+		fp, controls := weightedSum(counts[:s.controls], positive[:s.controls])
+		tp, events := weightedSum(counts[s.controls:], positive[s.controls:])
+		return (float64(tp) - float64(fp)*t/(1-t)) / (float64(refits) * float64(controls+events))
 	}
+}
+
+// weightedSum returns the sum of values, each as often as it counts, and how often
+// that is in all.
+func weightedSum(counts, values []int32) (sum, all int64) {
+	values = values[:len(counts)]
+	for i, n := range counts {
+		all += int64(n)
+		sum += int64(n) * int64(values[i])
+	}
+	return sum, all
 }
 
 // margin is that of a measure, 0 where it has none.

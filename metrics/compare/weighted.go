@@ -17,6 +17,9 @@ import (
 // goroutines.
 type Weighted func(counts []int32) float64
 
+// resampleBlock is the number of resamples that are drawn at once.
+const resampleBlock = 16
+
 // ResampleWeighted is [Resample], stratified by outcome, of statistics that are
 // functions of weights. The error names the first configuration whose statistic is
 // undefined or infinite in the full sample.
@@ -59,22 +62,34 @@ func ResampleWeighted(outcomes []int, configurations []Weighted, replicates int,
 		}
 		p.jackknife = append(p.jackknife, left)
 	}
-	resample.Each(replicates, func() []int32 { return make([]int32, len(outcomes)) }, func(counts []int32, rep int) {
-		stream := resample.NewStream(seed, uint64(rep))
+	// What a configuration needs is looked at once for several resamples: that of all
+	// of them together does not stay in a processor's cache.
+	blocks := (replicates + resampleBlock - 1) / resampleBlock
+	n := len(outcomes)
+	resample.Each(blocks, func() []int32 { return make([]int32, resampleBlock*n) }, func(counts []int32, block int) {
+		begin := block * resampleBlock
+		size := min(resampleBlock, replicates-begin)
 		clear(counts)
-		resample.DrawFrom(&stream, strata[0], counts)
-		resample.DrawFrom(&stream, strata[1], counts)
-		for c, of := range configurations {
-			p.replicates[c][rep] = of(counts)
+		for k := range size {
+			stream, of := resample.NewStream(seed, uint64(begin+k)), counts[k*n:][:n]
+			resample.DrawFrom(&stream, strata[0], of)
+			resample.DrawFrom(&stream, strata[1], of)
 		}
-		for row, n := range counts {
-			counts[row] = 0
-			if n == 0 {
-				counts[row] = 1
+		for c, of := range configurations {
+			for k := range size {
+				p.replicates[c][begin+k] = of(counts[k*n:][:n])
+			}
+		}
+		for i, drawn := range counts {
+			counts[i] = 0
+			if drawn == 0 {
+				counts[i] = 1
 			}
 		}
 		for c, of := range configurations {
-			p.outOfBag[c][rep] = of(counts)
+			for k := range size {
+				p.outOfBag[c][begin+k] = of(counts[k*n:][:n])
+			}
 		}
 	})
 	return p, nil
