@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf16"
 
@@ -113,6 +114,7 @@ type canaries struct {
 	store, source, dir string // dir is the private directory
 	uri                string // of the store
 	prefix             string
+	mu                 sync.Mutex        // of words: a server answers several requests at once
 	words              map[string]string // word → where it was put
 	runs               []string
 	kept               map[string][]byte // files as they were before breakStore
@@ -128,6 +130,8 @@ func (c *canaries) word(where string) string {
 	for i := range word {
 		word[i] = 'a' + sum[i]%26
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.words[string(word)] = where
 	return string(word)
 }
@@ -442,7 +446,9 @@ func (c *canaries) search() {
 	c.t.Helper()
 	codes := c.originals()
 	forbidden := map[string]string{}
+	c.mu.Lock()
 	maps.Copy(forbidden, c.words)
+	c.mu.Unlock()
 	for _, code := range codes {
 		forbidden[strings.ToLower(code)] = "an original code"
 	}
@@ -528,11 +534,13 @@ func (c *canaries) search() {
 		data, err := os.ReadFile(filepath.Join(c.dir, name))
 		c.must(err)
 		read := 0
+		c.mu.Lock()
 		for word := range c.words {
 			if bytes.Contains(data, []byte(word)) {
 				read++
 			}
 		}
+		c.mu.Unlock()
 		if read < least {
 			c.t.Errorf("the private %s holds %d canaries only: the test shows nothing", name, read)
 		}
