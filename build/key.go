@@ -50,6 +50,15 @@ type group struct {
 	entries []entry
 }
 
+// files are the entries that a step can read, or asks for by name: those of a
+// pattern but for what matches it and is no file.
+func (g group) files() []entry {
+	if g.input.kind != inGlob || !slices.ContainsFunc(g.entries, func(e entry) bool { return e.kind.isName() }) {
+		return g.entries
+	}
+	return slices.DeleteFunc(slices.Clone(g.entries), func(e entry) bool { return e.kind.isName() })
+}
+
 // entry is one file of a group. Where a kind of meaning counts, meaning is its
 // digest, and sum and size are zero.
 type entry struct {
@@ -70,12 +79,28 @@ const (
 	kindNamedFile
 	kindNamedDir
 	kindNamedOther
-	kindLast = kindNamedOther
+	// What is reached through a link that is absolute or leaves its root: whoever
+	// reads within the root, as os.Root does, cannot have it.
+	kindFileOutside
+	kindNamedOutside
+	kindLast = kindNamedOutside
 )
+
+// isFile says that the contents of a file count.
+func (k entryKind) isFile() bool { return k == kindFile || k == kindFileOutside }
+
+// isName says that nothing but the name and what stands there counts.
+func (k entryKind) isName() bool {
+	switch k {
+	case kindNamedFile, kindNamedDir, kindNamedOther, kindNamedOutside:
+		return true
+	}
+	return false
+}
 
 func (e entry) text() string {
 	switch e.kind {
-	case kindFile, kindTree:
+	case kindFile, kindFileOutside, kindTree:
 		return e.sum.String()
 	case kindMeaning:
 		return e.meaning
@@ -227,7 +252,7 @@ func (w *writer) entries(es []entry) {
 		w.str(e.ref.Root)
 		w.str(e.ref.Path)
 		switch e.kind {
-		case kindFile, kindTree:
+		case kindFile, kindFileOutside, kindTree:
 			w.int64(e.size)
 			w.sum(e.sum)
 		case kindMeaning:
@@ -305,7 +330,7 @@ func (r *reader) entries() []entry {
 	for range r.num() {
 		e := entry{kind: entryKind(r.byte()), ref: Ref{r.str(), r.str()}}
 		switch e.kind {
-		case kindFile, kindTree:
+		case kindFile, kindFileOutside, kindTree:
 			e.size = r.int64()
 			e.sum = r.sum()
 		case kindMeaning:

@@ -108,7 +108,7 @@ func (s *session) sources(ctx context.Context, recs []*record) ([]source, error)
 		}
 		for _, g := range m.inputs {
 			for _, e := range g.entries {
-				if (e.kind == kindFile || e.kind == kindMeaning) && !slices.Contains(read[e.ref], e) {
+				if (e.kind.isFile() || e.kind == kindMeaning) && !slices.Contains(read[e.ref], e) {
 					read[e.ref] = append(read[e.ref], e)
 				}
 			}
@@ -149,14 +149,14 @@ func (s *session) sources(ctx context.Context, recs []*record) ([]source, error)
 
 // stillRead says that a file is what a step read.
 func (s *session) stillRead(ctx context.Context, src source, e entry) (bool, error) {
-	if e.kind == kindFile {
+	if e.kind.isFile() {
 		return e.sum == src.sum && e.size == src.size, nil
 	}
 	kind, digest, _ := strings.Cut(e.meaning, " ")
 	if s.opt.Digests[kind] == nil {
 		return false, nil
 	}
-	now, err := s.view.meaning(ctx, kind, place{src.ref, src.abs}, src.sum, src.size)
+	now, err := s.view.meaning(ctx, kind, place{ref: src.ref, abs: src.abs}, src.sum, src.size)
 	return now == digest, err
 }
 

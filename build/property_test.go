@@ -633,7 +633,7 @@ func TestManifestInjective(t *testing.T) {
 			for range rapid.IntRange(0, 3).Draw(t, "entries") {
 				e := entry{kind: entryKind(rapid.IntRange(1, int(kindLast)).Draw(t, "kind")), ref: Ref{text.Draw(t, "root"), text.Draw(t, "path")}}
 				switch e.kind {
-				case kindFile, kindTree:
+				case kindFile, kindFileOutside, kindTree:
 					e.size, e.sum = rapid.Int64Range(0, 1<<40).Draw(t, "size"), sum()
 				case kindMeaning:
 					e.meaning = text.Draw(t, "meaning")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -97,7 +98,7 @@ func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		return r.count(ctx, in.as, place{ref, in.abs}, f.sum, f.stat.Size)
+		return r.count(ctx, in.as, place{ref: ref, abs: in.abs}, f.sum, f.stat.Size)
 	}
 	if who.ledger {
 		return nil, errMissing
@@ -116,7 +117,7 @@ func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
 	if m.tree {
 		return nil, errors.New("a tree has no kind")
 	}
-	return r.count(ctx, in.as, place{ref, in.abs}, m.sum, m.size)
+	return r.count(ctx, in.as, place{ref: ref, abs: in.abs}, m.sum, m.size)
 }
 
 // inTree returns one file of a tree that a step makes. A strict view looks at
@@ -126,7 +127,7 @@ func (r resolver) inTree(ctx context.Context, in *input, who owner) ([]entry, er
 	if err != nil {
 		return nil, err
 	}
-	at := place{Ref{in.root, in.pattern}, in.abs}
+	at := place{ref: Ref{in.root, in.pattern}, abs: in.abs}
 	f, found := m.find(relative(who.n.outs[who.out], in.abs))
 	if !m.tree || !found {
 		return nil, fmt.Errorf("step %s does not make it", who.n.Name)
@@ -250,7 +251,7 @@ func (r resolver) outputsOf(ctx context.Context, n *node, in *input) ([]entry, e
 				entries = append(entries, out.entry())
 				continue
 			}
-			e, err := r.count(ctx, in.as, place{out.ref, m.outs[i]}, out.sum, out.size)
+			e, err := r.count(ctx, in.as, place{ref: out.ref, abs: m.outs[i]}, out.sum, out.size)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", m.Outputs[i], err)
 			}
@@ -280,7 +281,7 @@ func (r resolver) match(ctx context.Context, in *input) ([]entry, error) {
 		return entries, nil // all of it is made by a step
 	}
 	w := walker{r: r, in: in}
-	if err := w.walk(in.abs, "", in.glob.start()); err != nil {
+	if err := w.walk(in.abs, "", in.glob.start(), false); err != nil {
 		return nil, err
 	}
 	if in.kind == inNames {
@@ -290,10 +291,14 @@ func (r resolver) match(ctx context.Context, in *input) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries = slices.Grow(entries, len(files))
+	entries = slices.Grow(append(entries, w.names...), len(files))
 	for i, f := range files {
 		if in.as == "" {
-			entries = append(entries, entry{kind: kindFile, ref: w.files[i].ref, size: f.stat.Size, sum: f.sum})
+			kind := kindFile
+			if w.files[i].outside {
+				kind = kindFileOutside
+			}
+			entries = append(entries, entry{kind: kind, ref: w.files[i].ref, size: f.stat.Size, sum: f.sum})
 			continue
 		}
 		e, err := r.count(ctx, in.as, w.files[i], f.sum, f.stat.Size)
@@ -331,7 +336,7 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 		if in.kind == inNames {
 			return []entry{{kind: kindNamedFile, ref: Ref{in.root, rel}}}, nil
 		}
-		return r.count(ctx, in.as, place{Ref{in.root, rel}, abs}, f.sum, f.stat.Size)
+		return r.count(ctx, in.as, place{ref: Ref{in.root, rel}, abs: abs}, f.sum, f.stat.Size)
 	}
 	abs := who.n.outs[who.out]
 	if !who.tree() {
@@ -346,7 +351,7 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 		if err != nil {
 			return nil, err
 		}
-		return r.count(ctx, in.as, place{Ref{in.root, rel}, abs}, m.sum, m.size)
+		return r.count(ctx, in.as, place{ref: Ref{in.root, rel}, abs: abs}, m.sum, m.size)
 	}
 	// In a strict view only the files that match are looked at, not the whole
 	// tree for every step that reads a part of it.
@@ -390,7 +395,7 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 			entries = append(entries, entry{kind: kindFile, ref: Ref{in.root, rel}, size: f.size, sum: f.sum})
 			continue
 		}
-		at := place{Ref{in.root, rel}, filepath.Join(abs, filepath.FromSlash(f.path))}
+		at := place{ref: Ref{in.root, rel}, abs: filepath.Join(abs, filepath.FromSlash(f.path))}
 		if r.strict {
 			now, err := r.v.digest(at.ref, at.abs)
 			if err != nil {
@@ -412,10 +417,11 @@ type walker struct {
 	r     resolver
 	in    *input
 	files []place // of Glob
-	names []entry // of Names
+	names []entry // of Names; of Glob, what matches and is neither file nor directory
 }
 
-func (w *walker) walk(dir, rel string, at positions) error {
+// walk visits a directory; outside says that the way there led outside the root.
+func (w *walker) walk(dir, rel string, at positions, outside bool) error {
 	if names, ok := w.in.glob.literals(at); ok {
 		slices.Sort(names)
 		for _, name := range slices.Compact(names) {
@@ -426,7 +432,7 @@ func (w *walker) walk(dir, rel string, at positions) error {
 			if err != nil {
 				return err
 			}
-			if err := w.visit(dir, rel, name, mode, at); err != nil {
+			if err := w.visit(dir, rel, name, mode, at, outside); err != nil {
 				return err
 			}
 		}
@@ -437,14 +443,14 @@ func (w *walker) walk(dir, rel string, at positions) error {
 		return err
 	}
 	for _, e := range entries {
-		if err := w.visit(dir, rel, e.Name(), e.Type(), at); err != nil {
+		if err := w.visit(dir, rel, e.Name(), e.Type(), at, outside); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *walker) visit(dir, rel, name string, mode fs.FileMode, at positions) error {
+func (w *walker) visit(dir, rel, name string, mode fs.FileMode, at positions, outside bool) error {
 	in := w.in
 	at = in.glob.step(at, name)
 	if at == 0 {
@@ -471,20 +477,31 @@ func (w *walker) visit(dir, rel, name string, mode fs.FileMode, at positions) er
 		default:
 			return err
 		}
+		leaves, err := w.leaves(abs)
+		if err != nil {
+			return err
+		}
+		outside = outside || leaves
 	}
 	if in.glob.done(at) {
 		ref := Ref{in.root, name}
 		switch {
 		case in.kind == inNames:
 			kind := kindNamedOther
-			if mode.IsDir() {
+			switch {
+			case outside:
+				kind = kindNamedOutside
+			case mode.IsDir():
 				kind = kindNamedDir
-			} else if mode.IsRegular() {
+			case mode.IsRegular():
 				kind = kindNamedFile
 			}
 			w.names = append(w.names, entry{kind: kind, ref: ref})
 		case mode.IsRegular():
-			w.files = append(w.files, place{ref, abs})
+			w.files = append(w.files, place{ref, abs, outside})
+		case !mode.IsDir():
+			// A pipe, a device, a link to nothing: a step that meets one may say so.
+			w.names = append(w.names, entry{kind: kindNamedOther, ref: ref})
 		}
 	}
 	if !mode.IsDir() || !in.glob.deeper(at) {
@@ -496,7 +513,21 @@ func (w *walker) visit(dir, rel, name string, mode fs.FileMode, at positions) er
 			return err
 		}
 	}
-	return w.walk(abs, name, at)
+	return w.walk(abs, name, at, outside)
+}
+
+// leaves says whether a link is absolute or leads out of the root.
+func (w *walker) leaves(abs string) (bool, error) {
+	text, err := os.Readlink(abs)
+	if err != nil || filepath.IsAbs(text) {
+		return true, err
+	}
+	target, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return false, nil // it leads to nothing
+	}
+	root, err := filepath.EvalSymlinks(w.in.abs)
+	return err == nil && !inside(target, root), err
 }
 
 // foreign says that a path is not for patterns of this root: steps make it, or

@@ -287,12 +287,12 @@ func call(ctx context.Context, n *node, t *Task, log *slog.Logger) error {
 func (s *session) task(n *node, groups []group, outs []string, log *slog.Logger) *Task {
 	t := &Task{Log: log, n: n, opt: s.opt, staging: outs, files: make(map[Input][]entry, len(groups))}
 	for _, g := range groups {
-		t.files[g.input] = g.entries
+		t.files[g.input] = g.files()
 	}
 	t.refs = sync.OnceValue(func() map[Ref]entry {
 		refs := map[Ref]entry{}
 		for _, g := range groups {
-			for _, e := range g.entries {
+			for _, e := range g.files() {
 				if e.kind == kindAbsent {
 					continue
 				}

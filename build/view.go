@@ -189,8 +189,9 @@ func (v *view) checkLink(abs string, private bool) error {
 
 // place is a file by both its names.
 type place struct {
-	ref Ref
-	abs string
+	ref     Ref
+	abs     string
+	outside bool // see kindFileOutside
 }
 
 // parallelFiles is from how many files on it pays to look at them at once.

@@ -21,6 +21,8 @@ func SubjectsRekey(ctx context.Context, yes *bool) error {
 		return usage("the bundled example has published codes, which come out the same for everybody: there is nothing to draw anew; for one's own study set MLFLOW_TRACKING_URI")
 	case s.settings.TrackingURI == "":
 		return usage("no tracking store is configured, so that nothing could be built with new codes: set MLFLOW_TRACKING_URI")
+	case !s.settings.Flows.Classification:
+		return usage("PREFECT.PROCESS_FLOWS.CLASSIFICATION is false, so that the database keeps the codes it has: switch it on first")
 	case len(s.settings.DemoSubjects) > 0:
 		return usage("EXTRACTION.demo_subjects lists subjects by their codes, which would stand for others: empty it first, and list new codes when they are drawn")
 	}

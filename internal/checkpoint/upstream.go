@@ -330,7 +330,7 @@ func upstreamRules() []rule {
 		own := t.columns[1].name
 		add(t.name, "registered", "does not agree with the table methods",
 			"SELECT NULL FROM "+t.name+" WHERE registered <> coalesce((SELECT bool_and(m.registered) FROM methods m WHERE factor = "+quoteText(factorOf[own])+" AND name = "+own+"), false)")
-		warn(t.name, "verdict", "the run cannot be read: repair it in the store",
+		warn(t.name, "verdict", "the run whose run_id stands there cannot be read: repair it in the store",
 			"SELECT NULL FROM "+t.name+" WHERE verdict IN ('bad_meta', 'unreadable')")
 		add(lineageTable, "stage", "a configuration has no row of the stage "+stage+", or has one although the flow is off",
 			"SELECT e.config_id FROM essential_metrics e LEFT JOIN lineage l ON l.config_id = e.config_id AND l.stage = "+quoteText(stage)+
@@ -344,7 +344,7 @@ func upstreamRules() []rule {
 		"SELECT NULL FROM upstream_metrics WHERE split NOT IN ("+quotedList(splits)+")")
 	add(upstreamMetricsTable, "run_id", "is no run of the stage that says what it did",
 		"SELECT NULL FROM upstream_metrics m LEFT JOIN "+upstreamQuery+" u USING (stage, run_id) WHERE u.run_id IS NULL OR u.verdict NOT IN ('used', 'unfinished')")
-	warn(upstreamMetricsTable, "value", "cannot be so: mistrust the run",
+	warn(upstreamMetricsTable, "value", "it, or its ci_lower and ci_upper, cannot be so: mistrust the run whose run_id stands there",
 		"SELECT NULL FROM upstream_metrics WHERE value < 0 OR ci_lower > ci_upper OR value > 1 AND (metric LIKE '%_f1%' OR metric LIKE '%_precision%' OR metric LIKE '%_accuracy%')")
 
 	add(lineageTable, "stage", "is none that this version knows", "SELECT config_id FROM lineage WHERE stage NOT IN ("+stages+")")

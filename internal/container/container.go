@@ -116,7 +116,7 @@ func (w *walker) open(name string, r io.Reader, file *os.File, depth int) error 
 	case k.whole:
 		return w.whole(name, br, file, func(f *os.File, size int64) error { return k.open(w, name, nil, f, size, depth) })
 	case k.open == nil:
-		return w.text(name, br, depth)
+		return w.text(name, &concealed{r: br, name: name}, depth)
 	}
 	// The bytes of the container itself are looked at, too: comments, padding, what
 	// stands behind its end.

@@ -58,7 +58,7 @@ func readme(m Manifest) []byte {
 	line("")
 	line("  go tool mage reproduceFromCheckpoint")
 	line("")
-	line("makes every figure, table, sidecar and the report again, from the database alone and")
+	line("makes every figure, table and sidecar (and the report, if there is one) again, from the database alone and")
 	line("without anything private. With FROZEN=1 it fails if one of them is not the one here.")
 	line("")
 	line("Licence: see LICENSE.")

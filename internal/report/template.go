@@ -102,7 +102,7 @@ const source = `<!DOCTYPE html>
 <section aria-labelledby="glance">
 <h2 id="glance">1 At a glance</h2>
 <dl class="facts">
-{{with .Number "bestAUROC"}}<div><dt>Highest AUROC</dt><dd class="n">{{number .}}</dd><dd class="more">{{with $.Number "bestName"}}{{number .}}; {{end}}{{with remark .}}{{.}}; {{end}}selected on the test set, not corrected</dd></div>
+{{with .Number "bestAUROC"}}<div><dt>AUROC of the best configuration</dt><dd class="n">{{number .}}</dd><dd class="more">{{with remark .}}{{.}}; {{end}}{{with $.Number "bestName"}}{{number .}}, the {{.Meaning}}{{end}}{{with $.Number "bestAUROCCorrected"}}; {{number .}} in subjects that did not select it{{end}}</dd></div>
 {{end}}<div><dt>Configurations</dt><dd class="n">{{thousands .Total}}</dd><dd class="more">{{range $i, $g := .Configurations}}{{if $i}}; {{end}}{{thousands .N}} {{.Classifier}} on {{.Featurization}}{{end}}</dd></div>
 <div><dt>Runs used</dt><dd class="n">{{range .Found}}{{if eq .Verdict "used"}}{{thousands .N}}{{end}}{{end}} of {{thousands .Runs.Total}}</dd><dd class="more">{{with .Unused}}<a href="#runs">why {{len .}} {{if eq 1 (len .)}}is{{else}}are{{end}} not</a>{{else}}all runs of the experiment{{end}}</dd></div>
 <div><dt>Subjects</dt><dd class="n">{{thousands .Subjects.Coded}}</dd><dd class="more">{{thousands .Subjects.Controls}} controls, {{thousands .Subjects.Events}} with glaucoma, training and test{{if .Subjects.Unlabelled}}; {{count .Subjects.Unlabelled "subject" "subjects"}} of the source without a label and so not used{{end}}</dd></div>
