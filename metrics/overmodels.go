@@ -16,9 +16,9 @@ import (
 // and no sampling interval. The mean AUROC has DeLong's interval with the kernel of
 // pairs averaged over refits; the others are means over subjects of what refits give
 // each on average, which are resampled (stratified, BCa). Average precision is no
-// such mean: every refit is measured in every resample, at the cost of their product
-// with the number of subjects. Refits in which a measure is undefined are counted in
-// the spread.
+// such mean: up to 250 refits, evenly spaced, are measured in every resample, at the
+// cost of their product with the number of subjects; the others shift all resamples
+// alike. Refits in which a measure is undefined are counted in the spread.
 //
 // [MeanRisk]: the table of measures ([Table]) of the mean risk.
 func RefitTable(r *Refits, o Options) ([]Row, error) {
