@@ -173,8 +173,9 @@ type CacheExported struct {
 // CacheExport writes the state of the last builds to one file, as far as it is
 // public: the newest record of every public step, what these steps made, and
 // the public sources that private steps made. Everything passes the gate once
-// more, and what the records say of steps must need no redaction. Equal results give an equal root, whoever built them and when, as far
-// as they have equal bytes. It reads only and waits for nobody.
+// more, and what the records say of steps must need no redaction. Equal results
+// give an equal root, whoever built them and when, as far as they have equal
+// bytes. It reads only and waits for nobody.
 func (g *Graph) CacheExport(ctx context.Context, path string) (done *CacheExported, err error) {
 	s, err := g.openCache(ctx, false, false)
 	if err != nil {

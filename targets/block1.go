@@ -582,55 +582,79 @@ func (s *study) traces() build.Step {
 
 // checkpoint is the one step that may make private things public.
 func (s *study) checkpoint() build.Step {
-	runs := build.OutputsOf("run:*")
-	index := build.Ref{Root: rootPrivate, Path: indexFile}
-	lookup := build.Ref{Root: rootPrivate, Path: lookupFile}
-	registry := build.Ref{Root: rootWorkspace, Path: registryFile}
 	out := s.database()
 	return build.Step{
-		Name: stepCheckpoint,
-		Doc:  "write the public database",
-		Inputs: append(slices.Concat(s.readsLedgers(), s.readsUpstream()),
-			runs,
-			build.File(index.Root, index.Path),
-			build.File(registry.Root, registry.Path),
-		),
-		Outputs: []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
-		Params: map[string]any{
-			"estimand": s.settings.Estimand, "subject tables": s.settings.SubjectTables,
-			"mid": s.settings.MID, "round risks": s.settings.RoundRisks, "bootstrap risks": s.settings.BootstrapRisks,
-		},
+		Name:         stepCheckpoint,
+		Doc:          "write the public database",
+		Inputs:       s.readsRecords(),
+		Outputs:      []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
+		Params:       s.assemblyParams(),
 		Code:         []string{"internal/checkpoint", "anonymize"},
 		Declassifies: true,
 		Run: func(ctx context.Context, t *build.Task) error {
-			debug.SetGCPercent(frugal)
-			records, err := readRecords(t, runs)
+			a, err := s.readAssembly(t)
 			if err != nil {
 				return err
 			}
-			var list extract.Index
-			if err := extract.Read(t.Path(index), &list); err != nil {
-				return err
-			}
-			codes, key, err := s.verifiedLookup(t.Path(lookup))
-			if err != nil {
-				return err
-			}
-			registry, err := readRegistry(t)
-			if err != nil {
-				return err
-			}
-			options := s.assembling(codes, key)
-			if options.Upstream, err = s.readUpstream(t); err != nil {
-				return err
-			}
-			content, err := checkpoint.Assemble(records, &list, codes.Code, registry, options)
+			content, err := checkpoint.Assemble(a.records, a.index, a.codes.Code, a.registry, a.options)
 			if err != nil {
 				return err
 			}
 			return checkpoint.Write(ctx, t.Out(out), content)
 		},
 	}
+}
+
+// readsRecords are the inputs of a step that makes a database of the records.
+func (s *study) readsRecords() []build.Input {
+	return append(slices.Concat(s.readsLedgers(), s.readsUpstream()),
+		build.OutputsOf(recordsOfRuns),
+		build.File(rootPrivate, indexFile),
+		build.File(rootWorkspace, registryFile),
+	)
+}
+
+// recordsOfRuns are the steps that read the pickles.
+const recordsOfRuns = "run:*"
+
+// assemblyParams are the settings that contents of a database depend on.
+func (s *study) assemblyParams() map[string]any {
+	return map[string]any{
+		"estimand": s.settings.Estimand, "subject tables": s.settings.SubjectTables,
+		"mid": s.settings.MID, "round risks": s.settings.RoundRisks, "bootstrap risks": s.settings.BootstrapRisks,
+	}
+}
+
+// assembly is what contents of a database are made of.
+type assembly struct {
+	records  []*extract.Record
+	index    *extract.Index
+	codes    *anonymize.Lookup
+	registry *config.Registry
+	options  checkpoint.AssembleOptions
+}
+
+// readAssembly reads what a step with readsRecords declares.
+func (s *study) readAssembly(t *build.Task) (*assembly, error) {
+	debug.SetGCPercent(frugal)
+	a := &assembly{index: new(extract.Index)}
+	var err error
+	if a.records, err = readRecords(t, build.OutputsOf(recordsOfRuns)); err != nil {
+		return nil, err
+	}
+	if err := extract.Read(t.Path(build.Ref{Root: rootPrivate, Path: indexFile}), a.index); err != nil {
+		return nil, err
+	}
+	var key []byte
+	if a.codes, key, err = s.verifiedLookup(t.Path(build.Ref{Root: rootPrivate, Path: lookupFile})); err != nil {
+		return nil, err
+	}
+	if a.registry, err = readRegistry(t); err != nil {
+		return nil, err
+	}
+	a.options = s.assembling(a.codes, key)
+	a.options.Upstream, err = s.readUpstream(t)
+	return a, err
 }
 
 // frugal is how much garbage, in percent of what is in use, may lie about from when

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -63,53 +62,27 @@ func (s *study) partialExtraction() []build.Step {
 }
 
 func (s *study) partialCheckpoint() build.Step {
-	runs := build.OutputsOf("run:*")
-	index := build.Ref{Root: rootPrivate, Path: indexFile}
-	lookup := build.Ref{Root: rootPrivate, Path: lookupFile}
-	registry := build.Ref{Root: rootWorkspace, Path: registryFile}
 	out := build.Ref{Root: rootPrivate, Path: path.Join(partDir, path.Base(s.database().Path))}
+	params := s.assemblyParams()
+	params["runs"] = s.settings.Runs
 	return build.Step{
-		Name: "scratch",
-		Doc:  "write a private database of the runs that RUNS chooses",
-		Inputs: append(slices.Concat(s.readsLedgers(), s.readsUpstream()),
-			runs,
-			build.File(index.Root, index.Path),
-			build.File(registry.Root, registry.Path),
-		),
+		Name:    "scratch",
+		Doc:     "write a private database of the runs that RUNS chooses",
+		Inputs:  s.readsRecords(),
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
-		Params: map[string]any{
-			"runs": s.settings.Runs, "estimand": s.settings.Estimand, "subject tables": s.settings.SubjectTables,
-			"round risks": s.settings.RoundRisks, "bootstrap risks": s.settings.BootstrapRisks,
-		},
-		Code: []string{"internal/checkpoint", "anonymize"},
+		Params:  params,
+		Code:    []string{"internal/checkpoint", "anonymize"},
 		Run: func(ctx context.Context, t *build.Task) error {
-			debug.SetGCPercent(frugal)
-			records, err := readRecords(t, runs)
+			a, err := s.readAssembly(t)
 			if err != nil {
 				return err
 			}
-			var whole extract.Index
-			if err := extract.Read(t.Path(index), &whole); err != nil {
-				return err
-			}
-			part, err := s.partOf(&whole)
+			part, err := s.partOf(a.index)
 			if err != nil {
 				return err
 			}
-			codes, key, err := s.verifiedLookup(t.Path(lookup))
-			if err != nil {
-				return err
-			}
-			names, err := readRegistry(t)
-			if err != nil {
-				return err
-			}
-			options := s.assembling(codes, key)
-			if options.Upstream, err = s.readUpstream(t); err != nil {
-				return err
-			}
-			options.Settings = map[string]string{checkpoint.ScopeSetting: checkpoint.ScopePart}
-			content, err := checkpoint.Assemble(records, part, codes.Code, names, options)
+			a.options.Settings = map[string]string{checkpoint.ScopeSetting: checkpoint.ScopePart}
+			content, err := checkpoint.Assemble(a.records, part, a.codes.Code, a.registry, a.options)
 			if err != nil {
 				return fmt.Errorf("%w; a part takes its codes from the lookup: extract all runs once (without RUNS) to give new ones", err)
 			}
