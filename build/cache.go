@@ -154,7 +154,7 @@ func (g *Graph) openCache(ctx context.Context, write, create bool) (*session, er
 	s := &session{
 		opt: &g.opt, write: write,
 		results: map[*node][]made{}, staged: map[string]bool{},
-		con: newConsole(&g.opt),
+		con: g.opt.console(),
 	}
 	s.view = newView(&g.opt, s.index)
 	var err error
@@ -308,7 +308,7 @@ func (s *session) allMade() []made {
 // were. The run history and rescued outputs stay; ledgers are no part of a
 // cache.
 func (g *Graph) CacheClear(ctx context.Context, private bool) (freed int64, err error) {
-	s := &session{opt: &g.opt, con: newConsole(&g.opt)}
+	s := &session{opt: &g.opt, con: g.opt.console()}
 	defer func() { err = errors.Join(err, s.close()) }()
 	for _, tier := range []bool{false, true} {
 		dir := g.tierDir(tier)

@@ -1,12 +1,10 @@
 package build
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +17,8 @@ import (
 	"syscall"
 	"time"
 	"unicode/utf8"
+
+	"github.com/foundation-plr/pipeline/internal/console"
 )
 
 // command is a Step.Command that has been found sound.
@@ -114,7 +114,7 @@ func (n *node) checkPlaceholder(m []string, used []bool) error {
 		case one:
 			used[i] = true
 		case number != "" || len(used) == 0:
-			return fmt.Errorf("the step has %s", plural(len(used), "output"))
+			return fmt.Errorf("the step has %s", console.Plural(len(used), "output"))
 		default:
 			for i := range used {
 				used[i] = true
@@ -124,7 +124,7 @@ func (n *node) checkPlaceholder(m []string, used []bool) error {
 		return errors.New("the step has no inputs")
 	case number != "":
 		if i, err := strconv.Atoi(number); err != nil || i >= len(n.Inputs) {
-			return fmt.Errorf("the step has %s", plural(len(n.Inputs), "input"))
+			return fmt.Errorf("the step has %s", console.Plural(len(n.Inputs), "input"))
 		}
 	}
 	return nil
@@ -203,7 +203,7 @@ func (t *Task) expand(arg string) ([]string, error) {
 		}
 		paths := t.paths(m)
 		if len(paths) != 1 {
-			err = fmt.Errorf("command: %s stands for %s inside the argument %q, where it must stand for one", s, plural(len(paths), "file"), arg)
+			err = fmt.Errorf("command: %s stands for %s inside the argument %q, where it must stand for one", s, console.Plural(len(paths), "file"), arg)
 			return ""
 		}
 		return paths[0]
@@ -296,22 +296,22 @@ func (t *Task) exec(ctx context.Context, stdout *os.File, argv []string) error {
 		return fmt.Errorf("program %s: %w", argv[0], plainError(err))
 	}
 	t.Log.Info("run", "argv", strings.Join(argv, " "))
-	out := &lines{log: t.Log, stream: "stdout"}
-	errs := &lines{log: t.Log, stream: "stderr"}
+	out := &console.Lines{Log: t.Log, Stream: "stdout"}
+	errs := &console.Lines{Log: t.Log, Stream: "stderr"}
 	cmd := &exec.Cmd{Path: name, Args: argv, Dir: t.opt.Workspace, Env: t.environ(), Stdout: out, Stderr: errs, WaitDelay: grace}
 	if stdout != nil {
 		cmd.Stdout = stdout
 	}
 	err = runGroup(ctx, cmd)
-	out.flush()
-	errs.flush()
+	out.Flush()
+	errs.Flush()
 	if err == nil {
 		return nil
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("program %s was stopped: %w", argv[0], ctx.Err())
 	}
-	if said := errs.last; said != "" {
+	if said := errs.Last(); said != "" {
 		return fmt.Errorf("program %s: %w: %s", argv[0], err, said)
 	}
 	return fmt.Errorf("program %s: %w", argv[0], err)
@@ -392,69 +392,4 @@ func (g *processes) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.gone = true
-}
-
-// maxLine bounds a line of a log, and maxSaid what of it stands in an error.
-const (
-	maxLine = 16 << 10
-	maxSaid = 300
-)
-
-// lines writes what a program prints into a log, line by line.
-type lines struct {
-	log    *slog.Logger
-	stream string
-
-	rest []byte
-	last string // that is not empty, cut
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	n := len(b)
-	for {
-		i := bytes.IndexByte(b, '\n')
-		if i < 0 && len(l.rest)+len(b) < maxLine {
-			l.rest = append(l.rest, b...)
-			if bytes.IndexByte(b, '\r') >= 0 {
-				l.glimpse()
-			}
-			return n, nil
-		}
-		if i < 0 || len(l.rest)+i > maxLine {
-			i = max(0, min(len(b), maxLine-len(l.rest)))
-			l.rest = append(l.rest, b[:i]...)
-			b = b[i:]
-		} else {
-			l.rest = append(l.rest, b[:i]...)
-			b = b[i+1:]
-		}
-		l.flush()
-	}
-}
-
-// glimpse shows whoever reads along how far a line is that is written over and
-// over, such as a progress bar: the log gets it when it ends.
-func (l *lines) glimpse() {
-	h, ok := l.log.Handler().(listener)
-	if !ok {
-		return
-	}
-	// What follows the last carriage return may not be whole.
-	whole := l.rest[:bytes.LastIndexByte(l.rest, '\r')]
-	if text := overwritten(string(whole)); text != "" {
-		h.glimpse(text)
-	}
-}
-
-func (l *lines) flush() {
-	text := strings.TrimRight(strings.ToValidUTF8(string(l.rest), "�"), "\r \t")
-	l.rest = l.rest[:0]
-	if text == "" {
-		return
-	}
-	l.last = text
-	if len(l.last) > maxSaid {
-		l.last = strings.ToValidUTF8(l.last[:maxSaid], "") + "…"
-	}
-	l.log.Info(text, attrStream, l.stream)
 }

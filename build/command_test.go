@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -325,32 +323,6 @@ func TestExec(t *testing.T) {
 	s.expect("ran a")
 	if s.read("out") != "x" {
 		t.Error("nothing was copied")
-	}
-}
-
-func TestLines(t *testing.T) {
-	var b strings.Builder
-	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key != slog.MessageKey {
-			return slog.Attr{}
-		}
-		return a
-	}}))
-	l := &lines{log: log, stream: "stdout"}
-	long := strings.Repeat("y", 2*maxLine+5)
-	for _, part := range []string{"one\r\ntw", "o\n\n\nbad\xff\n", long + "\n", long[:7], long[:maxLine], "end"} {
-		if n, err := io.WriteString(l, part); n != len(part) || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	l.flush()
-	got := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	want := []string{"msg=one", "msg=two", `msg="bad�"`, "msg=" + long[:maxLine], "msg=" + long[:maxLine], "msg=yyyyy", "msg=" + long[:maxLine], "msg=yyyyyyyend"}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		for i := range got {
-			t.Logf("%d: %.60s (%d)", i, got[i], len(got[i]))
-		}
-		t.Error("the log is not as it should be")
 	}
 }
 

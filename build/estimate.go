@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/foundation-plr/pipeline/internal/console"
 )
 
 // Estimate is about how long a build would take, from how long the steps took
@@ -26,12 +28,12 @@ type Estimate struct {
 // String returns "about 12 s", "between 3.0 s and 12 s", and how many steps it
 // knows nothing about.
 func (e Estimate) String() string {
-	text := "about " + seconds(e.AtMost)
-	if low, high := seconds(e.Will), seconds(e.AtMost); low != high {
+	text := "about " + console.Seconds(e.AtMost)
+	if low, high := console.Seconds(e.Will), console.Seconds(e.AtMost); low != high {
 		text = "between " + low + " and " + high
 	}
 	if e.Unrecorded > 0 {
-		text += fmt.Sprintf(", without %s that never ran", plural(e.Unrecorded, "step"))
+		text += fmt.Sprintf(", without %s that never ran", console.Plural(e.Unrecorded, "step"))
 	}
 	return text
 }
@@ -94,16 +96,10 @@ func length[K comparable](steps iter.Seq[K], jobs int, of func(K) (took time.Dur
 	return max(chain, work/time.Duration(max(jobs, 1)))
 }
 
-// outlook is what is ahead of a running build.
-type outlook struct {
-	left    time.Duration // about; an upper bound where what runs may come out unchanged
-	unknown int           // steps that never ran, and none like them; they count as nothing
-}
-
 // outlook estimates what is left from how long the steps took when they last
 // ran. One that never ran is taken to be like those of this build that are of
 // its kind, which is what its name says up to a colon.
-func (q *scheduler) outlook() outlook {
+func (q *scheduler) outlook() console.Outlook {
 	now := time.Now()
 	type mean struct {
 		sum time.Duration
@@ -137,12 +133,12 @@ func (q *scheduler) outlook() outlook {
 			left[n] = p.cost
 		}
 	}
-	var o outlook
+	var o console.Outlook
 	for _, n := range never {
 		if m := kinds[kind(n)]; m != nil {
 			left[n] = m.sum / m.n
 		} else {
-			o.unknown++
+			o.Unknown++
 		}
 	}
 	for n := range left {
@@ -150,7 +146,7 @@ func (q *scheduler) outlook() outlook {
 			left[n] = max(0, left[n]-now.Sub(p.begun))
 		}
 	}
-	o.left = length(maps.Keys(left), q.s.opt.Jobs, func(n *node) (time.Duration, []*node) {
+	o.Left = length(maps.Keys(left), q.s.opt.Jobs, func(n *node) (time.Duration, []*node) {
 		took, open := left[n]
 		if !open {
 			return 0, nil // settled, and so is what it needed

@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/foundation-plr/pipeline/internal/console"
 )
 
 // Explanation is how a file or a step came about: its step and all that this
@@ -385,7 +387,7 @@ func (e *Explanation) Write(w io.Writer) error {
 				n += k
 			}
 		}
-		fmt.Fprintf(&b, "\nand %s more that grew from %s: %s\n", plural(n, "step"), by, strings.Join(parts, ", "))
+		fmt.Fprintf(&b, "\nand %s more that grew from %s: %s\n", console.Plural(n, "step"), by, strings.Join(parts, ", "))
 	}
 	if e.Redacted && slices.ContainsFunc(e.Steps, func(a Account) bool { return a.Private }) {
 		fmt.Fprintf(&b, "\nThe private tier is not here: private files and what is known of them are left out.\n")
@@ -420,7 +422,7 @@ func (a *Account) write(b *strings.Builder) {
 		case len(r.Files) < 2:
 			fmt.Fprintf(b, "  reads    %s\n", r.Input)
 		default:
-			fmt.Fprintf(b, "  reads    %s: %s\n", r.Input, plural(len(r.Files), "file"))
+			fmt.Fprintf(b, "  reads    %s: %s\n", r.Input, console.Plural(len(r.Files), "file"))
 			if len(r.Files) <= maxFiles {
 				for _, f := range r.Files {
 					fmt.Fprintf(b, "           %s\n", f.text())

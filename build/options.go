@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/foundation-plr/pipeline/internal/console"
 )
 
 // Options is what a graph is built with. Nothing here is part of a key, except
@@ -83,6 +85,21 @@ func (o *Options) fill() {
 	if o.Redact == nil {
 		o.Redact = func(s string) string { return s }
 	}
+}
+
+// console is where a build says what it does.
+func (o *Options) console() *console.Console {
+	return console.New(console.Settings{
+		Out: o.Stdout, Redact: o.Redact, Now: o.Now, Root: o.Workspace,
+		JSON: o.LogFormat == "json", NoColor: o.NoColor, Plain: o.Plain, GitHub: o.GitHub,
+	})
+}
+
+// Note prints a line of the caller's own as a build prints its: redacted, and as
+// a JSON line where those are wanted.
+func (o Options) Note(text string) {
+	o.fill()
+	o.console().Note(text)
 }
 
 func (o *Options) check() error {

@@ -440,7 +440,7 @@ func (s *session) rescue(abs, prefix string) error {
 	if err := moveAside(abs, to); err != nil {
 		return fmt.Errorf("it was edited and cannot be kept aside: %w", err)
 	}
-	s.con.note(fmt.Sprintf("%s was not as the build left it; it is kept as %s", s.con.path(abs), s.con.path(to)))
+	s.con.Note(fmt.Sprintf("%s was not as the build left it; it is kept as %s", s.con.Path(abs), s.con.Path(to)))
 	return nil
 }
 

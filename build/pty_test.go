@@ -11,18 +11,19 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"github.com/foundation-plr/pipeline/internal/consoletest"
 	"github.com/google/go-cmp/cmp"
 )
 
 // onTerminal makes a real terminal the standard output of a space's builds. What
 // is written to it arrives in the window.
-func onTerminal(t *testing.T, s *space) *terminal {
+func onTerminal(t *testing.T, s *space) *consoletest.Terminal {
 	t.Helper()
 	ours, theirs, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newTerminal(t, 120, 20)
+	w := consoletest.New(t, 120, 20)
 	setSize(t, theirs, w)
 	s.opt.Stdout = theirs
 	done := make(chan struct{})
@@ -39,34 +40,22 @@ func onTerminal(t *testing.T, s *space) *terminal {
 	return w
 }
 
-func setSize(t *testing.T, f *os.File, w *terminal) {
+func setSize(t *testing.T, f *os.File, w *consoletest.Terminal) {
 	t.Helper()
-	if err := pty.Setsize(f, &pty.Winsize{Cols: uint16(w.width), Rows: uint16(w.height)}); err != nil {
+	width, height := w.Size()
+	if err := pty.Setsize(f, &pty.Winsize{Cols: uint16(width), Rows: uint16(height)}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// await waits until the window shows something.
-func (w *terminal) await(what string) bool {
-	re := regexp.MustCompile(what)
-	for range 1000 {
-		if re.MatchString(w.text()) {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	w.t.Errorf("never shown: %s\n%s", what, w.text())
-	return false
 }
 
 var times = regexp.MustCompile(`[0-9.]+ s\b`)
 
 // ends compares what is left in the window, but for times.
-func (w *terminal) ends(want string) {
-	w.t.Helper()
-	w.await(`[0-9]+ fresh, [0-9]+ ran, [0-9]+ unchanged, .* in [0-9.]+ s\n`)
-	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), times.ReplaceAllString(w.text(), "N s")); diff != "" {
-		w.t.Errorf("the screen (-want +got):\n%s", diff)
+func ends(t *testing.T, w *consoletest.Terminal, want string) {
+	t.Helper()
+	w.Await(`[0-9]+ fresh, [0-9]+ ran, [0-9]+ unchanged, .* in [0-9.]+ s\n`)
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), times.ReplaceAllString(w.Text(), "N s")); diff != "" {
+		t.Errorf("the screen (-want +got):\n%s", diff)
 	}
 }
 
@@ -95,24 +84,24 @@ func TestBuildOnATerminal(t *testing.T) {
 		defer close(slow)
 		defer func() {
 			close(secret)
-			w.await(`^ran +secret`) // before slow is let go, so that the order is known
+			w.Await(`^ran +secret`) // before slow is let go, so that the order is known
 		}()
-		if !w.await(`^\n  secret +\d+ s\n  slow +\d+ s  half way\n\[>? +\] 0 of 3: .* \d+ s\n$`) {
+		if !w.Await(`^\n  secret +\d+ s\n  slow +\d+ s  half way\n\[>? +\] 0 of 3: .* \d+ s\n$`) {
 			return
 		}
-		w.resize(30, 20)
+		w.Resize(30, 20)
 		setSize(t, s.opt.Stdout.(*os.File), w)
-		w.await(`^\n  secret +\d+ s\n  slow +\d+ s  half…?[^\n]*\n0 of 3: [^\n]*\n$`)
-		w.resize(120, 20)
+		w.Await(`^\n  secret +\d+ s\n  slow +\d+ s  half…?[^\n]*\n0 of 3: [^\n]*\n$`)
+		w.Resize(120, 20)
 		setSize(t, s.opt.Stdout.(*os.File), w)
-		w.await(`\] 0 of 3: .* \d+ s\n$`)
+		w.Await(`\] 0 of 3: .* \d+ s\n$`)
 	}()
 	_, err := s.graph().Build(t.Context())
 	if err == nil || err.Error() != "1 step failed: told" {
 		t.Errorf("error %v", err)
 	}
-	w.await(` in [0-9.]+ s\n$`)
-	lines := strings.Split(times.ReplaceAllString(w.text(), "N s"), "\n")
+	w.Await(` in [0-9.]+ s\n$`)
+	lines := strings.Split(times.ReplaceAllString(w.Text(), "N s"), "\n")
 	want := []string{
 		"ran      secret N s",
 		"ran      slow N s",
@@ -130,7 +119,7 @@ func TestBuildOnATerminal(t *testing.T) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("the screen (-want +got):\n%s", diff)
 	}
-	if strings.Contains(w.everything(), "patient") {
+	if strings.Contains(w.Everything(), "patient") {
 		t.Error("what a private step said was shown")
 	}
 }
@@ -141,8 +130,8 @@ func TestNothingToDoOnATerminal(t *testing.T) {
 	s.expect("ran a")
 	w := onTerminal(t, s)
 	s.expect("")
-	w.ends("1 fresh, 0 ran, 0 unchanged, 0 failed in N s\n")
-	if all := w.everything(); strings.Contains(all, "\x1b") {
+	ends(t, w, "1 fresh, 0 ran, 0 unchanged, 0 failed in N s\n")
+	if all := w.Everything(); strings.Contains(all, "\x1b") {
 		t.Errorf("a build that does nothing printed %q", all)
 	}
 }
@@ -158,13 +147,13 @@ func TestInterruptOnATerminal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		defer cancel()
-		w.await(`half way`)
+		w.Await(`half way`)
 	}()
 	if _, err := s.graph().Build(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	w.await(` in [0-9.]+ s\n$`)
-	got := regexp.MustCompile(`(?m)^         log: .*\n`).ReplaceAllString(w.text(), "")
+	w.Await(` in [0-9.]+ s\n$`)
+	got := regexp.MustCompile(`(?m)^         log: .*\n`).ReplaceAllString(w.Text(), "")
 	// Whether the step or the console hears of it first is open.
 	got = strings.Replace(got, "stopping: waiting for 1 step to end: slow\n", "", 1)
 	want := "failed   slow: context canceled\n0 fresh, 0 ran, 0 unchanged, 1 failed in N s\n"
@@ -183,12 +172,12 @@ func TestPlainLinesOnATerminal(t *testing.T) {
 		w := onTerminal(t, s)
 		set(&s.opt)
 		s.steps = []Step{{Name: "slow", Outputs: []Output{Out("work", "slow")}, Run: func(ctx context.Context, t *Task) error {
-			time.Sleep(2 * refresh)
+			time.Sleep(300 * time.Millisecond) // a display would be drawn thrice
 			return concat(ctx, t)
 		}}}
 		s.expect("ran slow")
-		w.await(` in [0-9.]+ s\b`)
-		if all := w.everything(); strings.Contains(all, "\x1b") {
+		w.Await(` in [0-9.]+ s\b`)
+		if all := w.Everything(); strings.Contains(all, "\x1b") {
 			t.Errorf("%s: printed %q", name, all)
 		}
 	}

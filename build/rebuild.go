@@ -19,6 +19,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/difference"
 	"github.com/foundation-plr/pipeline/internal/store"
 )
@@ -84,7 +85,7 @@ func (r *Rebuilt) Write(w io.Writer) error {
 			fmt.Fprintf(&b, "%s: %s: %s\n", s.State, s.Name, s.Reason)
 		}
 	}
-	fmt.Fprintf(&b, "%s rebuilt: %d as recorded, %d not, %d failed", plural(len(r.Steps)-r.Count(RebuiltNot), "step"), r.Count(RebuiltSame), r.Count(RebuiltOther), r.Count(RebuiltFailed))
+	fmt.Fprintf(&b, "%s rebuilt: %d as recorded, %d not, %d failed", console.Plural(len(r.Steps)-r.Count(RebuiltNot), "step"), r.Count(RebuiltSame), r.Count(RebuiltOther), r.Count(RebuiltFailed))
 	if n := r.Count(RebuiltNot); n > 0 {
 		fmt.Fprintf(&b, "; %d stale, which a build brings up to date", n)
 	}
@@ -103,7 +104,7 @@ const scratchDir = "scratch"
 // is removed; ledgers are copied there. Outputs, ledgers, records and history
 // stay as they are. Meanwhile the caches are locked as by a build.
 func (g *Graph) Rebuild(ctx context.Context, goals ...string) (done *Rebuilt, err error) {
-	hold := &session{opt: &g.opt, con: newConsole(&g.opt)}
+	hold := &session{opt: &g.opt, con: g.opt.console()}
 	defer func() { err = errors.Join(err, hold.close()) }()
 	dirs, err := hold.holdScratch(ctx, g)
 	if err != nil {

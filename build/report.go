@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/foundation-plr/pipeline/internal/console"
 )
 
 // Report says what a build would do, and why.
@@ -176,11 +178,11 @@ func (s *session) decision(n *node, p *progress) Decision {
 type State string
 
 const (
-	StateFresh    State = "fresh"
-	StateRestored State = "restored" // outputs came out of the cache
-	StateRan      State = "ran"
-	StateFailed   State = "failed"
-	StateSkipped  State = "skipped" // something that it needs failed, or the build was stopped
+	StateFresh    State = console.Fresh
+	StateRestored State = console.Restored // outputs came out of the cache
+	StateRan      State = console.Ran
+	StateFailed   State = console.Failed
+	StateSkipped  State = console.Skipped // something that it needs failed, or the build was stopped
 )
 
 // StepResult is what a build did about a step.
@@ -216,7 +218,7 @@ func (s *Summary) String() string {
 	if s.Skipped > 0 {
 		text += fmt.Sprintf(", %d skipped", s.Skipped)
 	}
-	return text + " in " + seconds(s.Elapsed)
+	return text + " in " + console.Seconds(s.Elapsed)
 }
 
 func (s *Summary) add(r StepResult) {
@@ -255,27 +257,9 @@ func (e *Failed) Error() string {
 	if len(names) > most {
 		names = append(names[:most:most], "…")
 	}
-	text := fmt.Sprintf("%s failed: %s", plural(len(e.Steps), "step"), strings.Join(names, ", "))
+	text := fmt.Sprintf("%s failed: %s", console.Plural(len(e.Steps), "step"), strings.Join(names, ", "))
 	if e.Skipped > 0 {
-		text += fmt.Sprintf(" (%s skipped)", plural(e.Skipped, "step"))
+		text += fmt.Sprintf(" (%s skipped)", console.Plural(e.Skipped, "step"))
 	}
 	return text
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func seconds(d time.Duration) string {
-	s := d.Seconds()
-	switch {
-	case s < 0.095:
-		return fmt.Sprintf("%.2f s", s)
-	case s < 99.5:
-		return fmt.Sprintf("%.1f s", s)
-	}
-	return d.Round(time.Second).String()
 }

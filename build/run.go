@@ -16,6 +16,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/history"
 	"github.com/foundation-plr/pipeline/internal/store"
 )
@@ -95,7 +96,7 @@ func (s *session) attempts(ctx context.Context, n *node, d decision, end *StepRe
 			return rec, err
 		}
 		s.event(n, history.Event{Event: history.EventRetry, Attempt: try, Seconds: time.Since(begin).Seconds(), Error: err.Error()})
-		s.con.note(fmt.Sprintf("step %s: %v; trying again (attempt %d of %d)", n.Name, err, try+1, n.Retries+1))
+		s.con.Note(fmt.Sprintf("step %s: %v; trying again (attempt %d of %d)", n.Name, err, try+1, n.Retries+1))
 		select {
 		case <-time.After(pause.NextBackOff()):
 		case <-ctx.Done():
@@ -122,7 +123,7 @@ func (s *session) logged(ctx context.Context, n *node, d decision, try int, end 
 	}
 	h := slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug})
 	log := slog.New(h)
-	rec, err = s.attempt(ctx, n, d, slog.New(s.con.listen(n, h)))
+	rec, err = s.attempt(ctx, n, d, slog.New(s.con.Listen(n.Name, n.secret, h)))
 	switch {
 	case err == nil:
 	case try <= n.Retries && isTransient(err) && ctx.Err() == nil:
@@ -206,7 +207,7 @@ func (s *session) attempt(ctx context.Context, n *node, d decision, log *slog.Lo
 		return nil, err
 	}
 	for _, input := range unread {
-		s.con.note(fmt.Sprintf("audit: step %s declares and did not read input %s", n.Name, input))
+		s.con.Note(fmt.Sprintf("audit: step %s declares and did not read input %s", n.Name, input))
 	}
 	// The work is done: it is kept even if the build is cancelled from now on.
 	ctx = context.WithoutCancel(ctx)
@@ -239,7 +240,7 @@ func (s *session) settleInputs(ctx context.Context, n *node, d decision) ([]byte
 	// Equal contents are not enough: a file may have been changed and changed
 	// back while the step read it.
 	if abs := v.moved(s.view); abs != "" {
-		return nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.path(abs))
+		return nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(abs))
 	}
 	for _, abs := range n.ledgers {
 		s.view.forget(abs, false)
@@ -408,13 +409,13 @@ func (s *session) flushLocked() error {
 		}
 		slices.Sort(dirs)
 		if err := store.SyncDisks(dirs...); err != nil {
-			return fmt.Errorf("the records of %s are not written: %w", plural(b.count, "step"), err)
+			return fmt.Errorf("the records of %s are not written: %w", console.Plural(b.count, "step"), err)
 		}
 	}
 	for _, private := range []bool{false, true} {
 		if recs := b.records[private]; len(recs) > 0 {
 			if err := s.tier(private).Records.Append(recs); err != nil {
-				return fmt.Errorf("the records of %s are not written: %w", plural(len(recs), "step"), err)
+				return fmt.Errorf("the records of %s are not written: %w", console.Plural(len(recs), "step"), err)
 			}
 		}
 	}

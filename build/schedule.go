@@ -278,7 +278,7 @@ func (q *scheduler) startRuns(ctx context.Context) {
 		q.runners++
 		p := q.steps[n]
 		p.state, p.begun = running, time.Now()
-		q.s.con.began(n, len(q.steps), q.outlook)
+		q.s.con.Began(n.Name, len(q.steps), q.outlook)
 		d := *p.dec
 		go func() {
 			begin := time.Now()

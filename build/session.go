@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/history"
 	"github.com/foundation-plr/pipeline/internal/store"
 )
@@ -28,7 +29,7 @@ type session struct {
 	view       *view
 	tiers      [2]atomic.Pointer[store.Store] // public, private
 	locks      []*store.Lock
-	con        *console
+	con        *console.Console
 	history    *history.Run // of a build
 	audit      *audit       // with Options.Audit
 	begun      time.Time
@@ -57,7 +58,7 @@ func (g *Graph) open(ctx context.Context, goals []string, write, force bool) (*s
 	s := &session{
 		opt: &g.opt, goals: goals, write: write, force: force,
 		staged: map[string]bool{}, begun: time.Now(),
-		con: newConsole(&g.opt),
+		con: g.opt.console(),
 	}
 	s.view = newView(&g.opt, s.index)
 	var err error
@@ -156,7 +157,7 @@ func (s *session) openTier(ctx context.Context, private bool) error {
 // Exclusive calls a function while nothing else is built here: it holds the locks
 // of both tiers, as a build does.
 func (g *Graph) Exclusive(ctx context.Context, do func() error) (err error) {
-	s := &session{opt: &g.opt, write: true, con: newConsole(&g.opt)}
+	s := &session{opt: &g.opt, write: true, con: g.opt.console()}
 	defer func() { err = errors.Join(err, s.close()) }()
 	for _, private := range []bool{false, true} {
 		if g.tierDir(private) == "" {
@@ -178,7 +179,7 @@ func (s *session) waiting(h store.Holder) bool {
 	if s.opt.NoWait {
 		return false
 	}
-	s.con.note("waiting for another build: " + h.String())
+	s.con.Note("waiting for another build: " + h.String())
 	return true
 }
 

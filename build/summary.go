@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/history"
 )
 
@@ -32,10 +33,10 @@ func (g *Graph) Build(ctx context.Context, goals ...string) (sum *Summary, err e
 	}
 	s.begin(goals)
 	q := newScheduler(s)
-	leave := s.con.follow(ctx)
+	leave := s.con.Follow(ctx)
 	q.loop(ctx)
 	leave()
-	s.con.end()
+	s.con.Stop()
 	err = s.flush() // records before history
 	sum = &Summary{HistoryDir: s.history.Dir(), Steps: make([]StepResult, 0, len(s.want))}
 	failed := &Failed{}
@@ -63,14 +64,14 @@ func (g *Graph) Build(ctx context.Context, goals ...string) (sum *Summary, err e
 		state = history.Failed
 	}
 	err = errors.Join(err, s.finishHistory(sum, goals, state), s.close())
-	s.con.print(sum.String(), consoleLine{Event: "summary", Text: sum.String(), Seconds: sum.Elapsed.Seconds(), State: State(state), Counts: map[string]int{
+	s.con.Print(sum.String(), console.Line{Event: "summary", Text: sum.String(), Seconds: sum.Elapsed.Seconds(), State: state, Counts: map[string]int{
 		string(StateFresh): sum.Fresh, string(StateRestored): sum.Restored, string(StateRan): sum.Ran, "unchanged": sum.Unchanged,
 		string(StateFailed): sum.Failed, string(StateSkipped): sum.Skipped,
 	}})
 	switch {
 	case err != nil:
 	case ctx.Err() != nil:
-		err = fmt.Errorf("the build was stopped, %s not done: %w", plural(sum.Skipped, "step"), whyStopped(ctx))
+		err = fmt.Errorf("the build was stopped, %s not done: %w", console.Plural(sum.Skipped, "step"), whyStopped(ctx))
 	case len(failed.Steps) > 0:
 		err = failed
 	}
@@ -93,18 +94,18 @@ func (g *Graph) printDry(rep *Report) error {
 	if g.opt.LogFormat != "json" {
 		return rep.Write(g.opt.Stdout)
 	}
-	con := newConsole(&g.opt)
+	con := g.opt.console()
 	counts := map[string]int{}
 	for i := range rep.Steps {
 		d := &rep.Steps[i]
 		counts[string(d.Verdict)]++
 		if d.Verdict != Fresh {
-			con.print("", consoleLine{Event: "decision", Step: d.Name, Verdict: d.Verdict, Reasons: d.Reasons})
+			con.Print("", console.Line{Event: "decision", Step: d.Name, Verdict: string(d.Verdict), Reasons: d.Reasons})
 		}
 	}
 	for _, name := range rep.Unknown {
-		con.note(whatGrows(name))
+		con.Note(whatGrows(name))
 	}
-	con.print("", consoleLine{Event: "summary", Text: rep.Summary(), Counts: counts})
+	con.Print("", console.Line{Event: "summary", Text: rep.Summary(), Counts: counts})
 	return nil
 }

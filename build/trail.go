@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/history"
 	"github.com/foundation-plr/pipeline/internal/store"
 )
@@ -21,15 +22,15 @@ func (s *session) begin(goals []string) {
 	e := history.Event{Event: history.EventBegin, Format: history.Format, Target: s.opt.Redact(s.opt.Target), Goals: goals}
 	var err error
 	if e.Process, err = history.Here(); err != nil {
-		s.con.note("the build cannot be cancelled from elsewhere: " + err.Error())
+		s.con.Note("the build cannot be cancelled from elsewhere: " + err.Error())
 	}
 	s.add(e, false)
-	s.con.print("", consoleLine{Event: "begin", Target: s.opt.Target, Steps: len(s.want)})
+	s.con.Print("", console.Line{Event: "begin", Target: s.opt.Target, Steps: len(s.want)})
 }
 
 // report tells console and history how a step ended.
 func (s *session) report(n *node, r *StepResult, waited []*node) {
-	s.con.step(r)
+	s.con.Ended(console.End{Step: r.Name, State: string(r.State), Unchanged: r.Unchanged, Reason: r.Reason, Log: r.LogPath, Elapsed: r.Elapsed})
 	t := &r.trail
 	if r.State == StateFresh && t.was == nil {
 		return
@@ -107,7 +108,7 @@ func (s *session) event(n *node, e history.Event) {
 func (s *session) add(e history.Event, private bool) {
 	e.Time, e.At = s.opt.Now().UTC(), time.Since(s.begun).Seconds()
 	if err := s.history.Add(e, private); err != nil {
-		s.historyErr.Do(func() { s.con.note("the run history cannot be written: " + err.Error()) })
+		s.historyErr.Do(func() { s.con.Note("the run history cannot be written: " + err.Error()) })
 	}
 }
 

@@ -1,4 +1,4 @@
-package build
+package console
 
 import (
 	"context"
@@ -24,15 +24,15 @@ func (v *voice) now() string {
 	return v.bar
 }
 
-// listen returns a handler that lets the console hear what a step logs and what
-// its programs print. What a private step says stays in its log.
-func (c *console) listen(n *node, h slog.Handler) slog.Handler {
-	if n.secret || c.opt.LogFormat == "json" {
+// Listen returns a handler that lets the console hear what a running step logs and
+// what its programs print through [Lines]. What a private step says stays in its log.
+func (c *Console) Listen(step string, private bool, h slog.Handler) slog.Handler {
+	if private || c.set.JSON {
 		return h
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.running, func(v *voice) bool { return v.name == n.Name })
+	i := slices.IndexFunc(c.running, func(v *voice) bool { return v.name == step })
 	if i < 0 {
 		return h
 	}
@@ -98,7 +98,7 @@ func (l listener) WithGroup(name string) slog.Handler {
 	return l
 }
 
-// attrStream is which of its streams a program wrote a line to.
+// attrStream is the attribute that says which of its streams a program wrote a line to.
 const attrStream = "stream"
 
 // written is an attribute for somebody who reads along: without values of
@@ -112,14 +112,10 @@ func (l listener) written(a slog.Attr) string {
 	return " " + l.group + a.Key + "=" + value
 }
 
-// said is a line that a step has said, fit to be seen: one line, not too long.
-func (c *console) said(s string) string {
-	return cut(strings.ReplaceAll(c.text(overwritten(s)), "\n", " "), maxSaid)
-}
+// maxSaid is how much of a line that a step has said is shown.
+const maxSaid = 300
 
-// overwritten is what a terminal would show of a line in which carriage returns
-// go back to its beginning.
-func overwritten(s string) string {
-	s = strings.TrimRight(s, "\r\n")
-	return s[strings.LastIndexByte(s, '\r')+1:]
+// said is a line that a step has said, fit to be seen: one line, not too long.
+func (c *Console) said(s string) string {
+	return cut(strings.ReplaceAll(c.text(overwritten(s)), "\n", " "), maxSaid)
 }

@@ -1,13 +1,10 @@
-package build
+package console
 
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 )
 
 // display is what a terminal shows below the lines that stay: an empty line, the
@@ -91,7 +88,7 @@ func (d *display) write(s string) {
 }
 
 // frame is what the display shows now, cut to the window.
-func (c *console) frame(width, height int) []string {
+func (c *Console) frame(width, height int) []string {
 	width-- // the last column stays free: some terminals wrap when it is filled
 	rows := min(maxNamed, height-minHeight+2)
 	running := c.running
@@ -120,22 +117,21 @@ func (c *console) frame(width, height int) []string {
 }
 
 // bar is the last line of the display.
-func (c *console) bar(width int) string {
-	s := &c.done
-	ended, total := s.Fresh+s.Restored+s.Ran+s.Failed+s.Skipped, max(c.total, 1)
-	text := fmt.Sprintf("%d of %d: %d fresh, %d ran, %d failed", ended, total, s.Fresh, s.Ran, s.Failed)
-	for _, more := range []struct {
-		n     int
-		state State
-	}{{s.Restored, StateRestored}, {s.Skipped, StateSkipped}} {
-		if more.n > 0 {
-			text += fmt.Sprintf(", %d %s", more.n, more.state)
+func (c *Console) bar(width int) string {
+	ended, total := 0, max(c.total, 1)
+	for _, n := range c.done {
+		ended += n
+	}
+	text := fmt.Sprintf("%d of %d: %d fresh, %d ran, %d failed", ended, total, c.done[Fresh], c.done[Ran], c.done[Failed])
+	for _, state := range []string{Restored, Skipped} {
+		if n := c.done[state]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, state)
 		}
 	}
 	text += "; " + brief(c.now().Sub(c.begun))
-	if left := c.ahead.left - c.now().Sub(c.asked); left > 0 {
+	if left := c.ahead.Left - c.now().Sub(c.asked); left > 0 {
 		more := ""
-		if c.ahead.unknown > 0 {
+		if c.ahead.Unknown > 0 {
 			more = " or more"
 		}
 		text += fmt.Sprintf(", about %s%s left", brief(left), more)
@@ -145,7 +141,7 @@ func (c *console) bar(width int) string {
 		return cut(text, width)
 	}
 	color := green
-	if s.Failed > 0 {
+	if c.done[Failed] > 0 {
 		color = red
 	}
 	full := min(room*ended/total, room)
@@ -154,54 +150,4 @@ func (c *console) bar(width int) string {
 		line += ">"
 	}
 	return "[" + c.paint(color, line) + strings.Repeat(" ", room-len(line)) + "] " + text
-}
-
-// cut shortens a text to a number of characters.
-func cut(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	if most < 1 {
-		return ""
-	}
-	return string([]rune(s)[:most-1]) + "…"
-}
-
-// windowSize returns how to learn the size of the window of a terminal in
-// columns and rows; nil if w is none. A build in the background of its terminal
-// has no window: what it draws would land in what somebody types.
-func windowSize(w io.Writer) func() (width, height int) {
-	f, ok := w.(*os.File)
-	if !ok {
-		return nil
-	}
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	look := func() (width, height int, terminal bool) {
-		err := conn.Control(func(fd uintptr) {
-			size, err := unix.IoctlGetWinsize(int(fd), unix.TIOCGWINSZ)
-			if err != nil {
-				return
-			}
-			terminal = true
-			// A terminal that is not the one of this process has no foreground.
-			if group, err := unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err == nil && group != unix.Getpgrp() {
-				return
-			}
-			width, height = int(size.Col), int(size.Row)
-			if width == 0 || height == 0 {
-				width, height = 80, 24 // serial lines and some programs do not say
-			}
-		})
-		return width, height, terminal && err == nil
-	}
-	if _, _, terminal := look(); !terminal {
-		return nil
-	}
-	return func() (width, height int) {
-		width, height, _ = look()
-		return width, height
-	}
 }

@@ -1,26 +1,70 @@
-package build
+// Package console tells what a build does: to people in lines, on a terminal with a
+// display of what runs below them; to GitHub Actions in lines that it folds and
+// marks; to programs in JSON lines (docs/progress.md). Every text goes through
+// [Settings.Redact].
+//
+// It knows steps by name and by how they ended, and nothing of why.
+package console
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 )
 
-// console tells what a build does: to people in lines, on a terminal with a
-// display of what runs below them; to GitHub Actions in lines that it folds and
-// marks; to programs in JSON lines. Every text goes through Options.Redact.
+// Settings are where and how a console prints.
+type Settings struct {
+	Out    io.Writer
+	Redact func(string) string // what a text becomes before it is seen
+	Now    func() time.Time    // of JSON lines
+
+	JSON    bool // lines for programs
+	NoColor bool
+	Plain   bool // lines only, also on a terminal
+	GitHub  bool // failures are workflow commands of GitHub Actions; not with JSON
+
+	Root string // absolute: paths below it are printed as they are seen from there
+}
+
+// How a step can end.
+const (
+	Fresh    = "fresh"
+	Restored = "restored" // outputs came out of the cache
+	Ran      = "ran"
+	Failed   = "failed"
+	Skipped  = "skipped" // something that it needs failed, or the build was stopped
+)
+
+// End is how a step ended.
+type End struct {
+	Step, State string
+	Unchanged   bool   // it ran, and its outputs are what they were
+	Reason      string // why it failed
+	Log         string // absolute path; "" if there is none
+	Elapsed     time.Duration
+}
+
+// Outlook is what is ahead of a running build.
+type Outlook struct {
+	// Left is about how long the rest will take; an upper bound where what runs may
+	// come out unchanged.
+	Left    time.Duration
+	Unknown int // steps that never ran, and none like them; they count as nothing
+}
+
+// Console prints what one build does. Its methods may be called by several
+// goroutines at once.
 //
 // A build in which nothing runs costs it a counter for each step: the display
 // and its goroutine come with the first step that runs.
-type console struct {
-	opt     *Options
+type Console struct {
+	set     Settings
 	color   bool
 	display *display // nil where lines are all there is
 	now     func() time.Time
@@ -28,11 +72,11 @@ type console struct {
 
 	mu      sync.Mutex
 	begun   time.Time
-	printed time.Time // when the last line was
-	done    Summary   // its counts only
-	total   int       // steps, as far as is known
-	outlook func() outlook
-	ahead   outlook   // what it said last
+	printed time.Time      // when the last line was
+	done    map[string]int // steps by state
+	total   int            // steps, as far as is known
+	outlook func() Outlook
+	ahead   Outlook   // what it said last
 	asked   time.Time // when that was
 	running []*voice  // the first to start first
 	quit    chan struct{}
@@ -57,28 +101,30 @@ const (
 	maxNamed = 8
 )
 
-func newConsole(o *Options) *console {
-	c := &console{opt: o, now: time.Now, stopped: func() bool { return false }}
+// New returns a console that has printed nothing yet.
+func New(s Settings) *Console {
+	c := &Console{set: s, now: time.Now, stopped: func() bool { return false }, done: map[string]int{}}
 	c.begun = c.now()
-	if size := windowSize(o.Stdout); size != nil && o.LogFormat != "json" {
-		c.color = !o.NoColor
-		if !o.Plain && !o.GitHub {
-			c.display = &display{w: o.Stdout, size: size}
+	if size := windowSize(s.Out); size != nil && !s.JSON {
+		c.color = !s.NoColor
+		if !s.Plain && !s.GitHub {
+			c.display = &display{w: s.Out, size: size}
 		}
 	}
 	return c
 }
 
-// consoleLine is a line with LOG_FORMAT=json (docs/progress.md).
-type consoleLine struct {
+// Line is a line for programs (docs/progress.md). Time and, where a text for people
+// is all there is to say, Text are filled in when it is printed.
+type Line struct {
 	Time      string         `json:"time"`
 	Event     string         `json:"event"`
 	Target    string         `json:"target,omitempty"`
 	Steps     int            `json:"steps,omitempty"`
 	Step      string         `json:"step,omitempty"`
-	State     State          `json:"state,omitempty"`
+	State     string         `json:"state,omitempty"`
 	Unchanged bool           `json:"unchanged,omitempty"`
-	Verdict   Verdict        `json:"verdict,omitempty"`
+	Verdict   string         `json:"verdict,omitempty"`
 	Reasons   []string       `json:"reasons,omitempty"`
 	Seconds   float64        `json:"seconds,omitempty"`
 	Error     string         `json:"error,omitempty"`
@@ -94,31 +140,31 @@ const (
 	normal = "\x1b[0m"
 )
 
-func (c *console) paint(color, text string) string {
+func (c *Console) paint(color, text string) string {
 	if !c.color || text == "" {
 		return text
 	}
 	return color + text + normal
 }
 
-// print prints a text for people, or a line for programs. A line without a text
+// Print prints a text for people, or a line for programs. A line without a text
 // is for programs only.
-func (c *console) print(text string, line consoleLine) {
-	if c.opt.LogFormat == "json" {
+func (c *Console) Print(text string, line Line) {
+	if c.set.JSON {
 		line.Text, line.Error = withoutControls(line.Text), withoutControls(line.Error)
-		line.Time = c.opt.Now().UTC().Format(time.RFC3339Nano)
+		line.Time = c.set.Now().UTC().Format(time.RFC3339Nano)
 		b, err := json.Marshal(line)
 		if err != nil { // no field can fail
 			panic(err)
 		}
-		c.put(c.opt.Redact(string(b)))
+		c.put(c.set.Redact(string(b)))
 	} else if text != "" {
 		c.put(c.text(text))
 	}
 }
 
 // put prints text that is ready to be seen, above the display if there is one.
-func (c *console) put(text string) {
+func (c *Console) put(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.printed = c.now()
@@ -127,57 +173,29 @@ func (c *console) put(text string) {
 		return
 	}
 	// A console that has gone away is no reason to stop a build.
-	_, _ = fmt.Fprintln(c.opt.Stdout, text)
+	_, _ = fmt.Fprintln(c.set.Out, text)
 }
 
 // text makes a text fit to be seen: what comes from programs can hold control
 // sequences, and secrets.
-func (c *console) text(s string) string {
-	s = c.opt.Redact(withoutControls(s))
-	if c.opt.GitHub {
+func (c *Console) text(s string) string {
+	s = c.set.Redact(withoutControls(s))
+	if c.set.GitHub {
 		s = withoutCommands(s)
 	}
 	return s
 }
 
-// controls are the sequences by which programs colour their text and move the
-// cursor (ECMA-48 5.4, and operating system commands).
-var controls = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b[ -/]*[0-~]")
+// Note prints a line that no step says.
+func (c *Console) Note(text string) { c.Print(text, Line{Event: "note", Text: text}) }
 
-// withoutControls takes control characters out of a text, but for ends of lines.
-func withoutControls(s string) string {
-	if !strings.ContainsFunc(s, unicode.IsControl) {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return r
-		case r == '\t' || r == '\r':
-			return ' '
-		case unicode.IsControl(r):
-			return -1
-		}
-		return r
-	}, controls.ReplaceAllString(strings.ReplaceAll(s, "\r\n", "\n"), ""))
-}
-
-// Note prints a line of the caller's own as a build prints its: redacted, and as
-// a JSON line where those are wanted.
-func (o Options) Note(text string) {
-	o.fill()
-	newConsole(&o).note(text)
-}
-
-func (c *console) note(text string) { c.print(text, consoleLine{Event: "note", Text: text}) }
-
-// began says that a step starts to run, or its outputs to be restored, as one
-// of so many. The outlook is asked for by the goroutine that calls began and step.
-func (c *console) began(n *node, total int, o func() outlook) {
-	c.print("", consoleLine{Event: "start", Step: n.Name})
+// Began says that a step starts to run, or its outputs to be restored, as one
+// of so many. The outlook is asked for by the goroutine that calls Began and Ended.
+func (c *Console) Began(step string, total int, o func() Outlook) {
+	c.Print("", Line{Event: "start", Step: step})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.running = append(c.running, &voice{name: n.Name, begun: c.now()})
+	c.running = append(c.running, &voice{name: step, begun: c.now()})
 	c.total, c.outlook = total, o
 	c.look()
 	if c.quit != nil || c.over {
@@ -203,7 +221,7 @@ func (c *console) began(n *node, total int, o func() outlook) {
 }
 
 // look works out how long the rest will take, if somebody is to see it.
-func (c *console) look() {
+func (c *Console) look() {
 	if c.display == nil || c.over || c.outlook == nil {
 		return
 	}
@@ -213,7 +231,7 @@ func (c *console) look() {
 }
 
 // tick draws the display anew, or breaks a long silence.
-func (c *console) tick() {
+func (c *Console) tick() {
 	c.mu.Lock()
 	switch {
 	case c.over:
@@ -226,14 +244,14 @@ func (c *console) tick() {
 	case len(c.running) > 0 && c.now().Sub(c.latest()) >= silence:
 		text := "running  " + c.names(true)
 		c.mu.Unlock()
-		c.print(text, consoleLine{Event: "running", Text: text})
+		c.Print(text, Line{Event: "running", Text: text})
 		return
 	}
 	c.mu.Unlock()
 }
 
 // latest is when something was last heard.
-func (c *console) latest() time.Time {
+func (c *Console) latest() time.Time {
 	if c.printed.After(c.running[0].begun) {
 		return c.printed
 	}
@@ -241,7 +259,7 @@ func (c *console) latest() time.Time {
 }
 
 // names lists the running steps.
-func (c *console) names(times bool) string {
+func (c *Console) names(times bool) string {
 	var names []string
 	for i, v := range c.running {
 		if i == maxNamed {
@@ -257,34 +275,34 @@ func (c *console) names(times bool) string {
 	return strings.Join(names, ", ")
 }
 
-// follow makes the console hear that the build is told to stop, until the
+// Follow makes the console hear that the build is told to stop, until the
 // function that it returns is called.
-func (c *console) follow(ctx context.Context) (leave func() bool) {
+func (c *Console) Follow(ctx context.Context) (leave func() bool) {
 	c.stopped = func() bool { return ctx.Err() != nil }
 	return context.AfterFunc(ctx, c.interrupted)
 }
 
 // interrupted takes the display away at once, because a second signal ends the
 // program without asking, and says what the build still waits for.
-func (c *console) interrupted() {
+func (c *Console) interrupted() {
 	c.mu.Lock()
 	over := c.over
 	c.takeAway()
 	running, names := len(c.running), c.names(false)
 	c.mu.Unlock()
 	if !over && running > 0 {
-		c.note(fmt.Sprintf("stopping: waiting for %s to end: %s", plural(running, "step"), names))
+		c.Note(fmt.Sprintf("stopping: waiting for %s to end: %s", Plural(running, "step"), names))
 	}
 }
 
-// end takes the display away.
-func (c *console) end() {
+// Stop takes the display away.
+func (c *Console) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.takeAway()
 }
 
-func (c *console) takeAway() {
+func (c *Console) takeAway() {
 	c.over = true
 	if c.quit != nil {
 		close(c.quit)
@@ -295,12 +313,12 @@ func (c *console) takeAway() {
 	}
 }
 
-// step reports the end of a step; fresh and skipped ones are only counted.
-func (c *console) step(r *StepResult) {
+// Ended says how a step ended; fresh and skipped ones are only counted.
+func (c *Console) Ended(e End) {
 	c.mu.Lock()
-	c.done.count(r)
+	c.done[e.State]++
 	var said []string
-	if i := slices.IndexFunc(c.running, func(v *voice) bool { return v.name == r.Name }); i >= 0 {
+	if i := slices.IndexFunc(c.running, func(v *voice) bool { return v.name == e.Step }); i >= 0 {
 		said = slices.Clone(c.running[i].said)
 		c.running = slices.Delete(c.running, i, i+1)
 	}
@@ -311,16 +329,16 @@ func (c *console) step(r *StepResult) {
 		said = nil // what it was told to stop at explains nothing
 	}
 
-	line := consoleLine{Event: "step", Step: r.Name, State: r.State, Unchanged: r.Unchanged, Seconds: r.Elapsed.Seconds()}
-	switch r.State {
-	case StateRan, StateRestored:
-		c.print(fmt.Sprintf("%-8s %s %s", r.State, r.Name, seconds(r.Elapsed)), line)
-	case StateFailed:
-		line.Error, line.Log = r.Reason, c.path(r.LogPath)
+	line := Line{Event: "step", Step: e.Step, State: e.State, Unchanged: e.Unchanged, Seconds: e.Elapsed.Seconds()}
+	switch e.State {
+	case Ran, Restored:
+		c.Print(fmt.Sprintf("%-8s %s %s", e.State, e.Step, Seconds(e.Elapsed)), line)
+	case Failed:
+		line.Error, line.Log = e.Reason, c.Path(e.Log)
 		switch {
-		case c.opt.LogFormat == "json":
-			c.print("", line)
-		case c.opt.GitHub && !stopped:
+		case c.set.JSON:
+			c.Print("", line)
+		case c.set.GitHub && !stopped:
 			c.put(c.annotation(line, said))
 		default:
 			c.put(c.failure(line, said))
@@ -329,7 +347,7 @@ func (c *console) step(r *StepResult) {
 }
 
 // failure is what people get to see of a failed step.
-func (c *console) failure(line consoleLine, said []string) string {
+func (c *Console) failure(line Line, said []string) string {
 	const indent = "         " // below the name
 	text := c.paint(red, c.text(fmt.Sprintf("%-8s %s: %s", line.State, line.Step, line.Error)))
 	for _, s := range said {
@@ -341,23 +359,10 @@ func (c *console) failure(line consoleLine, said []string) string {
 	return text
 }
 
-// path shortens a path below the workspace.
-func (c *console) path(abs string) string {
-	if abs == "" || !inside(abs, c.opt.Workspace) {
-		return abs
+// Path shortens a path below the root.
+func (c *Console) Path(abs string) string {
+	if rel, err := filepath.Rel(c.set.Root, abs); abs != "" && err == nil && filepath.IsLocal(rel) {
+		return rel
 	}
-	rel, err := filepath.Rel(c.opt.Workspace, abs)
-	if err != nil {
-		return abs
-	}
-	return rel
-}
-
-// brief is a duration that changes once a second.
-func brief(d time.Duration) string {
-	d = d.Round(time.Second)
-	if d < 100*time.Second {
-		return fmt.Sprintf("%d s", d/time.Second)
-	}
-	return d.String()
+	return abs
 }

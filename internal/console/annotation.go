@@ -1,4 +1,4 @@
-package build
+package console
 
 import (
 	"strings"
@@ -8,8 +8,8 @@ import (
 // annotation is a failed step in workflow commands of GitHub Actions: an error,
 // which is shown above the log of the job, too, and a group that holds what the
 // step said last.
-func (c *console) annotation(line consoleLine, said []string) string {
-	reason := c.opt.Redact(withoutControls(line.Step + ": " + line.Error))
+func (c *Console) annotation(line Line, said []string) string {
+	reason := c.set.Redact(withoutControls(line.Step + ": " + line.Error))
 	text := "::error title=" + property("step "+line.Step+" failed") + "::" + data(reason)
 	if len(said) > 0 {
 		text += "\n::group::" + data("what "+line.Step+" said last")

@@ -1,17 +1,21 @@
-package build
+// Package consoletest has a terminal for tests: a window that obeys what a display
+// sends, so that a test sees what a person would.
+package consoletest
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-// terminal is a window that obeys what a display sends. It knows no more than
+// Terminal is a window that obeys what a display sends. It knows no more than
 // that: anything else is an error.
-type terminal struct {
+type Terminal struct {
 	t             *testing.T
 	width, height int
 
@@ -25,13 +29,20 @@ type terminal struct {
 	writes int
 }
 
-func newTerminal(t *testing.T, width, height int) *terminal {
-	return &terminal{t: t, width: width, height: height, rows: [][]rune{nil}}
+// New returns an empty window of so many columns and rows.
+func New(t *testing.T, width, height int) *Terminal {
+	return &Terminal{t: t, width: width, height: height, rows: [][]rune{nil}}
 }
 
-func (w *terminal) size() (width, height int) { return w.width, w.height }
+// Size returns its columns and rows.
+func (w *Terminal) Size() (width, height int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.width, w.height
+}
 
-func (w *terminal) Write(b []byte) (int, error) {
+// Write shows what a program prints; it never fails.
+func (w *Terminal) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all.Write(b)
@@ -63,7 +74,7 @@ func (w *terminal) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (w *terminal) down() {
+func (w *Terminal) down() {
 	w.y++
 	w.full = false
 	if w.y == len(w.rows) {
@@ -71,7 +82,7 @@ func (w *terminal) down() {
 	}
 }
 
-func (w *terminal) letter(r rune) {
+func (w *Terminal) letter(r rune) {
 	if r < ' ' {
 		w.t.Errorf("the terminal got the control character %q", r)
 		return
@@ -89,7 +100,7 @@ func (w *terminal) letter(r rune) {
 	}
 }
 
-func (w *terminal) obey(sequence string) {
+func (w *Terminal) obey(sequence string) {
 	switch {
 	case sequence == "[K":
 		w.rows[w.y] = w.rows[w.y][:min(w.x, len(w.rows[w.y]))]
@@ -98,7 +109,7 @@ func (w *terminal) obey(sequence string) {
 		w.rows = w.rows[:w.y+1]
 	case sequence == "[?7l":
 		w.nowrap = true
-	case "\x1b"+sequence == beginFrame, "\x1b"+sequence == endFrame:
+	case sequence == "[?2026h", sequence == "[?2026l": // a frame begins or ends
 	case sequence == "[?7h":
 		w.nowrap = false
 	case strings.HasSuffix(sequence, "m"): // colours are not seen
@@ -115,9 +126,9 @@ func (w *terminal) obey(sequence string) {
 	}
 }
 
-// resize makes the window narrower or wider, as most terminals do it: lines that
+// Resize makes the window narrower or wider, as most terminals do it: lines that
 // do not fit any more are broken, and the cursor stays in its line.
-func (w *terminal) resize(width, height int) {
+func (w *Terminal) Resize(width, height int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var rows [][]rune
@@ -135,8 +146,8 @@ func (w *terminal) resize(width, height int) {
 	w.rows, w.y, w.width, w.height = rows, y, width, height
 }
 
-// text is what stands on the screen and above it, without the space at the ends.
-func (w *terminal) text() string {
+// Text is what stands on the screen and above it, without the space at the ends.
+func (w *Terminal) Text() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var b strings.Builder
@@ -146,9 +157,30 @@ func (w *terminal) text() string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// everything is all that was ever written.
-func (w *terminal) everything() string {
+// Everything is all that was ever written.
+func (w *Terminal) Everything() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.all.String()
+}
+
+// Writes is how many times something was written.
+func (w *Terminal) Writes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.writes
+}
+
+// Await waits until the window shows what a regular expression describes; if it
+// does not within ten seconds, that is an error of the test.
+func (w *Terminal) Await(what string) bool {
+	re := regexp.MustCompile(what)
+	for range 1000 {
+		if re.MatchString(w.Text()) {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.t.Errorf("never shown: %s\n%s", what, w.Text())
+	return false
 }
