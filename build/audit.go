@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/foundation-plr/pipeline/internal/access"
 )
 
 // An audit notes which files below the roots are opened while a step runs, by
@@ -18,24 +20,9 @@ import (
 // questions that open nothing: whether a file exists, how large it is.
 type audit struct {
 	opt      *Options
-	accesses accesses
+	accesses *access.Log
 	program  string // the running one, which may start itself anew
 }
-
-// access is something that happened to a file or directory.
-type access struct {
-	path  string
-	event accessEvent
-}
-
-type accessEvent uint8
-
-const (
-	opened accessEvent = iota + 1 // a file
-	listed                        // a directory
-	created
-	written
-)
 
 // newAudit begins to listen; nil without Options.Audit.
 func newAudit(o *Options) (*audit, error) {
@@ -45,7 +32,7 @@ func newAudit(o *Options) (*audit, error) {
 	a := &audit{opt: o}
 	var err error
 	if a.program, err = os.Executable(); err == nil {
-		err = a.accesses.open()
+		a.accesses, err = access.Open(func(name string) bool { return strings.HasPrefix(name, stagingDir) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
@@ -57,7 +44,7 @@ func (a *audit) close() error {
 	if a == nil {
 		return nil
 	}
-	return a.accesses.close()
+	return a.accesses.Close()
 }
 
 // begin listens to all directories that exist now and forgets what was noted.
@@ -79,13 +66,13 @@ func (a *audit) begin() error {
 			case len(root.Only) > 0 && path != root.Path:
 				return fs.SkipDir
 			}
-			return a.accesses.watch(path)
+			return a.accesses.Watch(path)
 		})
 		if err != nil {
 			return fmt.Errorf("audit: %w", err)
 		}
 	}
-	_, err := a.accesses.take()
+	_, err := a.accesses.Take()
 	return err
 }
 
@@ -101,31 +88,31 @@ func (a *audit) end(t *Task) (unread []string, err error) {
 	if a == nil {
 		return nil, nil
 	}
-	noted, err := a.accesses.take()
+	noted, err := a.accesses.Take()
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	declared := t.reads()
 	own := map[string]bool{} // that the step made itself
 	used := map[string]bool{}
-	for _, access := range noted {
-		path := access.path
+	for _, e := range noted {
+		path := e.Path
 		if slices.ContainsFunc(t.n.Probed, func(probed string) bool { return inside(path, real(probed)) }) {
 			continue
 		}
-		switch access.event {
-		case created:
+		switch e.Kind {
+		case access.Created:
 			own[path] = true
-		case written:
+		case access.Written:
 			if !own[path] && !besideLedger(t.n, path) {
 				t.undeclared("a place to write at, %s", a.opt.refOf(path))
 			}
-		case opened:
+		case access.Opened:
 			used[path] = true
 			if !own[path] && !declared[path] && !t.holds(path) && !besideLedger(t.n, path) && !a.isProgram(t, path) {
 				t.undeclared("the contents of %s", a.opt.refOf(path))
 			}
-		case listed:
+		case access.Listed:
 			if !own[path] && !t.mayList(path) {
 				t.undeclared("what is in the directory %s", a.opt.refOf(path))
 			}

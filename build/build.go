@@ -42,3 +42,26 @@
 // The package knows nothing about what steps compute, and nothing of any
 // particular study.
 package build
+
+import (
+	"context"
+
+	"github.com/foundation-plr/pipeline/internal/process"
+)
+
+// Context returns the context to build with in a program: it ends when the
+// program is told to stop by SIGINT, SIGTERM or SIGHUP. Then nothing more is
+// started, programs of steps are told to end, what has been done is recorded,
+// and Build returns. A second signal kills these programs and ends the process
+// at once, with exit code 1; nothing that was recorded is lost by that, either.
+//
+// A program that was started by mage as its magefile is also told to stop by the
+// death of mage, or of the go command that had started that: mage hands on no
+// signal, so that to stop it would otherwise leave the build running.
+//
+// A SIGHUP that was ignored when the program began stays ignored, so that nohup
+// works. Call stop when the build is done; until then the signals are handled
+// here alone.
+func Context(parent context.Context) (ctx context.Context, stop context.CancelFunc) {
+	return process.Context(parent)
+}

@@ -9,16 +9,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/foundation-plr/pipeline/internal/console"
+	"github.com/foundation-plr/pipeline/internal/process"
 )
 
 // command is a Step.Command that has been found sound.
@@ -302,7 +301,7 @@ func (t *Task) exec(ctx context.Context, stdout *os.File, argv []string) error {
 	if stdout != nil {
 		cmd.Stdout = stdout
 	}
-	err = runGroup(ctx, cmd)
+	err = process.Run(ctx, cmd)
 	out.Flush()
 	errs.Flush()
 	if err == nil {
@@ -337,59 +336,4 @@ func (t *Task) environ() []string {
 	}
 	slices.Sort(env)
 	return slices.Compact(env)
-}
-
-// runGroup runs a program in a process group of its own, which has WaitDelay to
-// end when ctx does.
-func runGroup(ctx context.Context, cmd *exec.Cmd) error {
-	cmd.SysProcAttr = ownGroup()
-	// The kernel's signal at the parent's death is sent when the thread dies
-	// that started the program.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	g, err := allGroups.start(func() (*processes, error) {
-		if err := cmd.Start(); err != nil {
-			return nil, err
-		}
-		return &processes{pid: cmd.Process.Pid}, nil
-	})
-	if err != nil {
-		return err
-	}
-	defer allGroups.ended(g)
-	listen := context.AfterFunc(ctx, func() {
-		g.signal(syscall.SIGTERM)
-		time.AfterFunc(cmd.WaitDelay, func() { g.signal(syscall.SIGKILL) })
-	})
-	err = g.wait(cmd)
-	if !listen() { // it was told to stop: what it made is not to be trusted
-		return errors.Join(context.Cause(ctx), err)
-	}
-	return err
-}
-
-// processes is a process group. Its number is its own until its first process
-// has been waited for.
-type processes struct {
-	pid int
-
-	mu   sync.Mutex
-	gone bool
-}
-
-func (g *processes) signal(sig syscall.Signal) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.gone {
-		// It may have ended by itself: that is what is wanted.
-		_ = syscall.Kill(-g.pid, sig)
-	}
-}
-
-// end kills what is left of the group.
-func (g *processes) end() {
-	g.signal(syscall.SIGKILL)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.gone = true
 }

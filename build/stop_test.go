@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/foundation-plr/pipeline/internal/process"
 )
 
 // A child of TestSignals builds stopDir until stopPhase, and stays there.
@@ -258,7 +260,7 @@ func TestSecondSignal(t *testing.T) {
 				time.Sleep(batchAge + 300*time.Millisecond)
 				s.signal(sigs[0])
 				s.signal(sigs[0]) // as timeout(1) does: it counts once
-				time.Sleep(sameSignal + 200*time.Millisecond)
+				time.Sleep(process.SameSignal + 200*time.Millisecond)
 				if !alive(s.cmd.Process.Pid) {
 					t.Fatalf("it did not wait:\n%s", s.said.String())
 				}

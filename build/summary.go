@@ -8,6 +8,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/history"
+	"github.com/foundation-plr/pipeline/internal/process"
 )
 
 // What the history keeps: some weeks of work, few enough builds to be listed at
@@ -71,7 +72,7 @@ func (g *Graph) Build(ctx context.Context, goals ...string) (sum *Summary, err e
 	switch {
 	case err != nil:
 	case ctx.Err() != nil:
-		err = fmt.Errorf("the build was stopped, %s not done: %w", console.Plural(sum.Skipped, "step"), whyStopped(ctx))
+		err = fmt.Errorf("the build was stopped, %s not done: %w", console.Plural(sum.Skipped, "step"), process.Why(ctx))
 	case len(failed.Steps) > 0:
 		err = failed
 	}

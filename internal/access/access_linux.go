@@ -1,4 +1,4 @@
-package build
+package access
 
 import (
 	"encoding/binary"
@@ -12,15 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// accesses is an inotify instance.
-type accesses struct {
-	fd   int
+// Log is what has happened in the directories that it watches since it was last
+// asked.
+type Log struct {
+	fd   int // an inotify instance
+	ours func(name string) bool
 	stop chan struct{}
 	done chan struct{}
 
 	mu    sync.Mutex
 	dirs  map[int32]string // by watch
-	noted []access
+	noted []Event
 	err   error
 }
 
@@ -32,9 +34,12 @@ const accessMask = unix.IN_OPEN | unix.IN_ACCESS | unix.IN_CREATE | unix.IN_MOVE
 // the machine says otherwise, does not overflow meanwhile.
 const drainEvery = 5 * time.Millisecond
 
-func (a *accesses) open() (err error) {
+// Open returns a log that watches nothing yet. What is made under a name that is
+// ours is not noted.
+func Open(ours func(name string) bool) (a *Log, err error) {
+	a = &Log{ours: ours}
 	if a.fd, err = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC); err != nil {
-		return fmt.Errorf("inotify: %w", err)
+		return nil, fmt.Errorf("inotify: %w", err)
 	}
 	a.dirs = map[int32]string{}
 	a.stop, a.done = make(chan struct{}), make(chan struct{})
@@ -53,17 +58,18 @@ func (a *accesses) open() (err error) {
 			}
 		}
 	}()
-	return nil
+	return a, nil
 }
 
-func (a *accesses) close() error {
+// Close ends the log.
+func (a *Log) Close() error {
 	close(a.stop)
 	<-a.done
 	return unix.Close(a.fd)
 }
 
-// watch listens to a directory; again, if it is there already.
-func (a *accesses) watch(dir string) error {
+// Watch listens to a directory; again, if it is there already.
+func (a *Log) Watch(dir string) error {
 	wd, err := unix.InotifyAddWatch(a.fd, dir, accessMask)
 	switch {
 	case errors.Is(err, unix.ENOSPC):
@@ -79,9 +85,9 @@ func (a *accesses) watch(dir string) error {
 	return nil
 }
 
-// take returns what has happened since the last call. The kernel queues an
+// Take returns what has happened since the last call. The kernel queues an
 // event before the call that caused it returns, so nothing is missing.
-func (a *accesses) take() ([]access, error) {
+func (a *Log) Take() ([]Event, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.drain()
@@ -91,7 +97,7 @@ func (a *accesses) take() ([]access, error) {
 }
 
 // drain reads the queue until it is empty.
-func (a *accesses) drain() {
+func (a *Log) drain() {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := unix.Read(a.fd, buf)
@@ -115,7 +121,7 @@ func (a *accesses) drain() {
 	}
 }
 
-func (a *accesses) note(wd int32, mask uint32, name string) {
+func (a *Log) note(wd int32, mask uint32, name string) {
 	switch {
 	case mask&unix.IN_Q_OVERFLOW != 0:
 		a.err = errors.New("more happened at once than the kernel can note: raise fs.inotify.max_queued_events")
@@ -129,18 +135,18 @@ func (a *accesses) note(wd int32, mask uint32, name string) {
 		return
 	}
 	path := filepath.Join(dir, name)
-	add := func(e accessEvent) { a.noted = append(a.noted, access{path, e}) }
+	add := func(k Kind) { a.noted = append(a.noted, Event{path, k}) }
 	isDir := mask&unix.IN_ISDIR != 0
 	switch {
 	case mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0:
-		if !strings.HasPrefix(name, stagingDir) {
-			add(created)
+		if !a.ours(name) {
+			add(Created)
 		}
 	case mask&unix.IN_CLOSE_WRITE != 0:
-		add(written)
+		add(Written)
 	case mask&unix.IN_OPEN != 0 && !isDir:
-		add(opened)
+		add(Opened)
 	case mask&unix.IN_ACCESS != 0 && isDir && name == "": // a parent that is watched tells the same
-		add(listed)
+		add(Listed)
 	}
 }
