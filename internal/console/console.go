@@ -72,6 +72,7 @@ type Console struct {
 
 	mu      sync.Mutex
 	begun   time.Time
+	first   time.Time      // when the first step began to run
 	printed time.Time      // when the last line was
 	done    map[string]int // steps by state
 	total   int            // steps, as far as is known
@@ -99,6 +100,8 @@ const (
 	maxTail = 20
 	// maxNamed is how many running steps a line or a display names.
 	maxNamed = 8
+	// minPaced is of how many steps on it is said how many a second they are.
+	minPaced = 3
 )
 
 // New returns a console that has printed nothing yet.
@@ -197,6 +200,9 @@ func (c *Console) Began(step string, total int, o func() Outlook) {
 	defer c.mu.Unlock()
 	c.running = append(c.running, &voice{name: step, begun: c.now()})
 	c.total, c.outlook = total, o
+	if c.first.IsZero() {
+		c.first = c.now()
+	}
 	c.look()
 	if c.quit != nil || c.over {
 		return
@@ -220,9 +226,9 @@ func (c *Console) Began(step string, total int, o func() Outlook) {
 	}(c.quit)
 }
 
-// look works out how long the rest will take, if somebody is to see it.
+// look works out how long the rest will take.
 func (c *Console) look() {
-	if c.display == nil || c.over || c.outlook == nil {
+	if c.over || c.outlook == nil {
 		return
 	}
 	if now := c.now(); c.asked.IsZero() || now.Sub(c.asked) >= rethink {
@@ -242,12 +248,51 @@ func (c *Console) tick() {
 			c.display.draw(c.frame(width, height))
 		}
 	case len(c.running) > 0 && c.now().Sub(c.latest()) >= silence:
-		text := "running  " + c.names(true)
+		text := "running  " + c.names(true) + "; " + c.progress()
 		c.mu.Unlock()
 		c.Print(text, Line{Event: "running", Text: text})
 		return
 	}
 	c.mu.Unlock()
+}
+
+// progress is how far the build is.
+func (c *Console) progress() string {
+	return fmt.Sprintf("%d of %d steps%s%s", c.ended(), max(c.total, 1), c.pace(), c.left())
+}
+
+// ended is how many steps have ended.
+func (c *Console) ended() (n int) {
+	for _, of := range c.done {
+		n += of
+	}
+	return n
+}
+
+// pace is how many steps a build does in a second or a minute: of those that had
+// something to do, since the first of them began. There is none before it means
+// something.
+func (c *Console) pace() string {
+	n, took := c.done[Ran]+c.done[Restored]+c.done[Failed], c.now().Sub(c.first)
+	if n < minPaced || took < time.Second {
+		return ""
+	}
+	if rate := float64(n) / took.Seconds(); rate >= 1 {
+		return fmt.Sprintf(", %.1f a second", rate)
+	}
+	return fmt.Sprintf(", %.1f a minute", float64(n)/took.Minutes())
+}
+
+// left is about how long the rest will take.
+func (c *Console) left() string {
+	left := c.ahead.Left - c.now().Sub(c.asked)
+	if left <= 0 {
+		return ""
+	}
+	if c.ahead.Unknown > 0 {
+		return ", about " + brief(left) + " or more left"
+	}
+	return ", about " + brief(left) + " left"
 }
 
 // latest is when something was last heard.

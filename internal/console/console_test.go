@@ -209,14 +209,14 @@ func TestSilenceIsBroken(t *testing.T) {
 		t.Errorf("printed %q", w.term.Everything())
 	}
 	w.pass(20 * time.Second)
-	w.shows(t, "running  a 60 s, b 20 s\n")
+	w.shows(t, "running  a 60 s, b 20 s; 0 of 20 steps, about 10 s left\n")
 	w.pass(59 * time.Second)
-	w.shows(t, "running  a 60 s, b 20 s\n")
+	w.shows(t, "running  a 60 s, b 20 s; 0 of 20 steps, about 10 s left\n")
 	w.stop("b", Ran, "")
 	w.pass(59 * time.Second)
-	w.shows(t, "running  a 60 s, b 20 s\nran      b 1.5 s\n")
+	w.shows(t, "running  a 60 s, b 20 s; 0 of 20 steps, about 10 s left\nran      b 1.5 s\n")
 	w.pass(time.Second)
-	w.shows(t, "running  a 60 s, b 20 s\nran      b 1.5 s\nrunning  a 2m59s\n")
+	w.shows(t, "running  a 60 s, b 20 s; 0 of 20 steps, about 10 s left\nran      b 1.5 s\nrunning  a 2m59s; 1 of 20 steps\n")
 	w.Stop()
 }
 
@@ -234,6 +234,27 @@ func TestListener(t *testing.T) {
 	if got := file.String(); !strings.Contains(got, `a=1 g.b=2 g.c="x y"`) || !strings.Contains(got, "h.d=3 stream=stdout") {
 		t.Errorf("logged %s", got)
 	}
+}
+
+// TestPace: how many steps a second there are is said of those that had something
+// to do, since the first of them, once it means something.
+func TestPace(t *testing.T) {
+	w := watch(t, 100, 24, Settings{})
+	w.stop("old", Fresh, "")
+	w.pass(time.Hour)
+	run := func(took time.Duration, want string) {
+		t.Helper()
+		w.start("a", false)
+		w.pass(took)
+		w.stop("a", Ran, "")
+		if got := w.pace(); got != want {
+			t.Errorf("pace %q, want %q", got, want)
+		}
+	}
+	run(500*time.Millisecond, "")
+	run(500*time.Millisecond, "")
+	run(time.Second, ", 1.5 a second")
+	run(2*time.Minute, ", 2.0 a minute")
 }
 
 // TestDisplayInTheBackground: nothing is drawn into what somebody types.

@@ -118,24 +118,14 @@ func (c *Console) frame(width, height int) []string {
 
 // bar is the last line of the display.
 func (c *Console) bar(width int) string {
-	ended, total := 0, max(c.total, 1)
-	for _, n := range c.done {
-		ended += n
-	}
+	ended, total := c.ended(), max(c.total, 1)
 	text := fmt.Sprintf("%d of %d: %d fresh, %d ran, %d failed", ended, total, c.done[Fresh], c.done[Ran], c.done[Failed])
 	for _, state := range []string{Restored, Skipped} {
 		if n := c.done[state]; n > 0 {
 			text += fmt.Sprintf(", %d %s", n, state)
 		}
 	}
-	text += "; " + brief(c.now().Sub(c.begun))
-	if left := c.ahead.Left - c.now().Sub(c.asked); left > 0 {
-		more := ""
-		if c.ahead.Unknown > 0 {
-			more = " or more"
-		}
-		text += fmt.Sprintf(", about %s%s left", brief(left), more)
-	}
+	text += "; " + brief(c.now().Sub(c.begun)) + c.pace() + c.left()
 	room := min(maxBar, width-utf8.RuneCountInString(text)-len("[] "))
 	if room < minBar {
 		return cut(text, width)
