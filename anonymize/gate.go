@@ -236,22 +236,38 @@ func encodeUTF16(text string, low int) []byte {
 // Check looks through an output that is text, whatever its encoding, and
 // through its name. The error is a [*LeakError].
 func (g *Gate) Check(name string, data []byte) error {
-	return g.check(name, tally{}.with(g.find(data, false)))
+	return g.check(name, tally{}.with(g.find(data, asText)))
 }
 
 // CheckReader is [Gate.Check] of what is read, in bounded memory. An error of the
 // reader is returned as it is.
-func (g *Gate) CheckReader(name string, r io.Reader) error { return g.checkReader(name, r, false) }
+func (g *Gate) CheckReader(name string, r io.Reader) error { return g.checkReader(name, r, asText) }
 
 // CheckRawReader looks through bytes that are not text as a whole, such as those
 // of a database, and through their name. Codes of fewer than eight characters,
 // unless of the study's form, turn up there by chance and are passed over:
 // whatever text the bytes stand for goes through the other checks. The error is
 // a [*LeakError].
-func (g *Gate) CheckRawReader(name string, r io.Reader) error { return g.checkReader(name, r, true) }
+func (g *Gate) CheckRawReader(name string, r io.Reader) error { return g.checkReader(name, r, asRaw) }
 
-func (g *Gate) checkReader(name string, r io.Reader, raw bool) error {
-	found, err := g.read(r, raw)
+// CheckGuessReader looks through text that may never have been meant as such, as what
+// words that look like base64 stand for. Codes of fewer than five characters turn up
+// there by chance and are passed over. The error is a [*LeakError].
+func (g *Gate) CheckGuessReader(name string, r io.Reader) error {
+	return g.checkReader(name, r, asGuess)
+}
+
+// what says what bytes are, and so which codes count in them.
+type what int
+
+const (
+	asText what = iota
+	asGuess
+	asRaw
+)
+
+func (g *Gate) checkReader(name string, r io.Reader, w what) error {
+	found, err := g.read(r, w)
 	if err != nil {
 		return err
 	}
@@ -273,7 +289,7 @@ func (t tally) with(spans []span) tally {
 }
 
 func (g *Gate) check(name string, found tally) error {
-	if found = found.with(g.find([]byte(name), false)); found.count == 0 {
+	if found = found.with(g.find([]byte(name), asText)); found.count == 0 {
 		return nil
 	}
 	return &LeakError{Name: g.Redact(name), Count: found.count, Chance: !found.sure}
@@ -285,7 +301,7 @@ func (g *Gate) CheckText(name, text string) error { return g.Check(name, []byte(
 
 // Redact puts a fixed word in the place of every original code.
 func (g *Gate) Redact(text string) string {
-	spans := g.find([]byte(text), false)
+	spans := g.find([]byte(text), asText)
 	if len(spans) == 0 {
 		return text
 	}
@@ -305,15 +321,15 @@ type span struct {
 	chance     bool
 }
 
-// find returns the places of codes in order, in raw bytes of fewer codes.
-func (g *Gate) find(data []byte, raw bool) []span {
-	return g.within(nil, data, 0, len(data), raw)
+// find returns the places of codes in order.
+func (g *Gate) find(data []byte, w what) []span {
+	return g.within(nil, data, 0, len(data), w)
 }
 
 // within adds the places whose patterns end in data[after:upto], beyond its first
 // byte. Overlapping ones, such as one code within another or the two byte orders
 // of one text, are one place.
-func (g *Gate) within(spans []span, data []byte, after, upto int, raw bool) []span {
+func (g *Gate) within(spans []span, data []byte, after, upto int, w what) []span {
 	g.automaton.scan(data[:upto], func(id, end int) {
 		if end <= after {
 			return
@@ -323,7 +339,7 @@ func (g *Gate) within(spans []span, data []byte, after, upto int, raw bool) []sp
 		if p.study {
 			s.end += studyDigits * p.unit
 		}
-		if !p.counts(data, s, raw) {
+		if !p.counts(data, s, w) {
 			return
 		}
 		for len(spans) > 0 && s.start < spans[len(spans)-1].end {
@@ -338,7 +354,7 @@ func (g *Gate) within(spans []span, data []byte, after, upto int, raw bool) []sp
 
 // read looks through windows that overlap, so that a place is seen with all that
 // says whether it counts, and is counted once.
-func (g *Gate) read(r io.Reader, raw bool) (found tally, err error) {
+func (g *Gate) read(r io.Reader, w what) (found tally, err error) {
 	buffer, _ := g.buffers.Get().(*[]byte)
 	if buffer == nil {
 		b := make([]byte, g.window)
@@ -351,13 +367,13 @@ func (g *Gate) read(r io.Reader, raw bool) (found tally, err error) {
 		n, err := io.ReadFull(r, data[held:])
 		held += n
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return found.with(g.within(spans, data[:held], after, held, raw)), nil
+			return found.with(g.within(spans, data[:held], after, held, w)), nil
 		}
 		if err != nil {
 			return found, err
 		}
 		upto := held - surround
-		spans = g.within(spans, data, after, upto, raw)
+		spans = g.within(spans, data, after, upto, w)
 		// What ends in the next window begins within it.
 		drop := upto - g.behind
 		for len(spans) > 0 && spans[0].end <= drop {
@@ -373,9 +389,9 @@ func (g *Gate) read(r io.Reader, raw bool) (found tally, err error) {
 }
 
 // counts reports whether a place is a code and not a part of something else.
-func (p pattern) counts(data []byte, s span, raw bool) bool {
+func (p pattern) counts(data []byte, s span, w what) bool {
 	switch {
-	case raw && !p.raw:
+	case w == asRaw && !p.raw, w == asGuess && p.short:
 		return false
 	case p.study:
 		return p.digits(data, s.end-studyDigits*p.unit)

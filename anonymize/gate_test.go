@@ -259,7 +259,7 @@ func TestGateReadsInWindows(t *testing.T) {
 				data = append(data, encodeUTF16(word, form)...)
 			}
 		}
-		for _, raw := range []bool{false, true} {
+		for _, raw := range []what{asText, asGuess, asRaw} {
 			want := tally{}.with(gate.find(data, raw))
 			got, err := gate.read(iotest.HalfReader(bytes.NewReader(data)), raw)
 			if err != nil || got != want {

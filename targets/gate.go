@@ -66,13 +66,23 @@ func (g *gate) file(ref build.Ref, path string) error {
 		return err
 	}
 	ctx := context.Background()
-	cells := func(name, path string) error {
-		return checkpoint.Cells(ctx, path, func(table, column, text string) error {
-			return current.CheckText(fmt.Sprintf("%s, column %s.%s", name, table, column), text)
+	cells := func(name, path string, cell container.Cell) error {
+		err := checkpoint.Cells(ctx, path, checkpoint.Visitor{
+			Text: func(table, column, text string) error {
+				return cell.Text(fmt.Sprintf("%s, column %s.%s", name, table, column), text)
+			},
+			Bytes: func(table, column string, data []byte) error {
+				return cell.Bytes(fmt.Sprintf("%s, column %s.%s", name, table, column), data)
+			},
 		})
+		var unseen *checkpoint.UnseenError
+		if errors.As(err, &unseen) {
+			return &container.Error{Name: name, Why: err.Error(), Err: err}
+		}
+		return err
 	}
 	err = container.Walk(ctx, ref.String(), path, container.Visitor{
-		Text: current.CheckReader, Raw: current.CheckRawReader, Database: cells, Temp: g.temp(),
+		Text: current.CheckReader, Guess: current.CheckGuessReader, Raw: current.CheckRawReader, Database: cells, Temp: g.temp(),
 	})
 	var refused *container.Error
 	if errors.As(err, &refused) { // entries have names of their own

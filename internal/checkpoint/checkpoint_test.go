@@ -459,10 +459,10 @@ func TestWrite(t *testing.T) {
 	}
 
 	seen := map[string]bool{}
-	err = Cells(t.Context(), path, func(table, column, text string) error {
+	err = Cells(t.Context(), path, Visitor{Text: func(table, column, text string) error {
 		seen[table+"."+column+"="+text] = true
 		return nil
-	})
+	}})
 	for _, want := range []string{"predictions.subject_code=H001", "methods.name=unregistered-2", "stratos_metrics.name=note", "meta.value=mean_risk", "runs.run_id=other-7"} {
 		if !seen[want] {
 			t.Errorf("Cells does not visit %s", want)
@@ -472,7 +472,7 @@ func TestWrite(t *testing.T) {
 		t.Errorf("%d texts visited, error %v", len(seen), err)
 	}
 	stop := errors.New("stop")
-	if err := Cells(t.Context(), path, func(string, string, string) error { return stop }); !errors.Is(err, stop) {
+	if err := Cells(t.Context(), path, Visitor{Text: func(string, string, string) error { return stop }}); !errors.Is(err, stop) {
 		t.Errorf("Cells: %v", err)
 	}
 }

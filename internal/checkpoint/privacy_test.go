@@ -61,12 +61,12 @@ func TestPrivacy(t *testing.T) {
 		}
 		if c.predictions == 0 {
 			// No code of a subject is left anywhere.
-			err := Cells(t.Context(), path, func(table, column, text string) error {
+			err := Cells(t.Context(), path, Visitor{Text: func(table, column, text string) error {
 				if codeForm.MatchString(text) {
 					t.Errorf("%s: a code in %s.%s", name, table, column)
 				}
 				return nil
-			})
+			}})
 			if err != nil {
 				t.Error(err)
 			}

@@ -213,11 +213,21 @@ func digestTable(ctx context.Context, db *sql.DB, d *digester, t table) (err err
 	return nil
 }
 
-// Cells calls visit for every distinct text in a database: the cells of columns
-// that are not numbers or truth values, and the names, comments and definitions
-// of what it holds (with the column "name", "comment" or "definition"). An
-// error of visit ends it and is returned.
-func Cells(ctx context.Context, path string, visit func(table, column, text string) error) error {
+// Visitor is shown what people can read in a database. An error ends the reading and
+// is returned as it is.
+type Visitor struct {
+	// Text is shown a cell, or a name, comment or definition (with the column "name",
+	// "comment" or "definition").
+	Text func(table, column, text string) error
+	// Bytes is shown a cell that is a BLOB.
+	Bytes func(table, column string, data []byte) error
+}
+
+// Cells shows every distinct cell of a database, but for those of columns of numbers and
+// truth values, and the names, comments and definitions of what it holds. A database
+// that holds more than its tables show, which DuckDB leaves behind and compresses, is an
+// [*UnseenError].
+func Cells(ctx context.Context, path string, v Visitor) error {
 	db, err := Open(ctx, path)
 	if err != nil {
 		return err
@@ -229,35 +239,102 @@ func Cells(ctx context.Context, path string, visit func(table, column, text stri
 	}
 	for _, t := range found {
 		for _, c := range t.columns {
-			if err := visit(t.name, "name", c.name); err != nil {
+			if err := v.Text(t.name, "name", c.name); err != nil {
 				return err
 			}
 			if numeric(c.kind) {
 				continue
 			}
-			cells, err := texts(ctx, db, fmt.Sprintf("SELECT DISTINCT CAST(%[1]s AS VARCHAR) FROM %[2]s WHERE %[1]s IS NOT NULL ORDER BY 1", quote(c.name), from(t.name)))
-			if err != nil {
-				return fmt.Errorf("cells of %s, table %s: %w", filepath.Base(path), t.name, err)
+			expr := "CAST(" + quote(c.name) + " AS VARCHAR)"
+			show := func(cell []byte) error { return v.Text(t.name, c.name, string(cell)) }
+			if c.kind == "BLOB" {
+				expr = quote(c.name)
+				show = func(cell []byte) error { return v.Bytes(t.name, c.name, cell) }
 			}
-			for _, text := range cells {
-				if err := visit(t.name, c.name, text); err != nil {
-					return err
-				}
+			query := fmt.Sprintf("SELECT DISTINCT %[1]s FROM %[2]s WHERE %[3]s IS NOT NULL ORDER BY 1", expr, from(t.name), quote(c.name))
+			if err := each(ctx, db, query, show); err != nil {
+				return within(path, "table "+t.name, err)
 			}
 		}
 	}
 	for _, o := range catalogTexts {
-		all, err := texts(ctx, db, o.query)
-		if err != nil {
-			return fmt.Errorf("catalogue of %s: %w", filepath.Base(path), err)
-		}
-		for _, text := range all {
-			if err := visit("catalogue", o.column, text); err != nil {
-				return err
-			}
+		if err := each(ctx, db, o.query, func(text []byte) error { return v.Text("catalogue", o.column, string(text)) }); err != nil {
+			return within(path, "catalogue", err)
 		}
 	}
+	return unseen(ctx, db, found)
+}
+
+// UnseenError says that a database holds what none of its tables shows. Its text goes
+// behind the name of the file.
+type UnseenError struct{ What string }
+
+func (e *UnseenError) Error() string {
+	return e.What + "; write it anew: ATTACH 'new.db' AS fresh, then COPY FROM DATABASE … TO fresh"
+}
+
+// unseen looks for rows that were deleted and for blocks that no table uses any more,
+// such as those of a dropped table. DuckDB keeps both, compressed.
+func unseen(ctx context.Context, db *sql.DB, found []table) error {
+	for _, t := range found {
+		schema, name, ok := strings.Cut(t.name, ".")
+		if !ok {
+			schema, name = "main", t.name
+		}
+		var kept, shown int64
+		if err := db.QueryRowContext(ctx, "SELECT estimated_size FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?", schema, name).Scan(&kept); err != nil {
+			return fmt.Errorf("rows of table %s: %w", t.name, err)
+		}
+		if err := db.QueryRowContext(ctx, "SELECT count(*) FROM "+from(t.name)).Scan(&shown); err != nil {
+			return fmt.Errorf("rows of table %s: %w", t.name, err)
+		}
+		if kept != shown {
+			return &UnseenError{fmt.Sprintf("table %s holds %d rows that were deleted", t.name, kept-shown)}
+		}
+	}
+	var free int64
+	if err := db.QueryRowContext(ctx, "SELECT free_blocks FROM pragma_database_size() WHERE database_name = current_database()").Scan(&free); err != nil {
+		return fmt.Errorf("blocks of the database: %w", err)
+	}
+	if free > 0 {
+		return &UnseenError{fmt.Sprintf("it holds %d blocks that no table uses any more, with what stood there before", free)}
+	}
 	return nil
+}
+
+// visitError is an error of a visitor among those of the database.
+type visitError struct{ err error }
+
+func (e visitError) Error() string { return e.err.Error() }
+
+func within(path, what string, err error) error {
+	var own visitError
+	if errors.As(err, &own) {
+		return own.err
+	}
+	return fmt.Errorf("cells of %s, %s: %w", filepath.Base(path), what, err)
+}
+
+// each shows the one column of a query row by row, but for NULL.
+func each(ctx context.Context, db *sql.DB, query string, show func(cell []byte) error) (err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var cell []byte
+		if err := rows.Scan(&cell); err != nil {
+			return err
+		}
+		if cell == nil {
+			continue
+		}
+		if err := show(cell); err != nil {
+			return visitError{err}
+		}
+	}
+	return rows.Err()
 }
 
 // catalogTexts find what people can write into a database beside its rows.
@@ -267,7 +344,7 @@ var catalogTexts = []struct{ column, query string }{
 	{"definition", `SELECT sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
 	{"definition", `SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() ORDER BY 1`},
 	{"definition", `SELECT sql FROM duckdb_sequences() WHERE database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT function_name || ': ' || macro_definition FROM duckdb_functions() WHERE NOT internal AND macro_definition IS NOT NULL AND database_name = current_database() ORDER BY 1`},
+	{"definition", `SELECT function_name || ': ' || macro_definition || ' ' || coalesce(CAST(parameters AS VARCHAR), '') FROM duckdb_functions() WHERE NOT internal AND macro_definition IS NOT NULL AND database_name = current_database() ORDER BY 1`},
 	{"definition", `SELECT type_name || ': ' || coalesce(CAST(labels AS VARCHAR), '') FROM duckdb_types() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
 	{"comment", commentsQuery},
 }

@@ -2,14 +2,11 @@ package container
 
 import (
 	"archive/tar"
-	"archive/zip"
 	"bufio"
 	"compress/bzip2"
-	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -46,11 +43,15 @@ func (w *walker) gzip(name string, r io.Reader, _ *os.File, _ int64, depth int) 
 }
 
 func (w *walker) zlib(name string, r io.Reader, _ *os.File, _ int64, depth int) error {
-	z, err := zlib.NewReader(bufio.NewReader(r))
+	br := bufio.NewReader(r) // so that the decompressor takes no more than its own
+	z, err := zlib.NewReader(br)
 	if err != nil {
 		return w.broken(name, err)
 	}
-	return w.inner(name+", unpacked", z, depth)
+	if err := w.inner(name+", unpacked", z, depth); err != nil {
+		return err
+	}
+	return w.onlyZeros(name, "the end of what is compressed", br)
 }
 
 func (w *walker) zstd(name string, r io.Reader, _ *os.File, _ int64, depth int) error {
@@ -84,7 +85,7 @@ func (w *walker) tar(name string, r io.Reader, _ *os.File, _ int64, depth int) e
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return w.onlyZeros(name, "the end of the archive", r)
 		}
 		if err != nil {
 			return w.broken(name, err)
@@ -104,42 +105,4 @@ func (w *walker) tar(name string, r io.Reader, _ *os.File, _ int64, depth int) e
 			return err
 		}
 	}
-}
-
-// encrypted is the flag of a zip entry that needs a password (APPNOTE 4.4.4).
-const encrypted = 1
-
-func (w *walker) zip(name string, _ io.Reader, f *os.File, size int64, depth int) error {
-	z, err := zip.NewReader(f, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return w.broken(name, err)
-	}
-	z.RegisterDecompressor(zip.Deflate, flate.NewReader)
-	if err := w.said(name+", comment", []byte(z.Comment)); err != nil {
-		return err
-	}
-	for _, e := range z.File {
-		entry := name + ", entry " + e.Name
-		if err := w.entry(entry); err != nil {
-			return err
-		}
-		if err := w.said(entry+", header", []byte(e.Name+"\n"+e.Comment+"\n"+string(e.Extra))); err != nil {
-			return err
-		}
-		switch {
-		case e.Flags&encrypted != 0:
-			return &Error{Name: entry, Why: "it is encrypted"}
-		case e.Method != zip.Store && e.Method != zip.Deflate:
-			return &Error{Name: entry, Why: fmt.Sprintf("it is compressed by method %d of zip; use deflate", e.Method)}
-		}
-		r, err := e.Open()
-		if err != nil {
-			return w.broken(entry, err)
-		}
-		err = w.inner(entry, r, depth)
-		if err := errors.Join(err, r.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -16,6 +16,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/foundation-plr/pipeline/internal/pdf"
 )
 
 // Visitor is shown what a file holds. Names say where: the file, then the entry
@@ -25,15 +29,26 @@ type Visitor struct {
 	// Text is shown what people read, or may be able to read, as a whole. It may be
 	// called while an earlier call reads what lies around it.
 	Text func(name string, r io.Reader) error
+	// Guess is shown texts that something may stand for that looks like base64 or
+	// hexadecimal digits. Most of it was never meant as text, and holds short words
+	// by chance.
+	Guess func(name string, r io.Reader) error
 	// Raw is shown bytes of which only some can be text: those of containers
 	// themselves, databases, fonts. It may run beside the others.
 	Raw func(name string, r io.Reader) error
 	// Database is shown a DuckDB file, which must be read by DuckDB. Its bytes
 	// have been shown to Raw. A file that was within another is removed
 	// afterwards.
-	Database func(name, path string) error
+	Database func(name, path string, cell Cell) error
 	// Temp is the directory of such files.
 	Temp string
+}
+
+// Cell shows what a cell of a database holds: a text in each way in which it may be
+// read, and bytes as the file that they may be.
+type Cell struct {
+	Text  func(name, text string) error
+	Bytes func(name string, data []byte) error
 }
 
 // Error says what cannot be searched, and why.
@@ -215,12 +230,65 @@ func (w *walker) whole(name string, r io.Reader, file *os.File, use func(f *os.F
 // a study.
 func (w *walker) font(string, io.Reader, *os.File, int64, int) error { return nil }
 
-func (w *walker) database(name string, _ io.Reader, f *os.File, _ int64, _ int) error {
+func (w *walker) database(name string, _ io.Reader, f *os.File, _ int64, depth int) error {
 	path, err := filepath.Abs(f.Name())
 	if err != nil {
 		return err
 	}
-	return w.Database(name, path)
+	return w.Database(name, path, Cell{
+		Text: func(name, text string) error {
+			if strings.Contains(text, uriMark) {
+				return w.text(name, strings.NewReader(text), depth)
+			}
+			return w.said(name, []byte(text))
+		},
+		Bytes: func(name string, data []byte) error { return w.open(name, bytes.NewReader(data), nil, depth+1) },
+	})
+}
+
+func (w *walker) pdf(name string, _ io.Reader, f *os.File, size int64, depth int) error {
+	return pdf.Search(w.ctx, name, f, size, within{w, depth})
+}
+
+func (w *walker) postScript(name string, r io.Reader, _ *os.File, _ int64, depth int) error {
+	return pdf.SearchPostScript(name, r, within{w, depth})
+}
+
+// within shows what a document at some depth holds.
+type within struct {
+	w     *walker
+	depth int
+}
+
+func (in within) Text(name string, r io.Reader) error { return in.w.text(name, r, in.depth) }
+func (in within) Raw(name string, r io.Reader) error  { return in.w.Raw(name, r) }
+func (in within) Open(name string, r io.Reader) error { return in.w.open(name, r, nil, in.depth+1) }
+func (in within) Unfold(name string, r io.Reader) io.Reader {
+	return in.w.unfold(name, r)
+}
+func (in within) Entry(name string) error             { return in.w.entry(name) }
+func (in within) Broken(name string, err error) error { return in.w.broken(name, err) }
+func (in within) Refused(name, why string) error      { return &Error{Name: name, Why: why} }
+func (in within) Beside(name string, show func(string, io.Reader) error, r io.Reader) (io.Reader, func(error) error) {
+	return in.w.beside(name, show, r)
+}
+
+// onlyZeros refuses bytes that stand behind what a file is, unless they are padding.
+// No program shows them, and nobody can say how they would be read.
+func (w *walker) onlyZeros(name, behind string, r io.Reader) error {
+	buffer := make([]byte, 4<<10)
+	for {
+		n, err := r.Read(buffer)
+		if slices.ContainsFunc(buffer[:n], func(c byte) bool { return c != 0 }) {
+			return &Error{Name: name, Why: "it holds bytes behind " + behind + ", which no program shows; write it without them"}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return w.broken(name, err)
+		}
+	}
 }
 
 // beside shows what is read by another. What it returns must be called when that
@@ -291,12 +359,4 @@ func (w *walker) broken(name string, err error) error {
 		return err
 	}
 	return &Error{name, fmt.Sprintf("it is damaged: %v", err), err}
-}
-
-// said shows a short text.
-func (w *walker) said(name string, text []byte) error {
-	if len(text) == 0 {
-		return nil
-	}
-	return w.Text(name, bytes.NewReader(text))
 }

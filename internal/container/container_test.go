@@ -4,17 +4,20 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,10 +55,11 @@ func walked(t testing.TB, data []byte) (s seen, err error) {
 	}
 	err = walk(context.Background(), "f", path, Visitor{
 		Text: all(&s.text), Raw: all(&s.raw), Temp: temp,
-		Database: func(name, path string) error {
+		Guess: all(&s.text),
+		Database: func(name, path string, cell Cell) error {
 			s.databases++
 			_, err := os.Stat(path)
-			return err
+			return errors.Join(err, cell.Text("cell", `of a cell \u0061nd`), cell.Bytes("blob", gzipped(t, []byte("packed in a cell"))))
 		},
 	}, limitOfTests)
 	if left, rerr := os.ReadDir(temp); rerr != nil || len(left) > 0 {
@@ -269,20 +273,88 @@ func TestPicture(t *testing.T) {
 		chunk("zTXt", "Note\x00\x00"+string(zlibbed(t, []byte("folded note")))),
 		chunk("iTXt", "Author\x00\x01\x00en\x00Autor\x00"+string(zlibbed(t, []byte("folded name")))),
 		chunk("iCCP", "profile\x00\x00"+string(zlibbed(t, []byte("folded colours")))),
-		chunk("IDAT", "pixels"), chunk("IEND", ""), []byte("behind"),
+		chunk("eXIf", "MM\x00*\x00\x00\x00\x08of a camera"), chunk("prVt", string(zlibbed(t, []byte("of a program")))),
+		chunk("tEXt", "Raw profile type exif\x00\nexif\n   14\n"+hex.EncodeToString([]byte("in digits"))[:10]+"\n"+hex.EncodeToString([]byte("in digits"))[10:]),
+		chunk("IDAT", "pixels"), chunk("IEND", ""), make([]byte, 5000),
 	}, nil)
 	s, err := walked(t, data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"Title", "of Ä", "folded note", "Author", "Autor", "folded name", "folded colours"} {
+	for _, text := range []string{"Title", "of Ä", "folded note", "Author", "Autor", "folded name", "folded colours", "of a camera", "of a program", "in digits"} {
 		if !strings.Contains(s.text, text) {
 			t.Errorf("%q was not shown", text)
 		}
 	}
-	if strings.Contains(s.text, "pixels") || !strings.Contains(s.raw, "behind") {
-		t.Error("pixels are text, or what stands behind the picture is not seen")
+	if strings.Contains(s.text, "pixels") || !strings.Contains(s.raw, "pixels") {
+		t.Error("pixels are text, or are not seen")
 	}
+}
+
+// Bytes that no program shows may be anything, packed in any way.
+func TestBehindTheEnd(t *testing.T) {
+	secret := []byte(strings.Repeat("secret ", 100))
+	picture := bytes.Join([][]byte{[]byte(pngMagic), chunk("IDAT", "pixels"), chunk("IEND", "")}, nil)
+	one, two := zipped(t, "one", secret), zipped(t, "two", []byte("more"))
+	// An entry that was taken out of the directory and is still there.
+	entry := two[:bytes.Index(two, []byte("PK\x01\x02"))]
+	directory := bytes.Index(one, []byte("PK\x01\x02"))
+	offset := func(z []byte, by int) []byte {
+		z = bytes.Clone(z)
+		end := bytes.LastIndex(z, []byte("PK\x05\x06"))
+		binary.LittleEndian.PutUint32(z[end+16:], binary.LittleEndian.Uint32(z[end+16:])+uint32(by))
+		return z
+	}
+	for name, data := range map[string][]byte{
+		"picture":          append(bytes.Clone(picture), zlibbed(t, secret)...),
+		"zlib":             append(zlibbed(t, secret), "more"...),
+		"tar":              append(tarred(t, "e", secret), "more"...),
+		"zip, between":     offset(slices.Concat(one[:directory], entry, one[directory:]), len(entry)),
+		"zip, other bytes": offset(slices.Concat(one[:directory], []byte("more"), one[directory:]), 4),
+		"zip, behind":      append(bytes.Clone(one), "more"...),
+		"within an entry":  zippedRaw(t, append(deflated(t, secret), "more"...), secret),
+		"zip, before":      slices.Concat(entry, one),
+		"in another":       gzipped(t, append(bytes.Clone(picture), 1)),
+		"zip, cut":         one[:len(one)-1],
+	} {
+		_, err := walked(t, data)
+		var refused *Error
+		if !errors.As(err, &refused) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	for name, data := range map[string][]byte{
+		"picture":      append(bytes.Clone(picture), make([]byte, 9)...),
+		"tar":          append(tarred(t, "e", secret), make([]byte, 10<<10)...),
+		"zip, aligned": offset(slices.Concat(one[:directory], make([]byte, 100), one[directory:]), 100),
+		"zip, empty":   []byte("PK\x05\x06" + strings.Repeat("\x00", 18)),
+		"zip, sizes":   zippedRaw(t, deflated(t, secret), secret),
+		"zip, no data": zipped(t, "e/", nil, func(h *zip.FileHeader) { h.Method = zip.Store }),
+	} {
+		if _, err := walked(t, data); err != nil {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+func deflated(t testing.TB, data []byte) []byte {
+	return closed(t, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.DefaultCompression) }, data)
+}
+
+// zippedRaw is an archive of one entry whose packed data are given, with their sizes
+// before them.
+func zippedRaw(t testing.TB, packed, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	e, err := w.CreateRaw(&zip.FileHeader{Name: "e", Method: zip.Deflate, CRC32: crc32.ChecksumIEEE(data), CompressedSize64: uint64(len(packed)), UncompressedSize64: uint64(len(data))})
+	if err == nil {
+		_, err = e.Write(packed)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func TestBzip2(t *testing.T) {
@@ -301,4 +373,38 @@ func document(objects ...string) []byte {
 // streamed is an object with a stream.
 func streamed(number int, dict, data string) string {
 	return fmt.Sprintf("%d 0 obj\n<<%s /Length %d>>\nstream\n%s\nendstream\nendobj", number, dict, len(data), data)
+}
+
+// FuzzWalk looks for panics, for a walk that does not end, and for files that are
+// left behind. Text that is given as it is, is always shown.
+func FuzzWalk(f *testing.F) {
+	for _, data := range [][]byte{
+		gzipped(f, []byte("text")), zstded(f, []byte("text")), tarred(f, "e", []byte("text")), zipped(f, "e", []byte("text")), []byte(bzipped), []byte(duck),
+		bytes.Join([][]byte{[]byte(pngMagic), chunk("zTXt", "k\x00\x00"+string(zlibbed(f, []byte("t")))), chunk("IEND", "")}, nil),
+		document(streamed(20, "", "BT /F4 1 Tf [<0007> 3 <00750062>] TJ /F2 2 Tf (\\001) ' ET")),
+		document(streamed(3, "/Type /ObjStm /N 1 /First 4", "1 0 <</A (x)>>")), []byte("a;base64,QUJD=b"),
+	} {
+		f.Add(data)
+	}
+	seeds, err := filepath.Glob("../pdf/testdata/*.pdf")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range seeds {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := walked(t, data)
+		var refused *Error
+		if err != nil && !errors.As(err, &refused) {
+			t.Fatalf("error %v is none of a file", err)
+		}
+		if err == nil && !strings.Contains(s.text+s.raw, string(data)) {
+			t.Fatal("the bytes themselves were not shown")
+		}
+	})
 }

@@ -9,18 +9,29 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/foundation-plr/pipeline/internal/encoding"
 )
 
 const (
 	pngMagic = "\x89PNG\r\n\x1a\n"
 	// maxPNGText bounds a text of a picture, packed and unpacked.
 	maxPNGText = 1 << 24
+	// sum is the length of the check sum behind a chunk.
+	sum = 4
 )
+
+// pngNumbers are the chunks that hold pixels and numbers alone (third edition, 5.6).
+// Chunks that programs have made up may hold anything.
+var pngNumbers = map[string]bool{
+	"IHDR": true, "PLTE": true, "IDAT": true, "tRNS": true, "cHRM": true, "gAMA": true, "sBIT": true, "sRGB": true, "cICP": true, "mDCV": true, "cLLI": true,
+	"bKGD": true, "hIST": true, "pHYs": true, "sPLT": true, "tIME": true, "acTL": true, "fcTL": true, "fdAT": true, "oFFs": true, "sTER": true, "vpAg": true,
+}
 
 // png takes a picture apart (ISO/IEC 15948, 5.3 and 11.3): its texts, and the
 // profile that it may hold. Its pixels spell nothing as bytes: what is drawn must
 // be searched before it becomes pixels.
-func (w *walker) png(name string, r io.Reader, _ *os.File, _ int64, _ int) error {
+func (w *walker) png(name string, r io.Reader, _ *os.File, _ int64, depth int) error {
 	if _, err := io.CopyN(io.Discard, r, int64(len(pngMagic))); err != nil {
 		return w.broken(name, err)
 	}
@@ -33,7 +44,7 @@ func (w *walker) png(name string, r io.Reader, _ *os.File, _ int64, _ int) error
 		}
 		size, kind := int64(binary.BigEndian.Uint32(head[:])), string(head[4:])
 		switch kind {
-		case "tEXt", "zTXt", "iTXt", "iCCP":
+		case "tEXt", "zTXt", "iTXt", "iCCP", "eXIf":
 			if size > maxPNGText {
 				return &Error{Name: name, Why: fmt.Sprintf("a text of the picture is longer than %d bytes", maxPNGText)}
 			}
@@ -50,11 +61,19 @@ func (w *walker) png(name string, r io.Reader, _ *os.File, _ int64, _ int) error
 			}
 			size = 0
 		case "IEND":
-			// What stands behind is no chunk; as raw bytes it is seen.
-			_, err := io.Copy(io.Discard, r)
-			return err
+			if _, err := io.CopyN(io.Discard, r, sum); err != nil {
+				return w.broken(name, errors.New("it is cut off within a chunk"))
+			}
+			return w.onlyZeros(name, "the end of the picture", r)
+		default:
+			if !pngNumbers[kind] {
+				chunk := &io.LimitedReader{R: r, N: size}
+				if err := w.open(fmt.Sprintf("%s, chunk %q", name, kind), chunk, nil, depth+1); err != nil {
+					return err
+				}
+				size = chunk.N
+			}
 		}
-		const sum = 4
 		if _, err := io.CopyN(io.Discard, r, size+sum); err != nil {
 			return w.broken(name, errors.New("it is cut off within a chunk"))
 		}
@@ -63,9 +82,12 @@ func (w *walker) png(name string, r io.Reader, _ *os.File, _ int64, _ int) error
 
 // pngText is the keyword and text of a chunk, unpacked.
 func (w *walker) pngText(name, kind string, body []byte) ([]byte, error) {
+	if kind == "eXIf" { // what a camera or program says of the picture, as in TIFF
+		return body, nil
+	}
 	keyword, after, found := bytes.Cut(body, []byte{0})
 	if !found {
-		return slices.Concat(body, []byte{'\n'}, latin1(body)), nil
+		return slices.Concat(body, []byte{'\n'}, encoding.Latin1(body)), nil
 	}
 	before, packed := keyword, false
 	switch {
@@ -91,19 +113,7 @@ func (w *walker) pngText(name, kind string, body []byte) ([]byte, error) {
 	}
 	text := slices.Concat(before, []byte{'\n'}, after)
 	if kind != "iTXt" { // the others are in Latin-1
-		text = slices.Concat(text, []byte{'\n'}, latin1(text))
+		text = slices.Concat(text, []byte{'\n'}, encoding.Latin1(text))
 	}
 	return text, nil
-}
-
-// latin1 is text of ISO 8859-1 in UTF-8; nothing if the bytes are all ASCII.
-func latin1(text []byte) []byte {
-	if !slices.ContainsFunc(text, func(c byte) bool { return c >= 0x80 }) {
-		return nil
-	}
-	runes := make([]rune, len(text))
-	for i, c := range text {
-		runes[i] = rune(c)
-	}
-	return []byte(string(runes))
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+
+	"github.com/foundation-plr/pipeline/internal/encoding"
 )
 
 // uriMark ends the head of a data URI (RFC 2397) whose contents are written in
@@ -73,10 +75,47 @@ func (t *withoutBase64) skip() error {
 	}
 }
 
-// text shows a text, and what it embeds as data URIs.
+// text shows a text, in each way in which it may be read, and what it embeds as data
+// URIs.
 func (w *walker) text(name string, r io.Reader, depth int) error {
-	text, finish := w.beside(name, func(name string, r io.Reader) error { return w.Text(name, withoutPictures(r)) }, r)
+	text, finish := w.beside(name, func(name string, r io.Reader) error { return w.read(name, withoutPictures(r)) }, r)
 	return finish(w.embedded(name, text, depth))
+}
+
+// read shows a text as it is and in each way in which it may be read.
+func (w *walker) read(name string, r io.Reader) error {
+	text, finish := w.beside(name, w.Text, r)
+	var shown error
+	err := encoding.Read(text, func(how encoding.Reading, read []byte) error {
+		shown = w.reading(name, how, read)
+		return shown
+	})
+	if err != nil && shown == nil { // as readings of the text that w.Text sees, too
+		err = w.broken(name, err)
+	}
+	return finish(err)
+}
+
+func (w *walker) reading(name string, how encoding.Reading, read []byte) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	name, r := name+", "+how.How, bytes.NewReader(read)
+	if how.Guess {
+		return w.Guess(name, r)
+	}
+	return w.Text(name, r)
+}
+
+// said shows a short text in each way in which it may be read.
+func (w *walker) said(name string, text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	if err := w.Text(name, bytes.NewReader(text)); err != nil {
+		return err
+	}
+	return encoding.Read(bytes.NewReader(text), func(how encoding.Reading, read []byte) error { return w.reading(name, how, read) })
 }
 
 func (w *walker) embedded(name string, r io.Reader, depth int) error {

@@ -1,4 +1,4 @@
-package container
+package pdf
 
 import (
 	"bufio"
@@ -12,9 +12,9 @@ import (
 	"golang.org/x/image/tiff/lzw"
 )
 
-// pdfFilter is one step of unpacking a stream (ISO 32000-2, 7.4).
-type pdfFilter struct {
-	name      pdfName
+// filter is one step of unpacking a stream (ISO 32000-2, 7.4).
+type filter struct {
+	name      nameObject
 	predictor float64
 	early     bool // of LZW: codes grow one early
 	elsewhere bool // its parameters are another object
@@ -22,40 +22,40 @@ type pdfFilter struct {
 
 // Filters by what they do. Those of pictures leave pixels, which are not searched.
 var (
-	pdfUnpacks  = map[pdfName]bool{"FlateDecode": true, "LZWDecode": true, "ASCII85Decode": true, "ASCIIHexDecode": true, "RunLengthDecode": true}
-	pdfPictures = map[pdfName]bool{"DCTDecode": true, "JPXDecode": true, "CCITTFaxDecode": true, "JBIG2Decode": true}
+	unpacks  = map[nameObject]bool{"FlateDecode": true, "LZWDecode": true, "ASCII85Decode": true, "ASCIIHexDecode": true, "RunLengthDecode": true}
+	pictures = map[nameObject]bool{"DCTDecode": true, "JPXDecode": true, "CCITTFaxDecode": true, "JBIG2Decode": true}
 )
 
 // filters are those of a stream, in their order.
-func (p *pdf) filters(dict pdfDict) ([]pdfFilter, error) {
-	if _, outside := dict["F"].(pdfDict); outside {
+func (p *document) filters(dict dictionary) ([]filter, error) {
+	if _, outside := dict["F"].(dictionary); outside {
 		return nil, errors.New("its contents are in another file")
 	}
-	each := func(v any) pdfArray {
+	each := func(v any) arrayObject {
 		switch v := v.(type) {
 		case nil:
 			return nil
-		case pdfArray:
+		case arrayObject:
 			return v
 		}
-		return pdfArray{v}
+		return arrayObject{v}
 	}
 	names, parms := each(dict["Filter"]), each(dict["DecodeParms"])
-	var filters []pdfFilter
+	var filters []filter
 	for i, v := range names {
-		name, ok := v.(pdfName)
-		if v == pdfWord("null") {
+		name, ok := v.(nameObject)
+		if v == keyword("null") {
 			continue
 		}
 		if !ok {
 			return nil, errors.New("the names of its filters stand elsewhere in the file")
 		}
-		f := pdfFilter{name: name, predictor: 1, early: true}
+		f := filter{name: name, predictor: 1, early: true}
 		if i < len(parms) {
 			switch parm := parms[i].(type) {
-			case pdfRef:
+			case reference:
 				f.elsewhere = true
-			case pdfDict:
+			case dictionary:
 				if n, ok := parm["Predictor"].(float64); ok {
 					f.predictor = n
 				}
@@ -64,7 +64,7 @@ func (p *pdf) filters(dict pdfDict) ([]pdfFilter, error) {
 				}
 			}
 		}
-		if !pdfUnpacks[name] && (!pdfPictures[name] || dict["Subtype"] != pdfName("Image")) {
+		if !unpacks[name] && (!pictures[name] || dict["Subtype"] != nameObject("Image")) {
 			return nil, fmt.Errorf("it is packed by the filter %q, which is not known here", name)
 		}
 		filters = append(filters, f)
@@ -73,7 +73,7 @@ func (p *pdf) filters(dict pdfDict) ([]pdfFilter, error) {
 }
 
 // decoded is what a stream holds.
-func (p *pdf) decoded(s pdfStream) (io.Reader, error) {
+func (p *document) decoded(s stream) (io.Reader, error) {
 	name := fmt.Sprintf("%s, object %d", p.name, s.number)
 	var r io.Reader = io.NewSectionReader(p.f, s.at, s.size)
 	for _, f := range s.filters {
@@ -109,7 +109,7 @@ func (p *pdf) decoded(s pdfStream) (io.Reader, error) {
 		default:
 			return nil, fmt.Errorf("it is packed by the filter %q of pictures", f.name)
 		}
-		r = p.w.unfold(name, r)
+		r = p.s.Unfold(name, r)
 	}
 	return r, nil
 }
@@ -160,7 +160,7 @@ func (h *hexReader) Read(p []byte) (int, error) {
 				if err != nil {
 					return n, err
 				}
-				if pair[i] = hexDigit(c); pair[i] < 0 && !pdfSpace(c) {
+				if pair[i] = hexDigit(c); pair[i] < 0 && !isSpace(c) {
 					return n, errors.New("it holds what is no hexadecimal digit")
 				}
 			}

@@ -1,4 +1,4 @@
-package container
+package pdf
 
 import (
 	"bytes"
@@ -6,22 +6,24 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/foundation-plr/pipeline/internal/encoding"
 )
 
 // drawn shows the texts that a stream of operators draws (ISO 32000-2, 9.4),
 // joined as a reader would join them: whatever the operators between two strings
 // are, they are one word where they touch.
-func (p *pdf) drawn(name string, r io.Reader) error {
-	d := &drawer{p: p, fonts: map[pdfName]readable{}, state: drawState{ctm: unitMatrix}, line: unitMatrix, out: lines{show: p.w.said, name: name + ", text that is drawn"}}
+func (p *document) drawn(name string, r io.Reader) error {
+	d := &drawer{p: p, fonts: map[nameObject]readable{}, state: drawState{ctm: unitMatrix}, line: unitMatrix, out: lines{show: p.s.Text, name: name + ", text that is drawn"}}
 	d.font("")
-	l := newPDFLexer(r)
+	l := newLexer(r)
 	l.cut = true
 	var args []any
 	for {
 		v, err := l.value(false)
 		switch {
 		case errors.Is(err, io.EOF):
-			if err := errors.Join(d.noted(pdfArray(args)), d.end()); err != nil {
+			if err := errors.Join(d.noted(arrayObject(args)), d.end()); err != nil {
 				return err
 			}
 			return d.out.flush()
@@ -30,13 +32,13 @@ func (p *pdf) drawn(name string, r io.Reader) error {
 			// else, and its bytes are seen beside.
 			_, err := io.Copy(io.Discard, l.r)
 			if err != nil {
-				return p.w.broken(name, err)
+				return p.s.Broken(name, err)
 			}
 			return d.out.flush()
 		case err != nil:
-			return p.w.broken(name, err)
+			return p.s.Broken(name, err)
 		}
-		word, isWord := v.(pdfWord)
+		word, isWord := v.(keyword)
 		if !isWord {
 			if args = append(args, v); len(args) > maxOperands {
 				args = args[1:]
@@ -45,7 +47,7 @@ func (p *pdf) drawn(name string, r io.Reader) error {
 		}
 		if word == "BI" {
 			if err := skipPicture(l); err != nil && !errors.Is(err, io.EOF) {
-				return p.w.broken(name, err)
+				return p.s.Broken(name, err)
 			}
 		}
 		if err := d.operator(word, args); err != nil {
@@ -60,18 +62,18 @@ const maxOperands = 64
 
 // syntax reports whether an error is about what was read, and not about reading.
 func syntax(err error) bool {
-	return slices.ContainsFunc([]error{errPDFObject, errPDFToken, errPDFNesting, errPDFEnd, errPDFArray, errPDFKey},
+	return slices.ContainsFunc([]error{errObject, errToken, errNesting, errEnd, errArray, errKey},
 		func(known error) bool { return errors.Is(err, known) })
 }
 
 // skipPicture passes over the pixels of a picture within the operators (8.9.7).
-func skipPicture(l *pdfLexer) error {
+func skipPicture(l *lexer) error {
 	for {
 		t, err := l.token()
 		if err != nil {
 			return err
 		}
-		if t == pdfWord("ID") {
+		if t == keyword("ID") {
 			break
 		}
 	}
@@ -81,10 +83,10 @@ func skipPicture(l *pdfLexer) error {
 		if err != nil {
 			return err
 		}
-		l.room = maxPDFObject
+		l.room = maxObject
 		copy(window, window[1:])
 		window[3] = c
-		if pdfSpace(window[0]) && string(window[1:3]) == "EI" && pdfSpace(window[3]) {
+		if isSpace(window[0]) && string(window[1:3]) == "EI" && isSpace(window[3]) {
 			return nil
 		}
 	}
@@ -92,13 +94,13 @@ func skipPicture(l *pdfLexer) error {
 
 // drawer follows text operators.
 type drawer struct {
-	p    *pdf
+	p    *document
 	out  lines
 	unit []piece // strings that were shown and not yet said
 	held int     // bytes of them
 
-	fonts map[pdfName]readable // that were used
-	texts bool                 // a text began or was shown
+	fonts map[nameObject]readable // that were used
+	texts bool                    // a text began or was shown
 	state drawState
 	saved []drawState
 
@@ -162,7 +164,7 @@ const (
 	unsureWidth = 0.06
 )
 
-func (d *drawer) operator(word pdfWord, args []any) error {
+func (d *drawer) operator(word keyword, args []any) error {
 	number := func(fromEnd int) float64 {
 		if i := len(args) - fromEnd; i >= 0 {
 			n, _ := args[i].(float64)
@@ -195,7 +197,7 @@ func (d *drawer) operator(word pdfWord, args []any) error {
 		d.moved = true
 	case "Tf":
 		if len(args) >= 2 {
-			name, _ := args[len(args)-2].(pdfName)
+			name, _ := args[len(args)-2].(nameObject)
 			d.font(name)
 			d.state.size = number(1)
 		}
@@ -213,17 +215,17 @@ func (d *drawer) operator(word pdfWord, args []any) error {
 		d.move(0, -2*math.Abs(d.state.size))
 		fallthrough
 	case "Tj":
-		if s, ok := last(args).(pdfString); ok {
+		if s, ok := last(args).(stringObject); ok {
 			return d.shown(s, 0)
 		}
 	case "TJ":
-		list, _ := last(args).(pdfArray)
+		list, _ := last(args).(arrayObject)
 		gap := 0.0
 		for _, v := range list {
 			switch v := v.(type) {
 			case float64:
 				gap -= v / 1000
-			case pdfString:
+			case stringObject:
 				if err := d.shown(v, gap); err != nil {
 					return err
 				}
@@ -251,15 +253,15 @@ func last(args []any) any {
 
 func (d *drawer) noted(v any) error {
 	switch v := v.(type) {
-	case pdfString:
-		return d.out.add(v, latin1(v))
-	case pdfArray:
+	case stringObject:
+		return d.out.add(v, encoding.Latin1(v))
+	case arrayObject:
 		for _, each := range v {
 			if err := d.noted(each); err != nil {
 				return err
 			}
 		}
-	case pdfDict:
+	case dictionary:
 		for _, key := range sortedKeys(v) {
 			if err := d.noted(v[key]); err != nil {
 				return err
@@ -269,7 +271,7 @@ func (d *drawer) noted(v any) error {
 	return nil
 }
 
-func (d *drawer) font(name pdfName) {
+func (d *drawer) font(name nameObject) {
 	f, known := d.fonts[name]
 	if !known {
 		f.readings, f.composite = d.p.readings(name)
@@ -287,7 +289,7 @@ func (d *drawer) move(x, y float64) {
 
 // shown takes a string that stands a gap, in sizes of the font, behind what was
 // shown before, if nothing moved in between.
-func (d *drawer) shown(s pdfString, gap float64) error {
+func (d *drawer) shown(s stringObject, gap float64) error {
 	if len(s) == 0 {
 		d.width += gap
 		return nil
@@ -400,7 +402,7 @@ func (d *drawer) end() error {
 		}
 		if !slices.ContainsFunc(said, func(other []byte) bool { return bytes.Equal(other, text) }) {
 			said = append(said, text)
-			if err := d.out.add(text, latin1(text)); err != nil {
+			if err := d.out.add(text, encoding.Latin1(text)); err != nil {
 				return err
 			}
 		}

@@ -1,30 +1,61 @@
-package container
+// Package pdf takes PDFs and programs in PostScript apart for searching: it shows
+// their strings, what their streams unpack to, and the texts that they draw, joined
+// as a reader would join them. What it cannot unpack is an error, never passed over.
+//
+// It knows nothing of what is searched for, and holds little of a file in memory,
+// whatever its size.
+package pdf
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sort"
+
+	"github.com/foundation-plr/pipeline/internal/encoding"
 )
 
-// pdf is a file whose objects are read one after another, wherever they stand and
+// Searcher is shown what a document holds. Names say where: the document, then the
+// object within it. An error ends the reading and is returned as it is.
+type Searcher interface {
+	// Text is shown texts that people may read, or contents that are text.
+	Text(name string, r io.Reader) error
+	// Raw is shown bytes of which only some can be text.
+	Raw(name string, r io.Reader) error
+	// Open is shown a file or document of its own within the document.
+	Open(name string, r io.Reader) error
+	// Beside lets show read what is read from the reader that it returns. What else
+	// it returns must be called when that is done, with the error that was met; it
+	// reads the rest and says what either met.
+	Beside(name string, show func(name string, r io.Reader) error, r io.Reader) (io.Reader, func(error) error)
+	// Unfold counts what a decompressor gives, and ends it where that is too much.
+	Unfold(name string, r io.Reader) io.Reader
+	// Entry counts an object.
+	Entry(name string) error
+	// Broken is an error for a document that cannot be read, unless err says more.
+	Broken(name string, err error) error
+	// Refused is an error for a document that cannot be searched.
+	Refused(name, why string) error
+}
+
+// document is a file whose objects are read one after another, wherever they stand and
 // whether or not anything refers to them: earlier versions are searched, too, and
 // a damaged table of contents hides nothing.
-type pdf struct {
-	w     *walker
-	name  string
-	f     *os.File
-	size  int64
-	depth int
+type document struct {
+	s    Searcher
+	ctx  context.Context
+	name string
+	f    io.ReaderAt
+	size int64
 
 	lines   lines
 	objects int
-	streams []pdfStream
-	refs    map[pdfName]map[int]bool // key → objects that it stands for anywhere
-	fonts   map[int]*pdfFont
+	streams []stream
+	refs    map[nameObject]map[int]bool // key → objects that it stands for anywhere
+	fonts   map[int]*font
 	direct  int                     // fonts that are no objects of their own: their numbers are negative
 	differ  map[int]map[byte]string // encodings by object
 	cmaps   map[int]*cmap
@@ -33,15 +64,15 @@ type pdf struct {
 
 // Limits of a file, each far above what documents hold.
 const (
-	maxPDFObjects = 1 << 20
-	maxPDFRefs    = 1 << 20
+	maxObjects = 1 << 20
+	maxRefs    = 1 << 20
 )
 
-// pdfStream is where a stream stands and what it is.
-type pdfStream struct {
+// stream is where a stream stands and what it is.
+type stream struct {
 	number   int
 	at, size int64
-	filters  []pdfFilter
+	filters  []filter
 	class    streamClass
 }
 
@@ -54,14 +85,16 @@ const (
 	attached                    // a file or document of its own
 )
 
-func (w *walker) pdf(name string, _ io.Reader, f *os.File, size int64, depth int) error {
-	p := &pdf{w: w, name: name, f: f, size: size, depth: depth,
-		refs: map[pdfName]map[int]bool{}, fonts: map[int]*pdfFont{}, differ: map[int]map[byte]string{}, cmaps: map[int]*cmap{}}
-	p.lines = lines{show: w.said, name: name + ", strings of objects"}
+// Search shows a searcher what a PDF holds: a file of so many bytes, of which the
+// name stands for it in names and errors.
+func Search(ctx context.Context, name string, f io.ReaderAt, size int64, s Searcher) error {
+	p := &document{s: s, ctx: ctx, name: name, f: f, size: size,
+		refs: map[nameObject]map[int]bool{}, fonts: map[int]*font{}, differ: map[int]map[byte]string{}, cmaps: map[int]*cmap{}}
+	p.lines = lines{show: s.Text, name: name + ", strings of objects"}
 	var head [len("%PDF-")]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:]) != "%PDF-" {
 		// It may be a text that speaks of PDF.
-		if err := w.text(name, io.NewSectionReader(f, 0, size), depth); err != nil {
+		if err := s.Text(name, io.NewSectionReader(f, 0, size)); err != nil {
 			return err
 		}
 	}
@@ -70,22 +103,22 @@ func (w *walker) pdf(name string, _ io.Reader, f *os.File, size int64, depth int
 		return nil
 	}
 	if scanned != nil {
-		return w.broken(name, scanned)
+		return s.Broken(name, scanned)
 	}
 	if err := p.lines.flush(); err != nil {
 		return err
 	}
 	if p.objects == 0 {
-		return &Error{Name: name, Why: "it is a PDF without objects"}
+		return s.Refused(name, "it is a PDF without objects")
 	}
 	if err := p.readFonts(); err != nil {
 		return err
 	}
-	for _, s := range p.streams {
-		if err := w.entry(name); err != nil {
+	for _, each := range p.streams {
+		if err := s.Entry(name); err != nil {
 			return err
 		}
-		if err := p.show(s); err != nil {
+		if err := p.show(each); err != nil {
 			return err
 		}
 	}
@@ -93,18 +126,18 @@ func (w *walker) pdf(name string, _ io.Reader, f *os.File, size int64, depth int
 }
 
 // lexer reads from an offset.
-func (p *pdf) lexer(at int64) *pdfLexer {
-	l := newPDFLexer(io.NewSectionReader(p.f, at, p.size-at))
+func (p *document) lexer(at int64) *lexer {
+	l := newLexer(io.NewSectionReader(p.f, at, p.size-at))
 	l.at = at
 	return l
 }
 
 // scan reads all objects and notes where streams stand.
-func (p *pdf) scan() error {
+func (p *document) scan() error {
 	l := p.lexer(0)
 	var before [2]float64 // numbers before a word
 	for {
-		l.room = maxPDFObject
+		l.room = maxObject
 		t, err := l.token()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -116,7 +149,7 @@ func (p *pdf) scan() error {
 		case float64:
 			before = [2]float64{before[1], t}
 			continue
-		case pdfWord:
+		case keyword:
 			switch t {
 			case "obj":
 				if err := p.object(l, int(before[0])); err != nil {
@@ -132,7 +165,7 @@ func (p *pdf) scan() error {
 					return err
 				}
 			}
-		case pdfString:
+		case stringObject:
 			if err := p.note(0, t); err != nil {
 				return err
 			}
@@ -142,24 +175,24 @@ func (p *pdf) scan() error {
 }
 
 // object reads an object behind its head, and leaves the lexer behind it.
-func (p *pdf) object(l *pdfLexer, number int) error {
-	if p.objects++; p.objects > maxPDFObjects {
-		return fmt.Errorf("it has more than %d objects", maxPDFObjects)
+func (p *document) object(l *lexer, number int) error {
+	if p.objects++; p.objects > maxObjects {
+		return fmt.Errorf("it has more than %d objects", maxObjects)
 	}
-	if err := p.w.ctx.Err(); err != nil {
+	if err := p.ctx.Err(); err != nil {
 		return err
 	}
 	v, err := l.value(true)
 	if err != nil {
 		return endsWithin(err)
 	}
-	if v == pdfWord("endobj") {
+	if v == keyword("endobj") {
 		return nil
 	}
 	if err := p.note(number, v); err != nil {
 		return err
 	}
-	dict, isDict := v.(pdfDict)
+	dict, isDict := v.(dictionary)
 	if !isDict {
 		return nil
 	}
@@ -170,7 +203,7 @@ func (p *pdf) object(l *pdfLexer, number int) error {
 	if err != nil {
 		return err
 	}
-	if t != pdfWord("stream") {
+	if t != keyword("stream") {
 		l.back = append(l.back, t)
 		return nil
 	}
@@ -185,7 +218,7 @@ func (p *pdf) object(l *pdfLexer, number int) error {
 	if c != '\n' {
 		l.unread()
 	}
-	s := pdfStream{number: number, at: l.at}
+	s := stream{number: number, at: l.at}
 	if s.size, err = p.extent(s.at, dict); err != nil {
 		return err
 	}
@@ -193,7 +226,7 @@ func (p *pdf) object(l *pdfLexer, number int) error {
 		return fmt.Errorf("object %d: %w", number, err)
 	}
 	s.class = classOf(dict)
-	if dict["Type"] == pdfName("ObjStm") {
+	if dict["Type"] == nameObject("ObjStm") {
 		s.class = passed
 		if err := p.objectStream(s, dict); err != nil {
 			return fmt.Errorf("object %d: %w", number, err)
@@ -204,11 +237,11 @@ func (p *pdf) object(l *pdfLexer, number int) error {
 	return nil
 }
 
-func classOf(dict pdfDict) streamClass {
-	kind, _ := dict["Type"].(pdfName)
-	sub, _ := dict["Subtype"].(pdfName)
-	has := func(keys ...pdfName) bool {
-		return slices.ContainsFunc(keys, func(key pdfName) bool { _, ok := dict[key]; return ok })
+func classOf(dict dictionary) streamClass {
+	kind, _ := dict["Type"].(nameObject)
+	sub, _ := dict["Subtype"].(nameObject)
+	has := func(keys ...nameObject) bool {
+		return slices.ContainsFunc(keys, func(key nameObject) bool { _, ok := dict[key]; return ok })
 	}
 	switch {
 	case kind == "XRef", sub == "Image":
@@ -228,7 +261,7 @@ func isNumber(v any) bool { _, ok := v.(float64); return ok }
 
 // extent is the length of a stream: what its dictionary says, where the stream
 // ends there, or up to the keyword that ends it.
-func (p *pdf) extent(at int64, dict pdfDict) (int64, error) {
+func (p *document) extent(at int64, dict dictionary) (int64, error) {
 	const end = "endstream"
 	if n, direct := dict["Length"].(float64); direct && n >= 0 && n <= float64(p.size-at) {
 		after := make([]byte, len(end)+4)
@@ -254,22 +287,22 @@ func (p *pdf) extent(at int64, dict pdfDict) (int64, error) {
 }
 
 // objectStream reads objects that are packed together (7.5.7).
-func (p *pdf) objectStream(s pdfStream, dict pdfDict) error {
+func (p *document) objectStream(s stream, dict dictionary) error {
 	r, err := p.decoded(s)
 	if err != nil {
 		return err
 	}
-	shown, finish := p.w.beside(fmt.Sprintf("%s, object %d", p.name, s.number), p.w.Raw, r)
+	shown, finish := p.s.Beside(fmt.Sprintf("%s, object %d", p.name, s.number), p.s.Raw, r)
 	return finish(p.packedObjects(shown, dict))
 }
 
-func (p *pdf) packedObjects(r io.Reader, dict pdfDict) error {
+func (p *document) packedObjects(r io.Reader, dict dictionary) error {
 	count, _ := dict["N"].(float64)
 	first, known := dict["First"].(float64)
-	if !known || count < 0 || count > maxPDFObjects || first < 0 {
+	if !known || count < 0 || count > maxObjects || first < 0 {
 		return errors.New("it does not say where its objects begin")
 	}
-	l := newPDFLexer(r)
+	l := newLexer(r)
 	type place struct{ number, at int }
 	var places []place
 	for range int(count) {
@@ -307,8 +340,8 @@ func (p *pdf) packedObjects(r io.Reader, dict pdfDict) error {
 		if i < len(places) {
 			number = places[i].number
 		}
-		if p.objects++; p.objects > maxPDFObjects {
-			return fmt.Errorf("the file has more than %d objects", maxPDFObjects)
+		if p.objects++; p.objects > maxObjects {
+			return fmt.Errorf("the file has more than %d objects", maxObjects)
 		}
 		if err := p.note(number, v); err != nil {
 			return err
@@ -318,40 +351,40 @@ func (p *pdf) packedObjects(r io.Reader, dict pdfDict) error {
 
 // note takes from an object what searching needs: its strings, what keys stand
 // for, fonts and their encodings.
-func (p *pdf) note(number int, v any) error {
+func (p *document) note(number int, v any) error {
 	switch v := v.(type) {
-	case pdfString:
-		return p.lines.add(v, latin1(v))
-	case pdfArray:
+	case stringObject:
+		return p.lines.add(v, encoding.Latin1(v))
+	case arrayObject:
 		for _, each := range v {
 			if err := p.note(0, each); err != nil {
 				return err
 			}
 		}
-	case pdfDict:
-		if e, ok := v["Encrypt"]; ok && e != nil && e != pdfWord("null") {
-			return &Error{Name: p.name, Why: "it is an encrypted PDF"}
+	case dictionary:
+		if e, ok := v["Encrypt"]; ok && e != nil && e != keyword("null") {
+			return p.s.Refused(p.name, "it is an encrypted PDF")
 		}
-		if v["Type"] == pdfName("Font") {
+		if v["Type"] == nameObject("Font") {
 			if number == 0 {
 				p.direct--
 				number = p.direct
 			}
 			p.fonts[number] = p.font(v)
 		}
-		if list, ok := v["Differences"].(pdfArray); ok {
+		if list, ok := v["Differences"].(arrayObject); ok {
 			p.differ[number] = differences(list)
 		}
 		for _, key := range sortedKeys(v) {
 			each, inner := v[key], 0
 			switch each := each.(type) {
-			case pdfRef:
+			case reference:
 				if err := p.refer(key, int(each)); err != nil {
 					return err
 				}
 				continue
-			case pdfDict:
-				if each["Type"] == pdfName("Font") {
+			case dictionary:
+				if each["Type"] == nameObject("Font") {
 					p.direct--
 					inner = p.direct
 					if err := p.refer(key, inner); err != nil {
@@ -367,8 +400,8 @@ func (p *pdf) note(number int, v any) error {
 	return nil
 }
 
-func sortedKeys(dict pdfDict) []pdfName {
-	keys := make([]pdfName, 0, len(dict))
+func sortedKeys(dict dictionary) []nameObject {
+	keys := make([]nameObject, 0, len(dict))
 	for key := range dict {
 		keys = append(keys, key)
 	}
@@ -376,13 +409,13 @@ func sortedKeys(dict pdfDict) []pdfName {
 	return keys
 }
 
-func (p *pdf) refer(key pdfName, to int) error {
+func (p *document) refer(key nameObject, to int) error {
 	if p.refs[key] == nil {
 		p.refs[key] = map[int]bool{}
 	}
 	if !p.refs[key][to] {
-		if p.entries++; p.entries > maxPDFRefs {
-			return fmt.Errorf("it has more than %d references and characters of fonts", maxPDFRefs)
+		if p.entries++; p.entries > maxRefs {
+			return fmt.Errorf("it has more than %d references and characters of fonts", maxRefs)
 		}
 		p.refs[key][to] = true
 	}
@@ -390,28 +423,28 @@ func (p *pdf) refer(key pdfName, to int) error {
 }
 
 // show shows what a stream holds.
-func (p *pdf) show(s pdfStream) error {
+func (p *document) show(s stream) error {
 	if s.class == passed {
 		return nil
 	}
 	name := fmt.Sprintf("%s, object %d", p.name, s.number)
 	r, err := p.decoded(s)
 	if err != nil {
-		return p.w.broken(name, err)
+		return p.s.Broken(name, err)
 	}
 	switch s.class {
 	case attached:
-		return p.w.open(name, r, nil, p.depth+1)
+		return p.s.Open(name, r)
 	case raw:
-		return p.w.Raw(name, r)
+		return p.s.Raw(name, r)
 	}
-	shown, finish := p.w.beside(name, p.w.Raw, r)
+	shown, finish := p.s.Beside(name, p.s.Raw, r)
 	return finish(p.drawn(name, shown))
 }
 
 // lines gathers texts, one a line, and shows many at once.
 type lines struct {
-	show func(name string, text []byte) error
+	show func(name string, r io.Reader) error
 	name string
 	text []byte
 }
@@ -432,7 +465,10 @@ func (l *lines) add(texts ...[]byte) error {
 }
 
 func (l *lines) flush() error {
-	text := l.text
+	if len(l.text) == 0 {
+		return nil
+	}
+	text := bytes.NewReader(l.text)
 	l.text = l.text[:0]
 	return l.show(l.name, text)
 }

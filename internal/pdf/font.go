@@ -1,4 +1,4 @@
-package container
+package pdf
 
 import (
 	"errors"
@@ -10,18 +10,18 @@ import (
 	"unicode/utf16"
 )
 
-// pdfFont is how a font's strings are read.
-type pdfFont struct {
+// font is how a font's strings are read.
+type font struct {
 	composite bool
-	unicode   any // of ToUnicode: a pdfRef, or something else
-	encoding  any // a pdfRef, pdfName or nothing
+	unicode   any // of ToUnicode: a reference, or something else
+	encoding  any // a reference, nameObject or nothing
 	differ    map[byte]string
 }
 
-func (p *pdf) font(dict pdfDict) *pdfFont {
-	f := &pdfFont{composite: dict["Subtype"] == pdfName("Type0"), unicode: dict["ToUnicode"], encoding: dict["Encoding"]}
-	if own, ok := dict["Encoding"].(pdfDict); ok {
-		if list, ok := own["Differences"].(pdfArray); ok {
+func (p *document) font(dict dictionary) *font {
+	f := &font{composite: dict["Subtype"] == nameObject("Type0"), unicode: dict["ToUnicode"], encoding: dict["Encoding"]}
+	if own, ok := dict["Encoding"].(dictionary); ok {
+		if list, ok := own["Differences"].(arrayObject); ok {
 			f.differ = differences(list)
 		}
 	}
@@ -30,14 +30,14 @@ func (p *pdf) font(dict pdfDict) *pdfFont {
 
 // differences are the characters that an encoding gives to bytes by the names of
 // glyphs (9.6.5.1). Names that say nothing are left out.
-func differences(list pdfArray) map[byte]string {
+func differences(list arrayObject) map[byte]string {
 	chars := map[byte]string{}
 	code := 0
 	for _, v := range list {
 		switch v := v.(type) {
 		case float64:
 			code = int(v)
-		case pdfName:
+		case nameObject:
 			if char := glyphChar(string(v)); char != "" && code >= 0 && code < 256 {
 				chars[byte(code)] = char
 			}
@@ -180,10 +180,10 @@ func units(text []byte) []uint16 {
 // readCMap reads the mappings of a ToUnicode stream; room bounds their number.
 func readCMap(r io.Reader, room *int) (*cmap, error) {
 	c := &cmap{chars: map[uint64]string{}}
-	l := newPDFLexer(r)
+	l := newLexer(r)
 	add := func(code []byte, text string) error {
 		if *room--; *room < 0 {
-			return fmt.Errorf("it has more than %d references and characters of fonts", maxPDFRefs)
+			return fmt.Errorf("it has more than %d references and characters of fonts", maxRefs)
 		}
 		if len(code) == 0 || len(code) > 4 {
 			return errors.New("a code of a font has not one to four bytes")
@@ -201,7 +201,7 @@ func readCMap(r io.Reader, room *int) (*cmap, error) {
 		if err != nil {
 			return nil, err
 		}
-		word, isWord := v.(pdfWord)
+		word, isWord := v.(keyword)
 		switch {
 		case !isWord:
 			if args = append(args, v); len(args) > expanded*expanded {
@@ -210,8 +210,8 @@ func readCMap(r io.Reader, room *int) (*cmap, error) {
 			continue
 		case word == "endbfchar":
 			for i := 0; i+1 < len(args); i += 2 {
-				code, _ := args[i].(pdfString)
-				to, _ := args[i+1].(pdfString)
+				code, _ := args[i].(stringObject)
+				to, _ := args[i+1].(stringObject)
 				if err := add(code, moved(units(to), 0)); err != nil {
 					return nil, err
 				}
@@ -228,8 +228,8 @@ func readCMap(r io.Reader, room *int) (*cmap, error) {
 }
 
 func (c *cmap) addRange(args []any, add func([]byte, string) error) error {
-	low, _ := args[0].(pdfString)
-	top, _ := args[1].(pdfString)
+	low, _ := args[0].(stringObject)
+	top, _ := args[1].(stringObject)
 	_, from := cmapKey(low)
 	_, to := cmapKey(top)
 	if len(low) == 0 || len(low) > 4 || len(top) != len(low) || to < from {
@@ -240,14 +240,14 @@ func (c *cmap) addRange(args []any, add func([]byte, string) error) error {
 		return all[4-len(low):]
 	}
 	switch texts := args[2].(type) {
-	case pdfArray:
+	case arrayObject:
 		for i, text := range texts {
-			s, _ := text.(pdfString)
+			s, _ := text.(stringObject)
 			if err := add(code(from+uint32(i)), moved(units(s), 0)); err != nil {
 				return err
 			}
 		}
-	case pdfString:
+	case stringObject:
 		if to-from < expanded {
 			for n := from; ; n++ {
 				if err := add(code(n), moved(units(texts), n-from)); err != nil || n == to {
@@ -266,8 +266,8 @@ func (c *cmap) addRange(args []any, add func([]byte, string) error) error {
 
 // readFonts reads how the strings of fonts are to be read. A font whose strings
 // are numbers of glyphs and nothing else cannot be searched.
-func (p *pdf) readFonts() error {
-	streams := map[int]pdfStream{} // the last of a number counts
+func (p *document) readFonts() error {
+	streams := map[int]stream{} // the last of a number counts
 	for _, s := range p.streams {
 		streams[s.number] = s
 	}
@@ -276,28 +276,28 @@ func (p *pdf) readFonts() error {
 		numbers = append(numbers, number)
 	}
 	slices.Sort(numbers)
-	room := maxPDFRefs - p.entries
+	room := maxRefs - p.entries
 	for _, number := range numbers {
 		f := p.fonts[number]
 		name := fmt.Sprintf("%s, font %d", p.name, max(number, 0))
-		encoding, _ := f.encoding.(pdfName)
+		encoding, _ := f.encoding.(nameObject)
 		switch ref := f.unicode.(type) {
-		case pdfRef:
+		case reference:
 			s, ok := streams[int(ref)]
 			if !ok {
-				return &Error{Name: name, Why: "its table of characters is missing"}
+				return p.s.Refused(name, "its table of characters is missing")
 			}
 			if p.cmaps[int(ref)] != nil {
 				continue
 			}
 			r, err := p.decoded(s)
 			if err != nil {
-				return p.w.broken(name, err)
+				return p.s.Broken(name, err)
 			}
 			if p.cmaps[int(ref)], err = readCMap(r, &room); err != nil {
-				return p.w.broken(name, err)
+				return p.s.Broken(name, err)
 			}
-		case pdfName: // Identity-H
+		case nameObject: // Identity-H
 			f.unicode = identity()
 		default:
 			switch {
@@ -305,7 +305,7 @@ func (p *pdf) readFonts() error {
 			case strings.Contains(string(encoding), "UCS2"), strings.Contains(string(encoding), "UTF16"):
 				f.unicode = identity()
 			default:
-				return &Error{Name: name, Why: "its texts are written as numbers of glyphs, without a table that says which characters they are; embed fonts with such a table (ToUnicode)"}
+				return p.s.Refused(name, "its texts are written as numbers of glyphs, without a table that says which characters they are; embed fonts with such a table (ToUnicode)")
 			}
 		}
 	}
@@ -319,7 +319,7 @@ func asIs(s []byte) []byte { return s }
 
 // readings are the ways in which strings under a font's name may be read: pages
 // can give one name to several fonts.
-func (p *pdf) readings(name pdfName) (all []reading, composite bool) {
+func (p *document) readings(name nameObject) (all []reading, composite bool) {
 	var numbers []int
 	for number := range p.refs[name] {
 		if p.fonts[number] != nil {
@@ -330,7 +330,7 @@ func (p *pdf) readings(name pdfName) (all []reading, composite bool) {
 	for _, number := range numbers {
 		f := p.fonts[number]
 		switch to := f.unicode.(type) {
-		case pdfRef:
+		case reference:
 			all = append(all, p.cmaps[int(to)].text)
 		case *cmap:
 			all = append(all, to.text)
@@ -340,7 +340,7 @@ func (p *pdf) readings(name pdfName) (all []reading, composite bool) {
 			continue
 		}
 		differ := f.differ
-		if ref, ok := f.encoding.(pdfRef); ok {
+		if ref, ok := f.encoding.(reference); ok {
 			differ = p.differ[int(ref)]
 		}
 		if len(differ) > 0 {

@@ -1,4 +1,4 @@
-package container
+package pdf
 
 import (
 	"bufio"
@@ -11,32 +11,32 @@ import (
 
 // Objects of a PDF (ISO 32000-2, 7.3).
 type (
-	pdfName   string
-	pdfString []byte
-	pdfRef    int // the number of an object
-	pdfDict   map[pdfName]any
-	pdfArray  []any
-	pdfWord   string // an operator or keyword
+	nameObject   string
+	stringObject []byte
+	reference    int // the number of an object
+	dictionary   map[nameObject]any
+	arrayObject  []any
+	keyword      string // an operator or keyword
 )
 
 // Limits of one object. What is published holds page trees and texts far below.
 const (
-	maxPDFObject  = 32 << 20 // bytes that a value is written in
-	maxPDFToken   = 1 << 20  // bytes of a string or name
-	maxPDFNesting = 64
+	maxObject  = 32 << 20 // bytes that a value is written in
+	maxToken   = 1 << 20  // bytes of a string or name
+	maxNesting = 64
 )
 
 var (
-	errPDFObject  = fmt.Errorf("an object is longer than %d MB", maxPDFObject>>20)
-	errPDFToken   = fmt.Errorf("a string is longer than %d bytes", maxPDFToken)
-	errPDFNesting = fmt.Errorf("objects lie more than %d deep in each other", maxPDFNesting)
-	errPDFEnd     = errors.New("it ends within an object")
-	errPDFArray   = errors.New("an array is not closed")
-	errPDFKey     = errors.New("a dictionary has a key that is no name")
+	errObject  = fmt.Errorf("an object is longer than %d MB", maxObject>>20)
+	errToken   = fmt.Errorf("a string is longer than %d bytes", maxToken)
+	errNesting = fmt.Errorf("objects lie more than %d deep in each other", maxNesting)
+	errEnd     = errors.New("it ends within an object")
+	errArray   = errors.New("an array is not closed")
+	errKey     = errors.New("a dictionary has a key that is no name")
 )
 
-// pdfLexer reads tokens and values, of a file or of a stream in it.
-type pdfLexer struct {
+// lexer reads tokens and values, of a file or of a stream in it.
+type lexer struct {
 	r    *bufio.Reader
 	at   int64 // bytes read
 	room int64 // bytes that the present value may still take
@@ -46,11 +46,11 @@ type pdfLexer struct {
 	cut bool
 }
 
-func newPDFLexer(r io.Reader) *pdfLexer {
-	return &pdfLexer{r: bufio.NewReaderSize(r, 32<<10), room: maxPDFObject}
+func newLexer(r io.Reader) *lexer {
+	return &lexer{r: bufio.NewReaderSize(r, 32<<10), room: maxObject}
 }
 
-func (l *pdfLexer) byte() (byte, error) {
+func (l *lexer) byte() (byte, error) {
 	c, err := l.r.ReadByte()
 	if err == nil {
 		l.at++
@@ -59,21 +59,21 @@ func (l *pdfLexer) byte() (byte, error) {
 	return c, err
 }
 
-func (l *pdfLexer) unread() {
+func (l *lexer) unread() {
 	_ = l.r.UnreadByte() // it follows a byte that was read
 	l.at--
 	l.room++
 }
 
-func pdfSpace(c byte) bool {
+func isSpace(c byte) bool {
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f' || c == 0
 }
 
-func pdfDelimiter(c byte) bool { return bytes.IndexByte([]byte("()<>[]{}/%"), c) >= 0 }
+func isDelimiter(c byte) bool { return bytes.IndexByte([]byte("()<>[]{}/%"), c) >= 0 }
 
 // token returns a number (float64), a name, a string, or a word, which "[", "]",
 // "<<", ">>", "{" and "}" are, too. The error at the end is io.EOF.
-func (l *pdfLexer) token() (any, error) {
+func (l *lexer) token() (any, error) {
 	if n := len(l.back); n > 0 {
 		t := l.back[n-1]
 		l.back = l.back[:n-1]
@@ -85,7 +85,7 @@ func (l *pdfLexer) token() (any, error) {
 			return nil, err
 		}
 		switch {
-		case pdfSpace(c):
+		case isSpace(c):
 		case c == '%':
 			for c != '\n' && c != '\r' {
 				if c, err = l.byte(); err != nil {
@@ -99,7 +99,7 @@ func (l *pdfLexer) token() (any, error) {
 				return nil, err
 			}
 			if c == '<' {
-				return pdfWord("<<"), nil
+				return keyword("<<"), nil
 			}
 			l.unread()
 			return l.hexadecimal()
@@ -107,12 +107,12 @@ func (l *pdfLexer) token() (any, error) {
 			if c, err = l.byte(); err == nil && c != '>' {
 				l.unread()
 			}
-			return pdfWord(">>"), nil
+			return keyword(">>"), nil
 		case c == '/':
 			text, err := l.run(nil)
-			return pdfName(unescapedName(text)), err
-		case pdfDelimiter(c):
-			return pdfWord([]byte{c}), nil
+			return nameObject(unescapedName(text)), err
+		case isDelimiter(c):
+			return keyword([]byte{c}), nil
 		default:
 			text, err := l.run([]byte{c})
 			if err != nil {
@@ -121,13 +121,13 @@ func (l *pdfLexer) token() (any, error) {
 			if n, err := strconv.ParseFloat(string(text), 64); err == nil && bytes.IndexByte([]byte("+-.0123456789"), text[0]) >= 0 {
 				return n, nil
 			}
-			return pdfWord(text), nil
+			return keyword(text), nil
 		}
 	}
 }
 
 // run reads up to a space or delimiter.
-func (l *pdfLexer) run(text []byte) ([]byte, error) {
+func (l *lexer) run(text []byte) ([]byte, error) {
 	for {
 		c, err := l.byte()
 		if errors.Is(err, io.EOF) {
@@ -136,12 +136,12 @@ func (l *pdfLexer) run(text []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if pdfSpace(c) || pdfDelimiter(c) {
+		if isSpace(c) || isDelimiter(c) {
 			l.unread()
 			return text, nil
 		}
-		if text = append(text, c); len(text) > maxPDFToken {
-			return nil, errPDFToken
+		if text = append(text, c); len(text) > maxToken {
+			return nil, errToken
 		}
 	}
 }
@@ -166,8 +166,8 @@ func unescapedName(text []byte) []byte {
 }
 
 // literal reads a string in parentheses (7.3.4.2) behind the first one.
-func (l *pdfLexer) literal() (any, error) {
-	text, depth := pdfString{}, 1
+func (l *lexer) literal() (any, error) {
+	text, depth := stringObject{}, 1
 	for {
 		c, err := l.byte()
 		if err != nil {
@@ -189,14 +189,14 @@ func (l *pdfLexer) literal() (any, error) {
 				continue
 			}
 		}
-		if text = append(text, c); len(text) > maxPDFToken {
-			return text, errPDFToken
+		if text = append(text, c); len(text) > maxToken {
+			return text, errToken
 		}
 	}
 }
 
 // escape reads what stands behind a backslash; a broken line is to be skipped.
-func (l *pdfLexer) escape() (c byte, skip bool, err error) {
+func (l *lexer) escape() (c byte, skip bool, err error) {
 	if c, err = l.byte(); err != nil {
 		return c, false, err
 	}
@@ -238,15 +238,15 @@ func (l *pdfLexer) escape() (c byte, skip bool, err error) {
 
 func endsWithin(err error) error {
 	if errors.Is(err, io.EOF) {
-		return errPDFEnd
+		return errEnd
 	}
 	return err
 }
 
 // hexadecimal reads a string of hexadecimal digits (7.3.4.3) behind its "<".
 // What is no digit is passed over, as other readers do.
-func (l *pdfLexer) hexadecimal() (any, error) {
-	text, high := pdfString{}, -1
+func (l *lexer) hexadecimal() (any, error) {
+	text, high := stringObject{}, -1
 	for {
 		c, err := l.byte()
 		if err != nil {
@@ -266,8 +266,8 @@ func (l *pdfLexer) hexadecimal() (any, error) {
 		default:
 			text, high = append(text, byte(high<<4|digit)), -1
 		}
-		if len(text) > maxPDFToken {
-			return text, errPDFToken
+		if len(text) > maxToken {
+			return text, errToken
 		}
 	}
 }
@@ -284,19 +284,19 @@ func hexDigit(c byte) int {
 	return -1
 }
 
-// value reads an object, which may be an operator: a pdfWord. References are
+// value reads an object, which may be an operator: a keyword. References are
 // seen where refs is set; a content stream has none.
-func (l *pdfLexer) value(refs bool) (any, error) {
-	l.room = maxPDFObject
+func (l *lexer) value(refs bool) (any, error) {
+	l.room = maxObject
 	return l.nested(refs, 0)
 }
 
-func (l *pdfLexer) nested(refs bool, depth int) (any, error) {
+func (l *lexer) nested(refs bool, depth int) (any, error) {
 	if l.room < 0 {
-		return nil, errPDFObject
+		return nil, errObject
 	}
-	if depth > maxPDFNesting {
-		return nil, errPDFNesting
+	if depth > maxNesting {
+		return nil, errNesting
 	}
 	t, err := l.token()
 	if err != nil {
@@ -307,10 +307,10 @@ func (l *pdfLexer) nested(refs bool, depth int) (any, error) {
 		if refs && t >= 0 && t < 1<<31 && t == float64(int(t)) {
 			return l.reference(int(t))
 		}
-	case pdfWord:
+	case keyword:
 		switch t {
 		case "[":
-			array := pdfArray{}
+			array := arrayObject{}
 			for {
 				v, err := l.nested(refs, depth+1)
 				if l.cut && errors.Is(err, io.EOF) {
@@ -319,11 +319,11 @@ func (l *pdfLexer) nested(refs bool, depth int) (any, error) {
 				if err != nil {
 					return nil, endsWithin(err)
 				}
-				if v == pdfWord("]") {
+				if v == keyword("]") {
 					return array, nil
 				}
-				if v == pdfWord(">>") || v == pdfWord("endobj") {
-					return nil, errPDFArray
+				if v == keyword(">>") || v == keyword("endobj") {
+					return nil, errArray
 				}
 				array = append(array, v)
 			}
@@ -334,8 +334,8 @@ func (l *pdfLexer) nested(refs bool, depth int) (any, error) {
 	return t, nil
 }
 
-func (l *pdfLexer) dict(refs bool, depth int) (any, error) {
-	dict := pdfDict{}
+func (l *lexer) dict(refs bool, depth int) (any, error) {
+	dict := dictionary{}
 	for {
 		t, err := l.token()
 		if l.cut && errors.Is(err, io.EOF) {
@@ -344,12 +344,12 @@ func (l *pdfLexer) dict(refs bool, depth int) (any, error) {
 		if err != nil {
 			return nil, endsWithin(err)
 		}
-		key, isName := t.(pdfName)
+		key, isName := t.(nameObject)
 		switch {
-		case t == pdfWord(">>"):
+		case t == keyword(">>"):
 			return dict, nil
 		case !isName:
-			return nil, errPDFKey
+			return nil, errKey
 		}
 		v, err := l.nested(refs, depth+1)
 		if l.cut && errors.Is(err, io.EOF) {
@@ -358,7 +358,7 @@ func (l *pdfLexer) dict(refs bool, depth int) (any, error) {
 		if err != nil {
 			return nil, endsWithin(err)
 		}
-		if v == pdfWord(">>") { // a key without a value, as some write
+		if v == keyword(">>") { // a key without a value, as some write
 			return dict, nil
 		}
 		if earlier, twice := dict[key]; twice { // the later one counts, and both are searched
@@ -369,7 +369,7 @@ func (l *pdfLexer) dict(refs bool, depth int) (any, error) {
 }
 
 // reference is the rest of "12 0 R" behind its first number, or that number.
-func (l *pdfLexer) reference(n int) (any, error) {
+func (l *lexer) reference(n int) (any, error) {
 	second, err := l.token()
 	if err != nil {
 		if errors.Is(err, io.EOF) {
@@ -385,8 +385,8 @@ func (l *pdfLexer) reference(n int) (any, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if third == pdfWord("R") {
-		return pdfRef(n), nil
+	if third == keyword("R") {
+		return reference(n), nil
 	}
 	if err == nil {
 		l.back = append(l.back, third)

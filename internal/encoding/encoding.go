@@ -1,0 +1,150 @@
+// Package encoding takes back the notations in which formats write text: escapes of
+// JSON, HTML, URLs, CSS, MIME and TeX, base64, UTF-32, and letters that tags part
+// from each other. It is for searching: a text is shown in each way in which some
+// program would read it, and nobody is asked which one will.
+//
+// Each reading is made of the text as it is, or of another reading, since HTML stands
+// in JSON and URLs in HTML. Memory is bounded by the size of a window.
+package encoding
+
+import (
+	"errors"
+	"hash/maphash"
+	"io"
+	"slices"
+)
+
+// Reading is one way in which a text is read.
+type Reading struct {
+	// How says what was undone, for whoever looks for it: "with its escapes undone".
+	How string
+	// Guess says that the text may never have been meant to be read so: any word of
+	// eight letters is base64. It holds short words by chance.
+	Guess bool
+}
+
+const (
+	// window is what is read at once, overlap how much of it is read again with the
+	// next: what is written in one place may be cut in two by as much.
+	window  = 256 << 10
+	overlap = 16 << 10
+	// maxDepth is how many notations may lie in each other: an address in an attribute
+	// in a page in a text of JSON. maxReadings bounds what one window is read as;
+	// what is published has five or six readings.
+	maxDepth    = 4
+	maxReadings = 64
+)
+
+// notation is a decoder. It returns nothing where a text is not written in it.
+type notation struct {
+	Reading
+	undo func(text []byte) []byte
+	// first is set for what is only looked for in a text as it is.
+	first bool
+}
+
+// Ways in which a text may be read that exclude each other are two notations.
+var notations = []notation{
+	{Reading{How: "without its tags"}, withoutTags, false},
+	{Reading{How: "with its escapes undone"}, func(text []byte) []byte { return unescaped(text, hexadecimal) }, false},
+	{Reading{How: "with octal escapes and quoted-printable undone"}, func(text []byte) []byte { return unescaped(text, octal) }, false},
+	{Reading{How: "as TeX sets it"}, typeset, false},
+	{Reading{How: "read as UTF-32"}, fromUTF32, true},
+	{Reading{How: "with base64 or hexadecimal digits undone", Guess: true}, unpacked, false},
+}
+
+// Read shows each reading of a text but the text itself. An error of show ends it and
+// is returned as it is, as is one of the reader.
+func Read(r io.Reader, show func(Reading, []byte) error) error {
+	var text []byte
+	held := 0
+	for {
+		if held == len(text) { // grown as needed: most texts are short
+			text = append(text, make([]byte, min(max(4<<10, len(text)), window-len(text)))...)
+		}
+		n, err := io.ReadFull(r, text[held:])
+		held += n
+		ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !ended {
+			return err
+		}
+		if !ended && held < window {
+			continue
+		}
+		if err := Each(text[:held], show); err != nil || ended {
+			return err
+		}
+		held = copy(text, text[held-overlap:held])
+	}
+}
+
+// Each is [Read] of a text in memory, which is read as a whole.
+func Each(text []byte, show func(Reading, []byte) error) error {
+	if !slices.ContainsFunc(text, func(c byte) bool { return !plain[c] }) && len(text) < shortest {
+		return nil
+	}
+	readings := &readings{seed: maphash.MakeSeed(), show: show}
+	return readings.of(text, 0)
+}
+
+// plain are the bytes that belong to no notation but base64 and its like.
+var plain = func() (p [256]bool) {
+	for c := range p {
+		p[c] = c >= ' ' && c < 0x7f && c != '<' && c != '&' && c != '\\' && c != '%' && c != '=' && c != '{' && c != '}' && c != '^' || c == '\n' || c == '\t' || c == '\r'
+	}
+	return p
+}()
+
+type readings struct {
+	seed  maphash.Seed
+	seen  map[uint64]bool // digests of readings: two ways often end in one
+	count int
+	show  func(Reading, []byte) error
+}
+
+func (r *readings) of(text []byte, depth int) error {
+	for _, n := range notations {
+		if depth > 0 && n.first {
+			continue
+		}
+		read := n.undo(text)
+		if len(read) == 0 {
+			continue
+		}
+		digest := maphash.Bytes(r.seed, read)
+		if r.seen[digest] {
+			continue
+		}
+		if r.seen == nil {
+			r.seen = map[uint64]bool{}
+		}
+		r.seen[digest] = true
+		if r.count++; r.count > maxReadings {
+			return ErrNested
+		}
+		if err := r.show(n.Reading, read); err != nil {
+			return err
+		}
+		if depth+1 < maxDepth {
+			if err := r.of(read, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ErrNested says that a text is written in too many notations within each other.
+var ErrNested = errors.New("it is written in too many notations that lie in each other")
+
+// Latin1 is text of ISO 8859-1 in UTF-8; nothing if the bytes are all ASCII.
+func Latin1(text []byte) []byte {
+	if !slices.ContainsFunc(text, func(c byte) bool { return c >= 0x80 }) {
+		return nil
+	}
+	runes := make([]rune, len(text))
+	for i, c := range text {
+		runes[i] = rune(c)
+	}
+	return []byte(string(runes))
+}
