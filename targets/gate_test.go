@@ -107,7 +107,8 @@ func TestGatePassesPixels(t *testing.T) {
 		"iTXt, folded":  with(chunk("iTXt", append([]byte("Title\x00\x01\x00en\x00Titel\x00"), folded(t, "A7")...))),
 		"iTXt, keyword": with(chunk("iTXt", []byte("Title\x00\x00\x00en\x00A7\x00x"))),
 		"other chunk":   with(chunk("prVt", []byte(original(12)))),
-		"behind":        append(bytes.Clone(picture), original(12)...),
+		"short, other":  with(chunk("prVt", []byte("of A7"))),
+		"eXIf":          with(chunk("eXIf", []byte("II*\x00 A7"))),
 	} {
 		var leak *anonymize.LeakError
 		if err := gated(t, g, ref, data); !errors.As(err, &leak) {
@@ -116,6 +117,7 @@ func TestGatePassesPixels(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{
 		"cut":           picture[:len(picture)-len(chunk("IEND", nil))-10],
+		"behind":        append(bytes.Clone(picture), folded(t, "of A7")...),
 		"damaged zlib":  with(chunk("zTXt", []byte("Title\x00\x00not zlib"))),
 		"beyond bounds": with(chunk("zTXt", append([]byte("Title\x00\x00"), folded(t, strings.Repeat(" ", 1<<24+1))...))),
 	} {
@@ -242,6 +244,145 @@ func TestGateOfArchive(t *testing.T) {
 	}
 }
 
+// Whatever notation a code is written in, and in whatever kind of file, the gate
+// finds it; a text that only looks like it passes.
+func TestGateReadsNotations(t *testing.T) {
+	g := guarded(t, "subject-41", "ABC1234")
+	each := func(code string, form func(c byte) string) string {
+		var b strings.Builder
+		for _, c := range []byte(code) {
+			b.WriteString(form(c))
+		}
+		return b.String()
+	}
+	printed := func(format string) func(string) string {
+		return func(code string) string { return each(code, func(c byte) string { return fmt.Sprintf(format, c) }) }
+	}
+	parted := func(with string) func(string) string {
+		return func(code string) string { return code[:3] + with + code[3:] }
+	}
+	notations := map[string]func(code string) string{
+		"as it is":           func(code string) string { return code },
+		"upper case":         strings.ToUpper,
+		"JSON":               printed(`\u%04x`),
+		"JavaScript":         printed(`\x%02x`),
+		"JavaScript, braces": printed(`\u{%x}`),
+		"JSON in JSON":       printed(`\\u%04x`),
+		"octal":              printed(`\%03o`),
+		"decimal":            printed("&#%d;"),
+		"hexadecimal":        printed("&#x%X;"),
+		"page in a page":     printed("&amp;#%d;"),
+		"percent":            printed("%%%02X"),
+		"CSS":                printed(`\%x `),
+		"quoted-printable":   printed("=%02X"),
+		"base64":             func(code string) string { return base64.StdEncoding.EncodeToString([]byte("id=" + code)) },
+		"digits":             printed("%02x"),
+		"UTF-16 LE":          printed("%c\x00"),
+		"UTF-16 BE":          printed("\x00%c"),
+		"UTF-32 LE":          printed("%c\x00\x00\x00"),
+		"UTF-32 BE":          printed("\x00\x00\x00%c"),
+		"soft hyphen":        parted("\u00ad"),
+		"no space":           parted("&ZeroWidthSpace;"),
+		"elements":           parted("</tspan><tspan>"),
+		"spans":              parted(`</b><span class="x">`),
+		"TeX, hyphen":        parted(`\-`),
+		"TeX, group":         parted(`{}`),
+		"TeX, break":         parted(`\allowbreak `),
+		"TeX, line":          parted("%\n  "),
+		"TeX, carets":        printed("^^%02x"),
+		"TeX, numbers":       printed(`\char%d{}`),
+	}
+	zipped := func(text string) []byte {
+		var b bytes.Buffer
+		w := zip.NewWriter(&b)
+		f, err := w.Create("e.txt")
+		if err == nil {
+			_, err = f.Write([]byte(text))
+		}
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	picture := func(chunks ...[]byte) []byte {
+		return slices.Concat([]byte("\x89PNG\r\n\x1a\n"), slices.Concat(chunks...), chunk("IDAT", nil), chunk("IEND", nil))
+	}
+	files := map[string]func(text string) []byte{
+		"f.json": func(text string) []byte { return []byte(`{"a": "` + text + `"}`) },
+		"f.tex":  func(text string) []byte { return []byte(`\textbf{` + text + `} & 0.9 \\`) },
+		"f.html": func(text string) []byte { return []byte("<!DOCTYPE html><p><b>" + text + "</b></p>") },
+		"f.svg":  func(text string) []byte { return []byte("<svg><text><tspan>" + text + "</tspan></text></svg>") },
+		"f.csv":  func(text string) []byte { return []byte("a,b\n" + text + ",2\n") },
+		"f.gz": func(text string) []byte {
+			var b bytes.Buffer
+			w := gzip.NewWriter(&b)
+			_, err := w.Write([]byte(text))
+			if err := errors.Join(err, w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			return b.Bytes()
+		},
+		"f.zip": zipped,
+		"f.png": func(text string) []byte { return picture(chunk("tEXt", []byte("Title\x00"+text))) },
+		"packed.png": func(text string) []byte {
+			return picture(chunk("zTXt", append([]byte("T\x00\x00"), folded(t, text)...)))
+		},
+		"metadata.pdf": func(text string) []byte { return pdfOf("/Type /Metadata /Subtype /XML", "<x>"+text+"</x>") },
+		"drawn.pdf":    func(text string) []byte { return pdfOf("", fmt.Sprintf("BT <%x> Tj ET", text)) },
+		"author.pdf": func(text string) []byte {
+			return []byte(fmt.Sprintf("%%PDF-1.7\n1 0 obj <</Author <%x>>> endobj\ntrailer <<>>", text))
+		},
+		"uri.html": func(text string) []byte {
+			return []byte(`<img src="data:text/plain;base64,` + base64.StdEncoding.EncodeToString([]byte(text)) + `">`)
+		},
+		"f.eps": func(text string) []byte { return []byte("%!PS-Adobe-3.0\n" + fmt.Sprintf("<%x> show", text)) },
+	}
+	path := filepath.Join(t.TempDir(), "f")
+	for file, write := range files {
+		for notation, form := range notations {
+			ref := build.Ref{Root: rootResults, Path: file}
+			for code, leaks := range map[string]bool{"subject-41": true, "ABC1234": true, "subject-14": false} {
+				if err := os.WriteFile(path, write(form(code)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				err := g.file(ref, path)
+				var leak *anonymize.LeakError
+				if errors.As(err, &leak) != leaks || err != nil && (!leaks || strings.Contains(err.Error(), code)) {
+					t.Errorf("%s, %s of %s: error %v, want a leak: %v", file, notation, code, err, leaks)
+				}
+			}
+		}
+	}
+	// Cells of a database, of texts and of bytes.
+	for notation, kind := range map[string]string{"JSON": "VARCHAR", "decimal": "VARCHAR", "elements": "VARCHAR", "base64": "VARCHAR", "UTF-16 LE": "BLOB", "percent": "BLOB"} {
+		path := filepath.Join(t.TempDir(), "study.db")
+		db, err := sql.Open("duckdb", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var value any = notations[notation]("subject-41")
+		if kind == "BLOB" {
+			value = []byte(value.(string))
+		}
+		_, err = db.Exec("CREATE TABLE t (a " + kind + ")")
+		if err == nil {
+			_, err = db.Exec("INSERT INTO t VALUES (?)", value)
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		var leak *anonymize.LeakError
+		if err := g.file(build.Ref{Root: rootDatabase, Path: "study.db"}, path); !errors.As(err, &leak) || kind == "VARCHAR" && !strings.Contains(err.Error(), "column t.a") {
+			t.Errorf("%s in a cell: error %v", notation, err)
+		}
+	}
+}
+
+// pdfOf is a PDF of one stream.
+func pdfOf(dict, data string) []byte {
+	return []byte(fmt.Sprintf("%%PDF-1.7\n1 0 obj\n<<%s /Length %d>>\nstream\n%s\nendstream\nendobj\ntrailer <<>>", dict, len(data), data))
+}
+
 // The bytes of a database hold short codes by chance; its cells are searched for
 // all codes.
 func TestGateOfDatabase(t *testing.T) {
@@ -254,6 +395,17 @@ func TestGateOfDatabase(t *testing.T) {
 		{"cell", "CREATE TABLE t AS SELECT 'see A7' AS note", "column t.note"},
 		{"cell of digits", "CREATE TABLE t AS SELECT '12345' AS note", "column t.note"},
 		{"catalogue", "CREATE TABLE t (n INTEGER); COMMENT ON TABLE t IS 'of S-0012'", "column catalogue.comment"},
+		{"default", "CREATE TABLE t (n VARCHAR DEFAULT 'A7')", "column catalogue.definition"},
+		{"constraint", "CREATE TABLE t (n VARCHAR CHECK (n <> 'A7'))", "column catalogue.definition"},
+		{"view", "CREATE VIEW v AS SELECT 'S-0012' AS n", "column catalogue.definition"},
+		{"column", `CREATE TABLE t ("of A7" INTEGER)`, "column t.name"},
+		{"table", `CREATE TABLE "of A7" (n INTEGER)`, "column of [subject].name"},
+		{"schema", `CREATE SCHEMA "of A7"`, "column catalogue.name"},
+		{"macro", `CREATE MACRO m(a) AS a || 'S-0012'`, "column catalogue.definition"},
+		{"type", "CREATE TYPE e AS ENUM ('A7')", "column catalogue.definition"},
+		{"list", "CREATE TABLE t AS SELECT ['x', 'see A7'] AS notes", "column t.notes"},
+		{"struct", "CREATE TABLE t AS SELECT {'a': 'A7'} AS s", "column t.s"},
+		{"packed", "CREATE TABLE t AS SELECT from_base64('" + base64.StdEncoding.EncodeToString(folded(t, "of A7")) + "') AS b", "column t.b"},
 	} {
 		path := filepath.Join(t.TempDir(), "study.db")
 		db, err := sql.Open("duckdb", path)
@@ -278,6 +430,26 @@ func TestGateOfDatabase(t *testing.T) {
 		var leak *anonymize.LeakError
 		if errors.As(err, &leak) != (c.where != "") || (err != nil && !strings.Contains(err.Error(), c.where)) {
 			t.Errorf("%s: error %v, want one in %q", c.name, err, c.where)
+		}
+	}
+	// DuckDB keeps what was deleted, compressed, where nobody can look.
+	for name, statements := range map[string]string{
+		"dropped table":  "CREATE TABLE t AS SELECT 'see subject-1 of ' || i AS s FROM range(30000) r(i); CHECKPOINT; DROP TABLE t; CREATE TABLE u (n INTEGER)",
+		"dropped column": "CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS s FROM range(30000) r(i); CHECKPOINT; CREATE TABLE u AS SELECT random() AS x FROM range(90000); CHECKPOINT; ALTER TABLE t DROP COLUMN s",
+		"deleted rows":   "CREATE TABLE t AS SELECT i, 'see subject-1 of ' || i AS s FROM range(30000) r(i); CHECKPOINT; DELETE FROM t WHERE i % 2 = 0",
+		"updated rows":   "CREATE TABLE t AS SELECT i, md5(i::VARCHAR) AS s FROM range(30000) r(i); CHECKPOINT; CREATE TABLE u AS SELECT random() AS x FROM range(90000); CHECKPOINT; UPDATE t SET s = ''",
+	} {
+		path := filepath.Join(t.TempDir(), "study.db")
+		db, err := sql.Open("duckdb", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.Exec(statements + "; CHECKPOINT")
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if err := guarded(t, "not-in-it").file(ref, path); err == nil || !strings.Contains(err.Error(), "write it anew") {
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	path := filepath.Join(t.TempDir(), "study.db")

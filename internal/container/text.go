@@ -115,7 +115,7 @@ func (w *walker) said(name string, text []byte) error {
 	if err := w.Text(name, bytes.NewReader(text)); err != nil {
 		return err
 	}
-	return encoding.Read(bytes.NewReader(text), func(how encoding.Reading, read []byte) error { return w.reading(name, how, read) })
+	return encoding.Each(text, func(how encoding.Reading, read []byte) error { return w.reading(name, how, read) })
 }
 
 func (w *walker) embedded(name string, r io.Reader, depth int) error {

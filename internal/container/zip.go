@@ -29,9 +29,6 @@ func (w *walker) zip(name string, _ io.Reader, f *os.File, size int64, depth int
 	if err := w.said(name+", comment", []byte(z.Comment)); err != nil {
 		return err
 	}
-	if err := w.gaps(name, f, size, z); err != nil {
-		return err
-	}
 	for _, e := range z.File {
 		entry := name + ", entry " + e.Name
 		if err := w.entry(entry); err != nil {
@@ -60,7 +57,7 @@ func (w *walker) zip(name string, _ io.Reader, f *os.File, size int64, depth int
 			}
 		}
 	}
-	return nil
+	return w.gaps(name, f, size, z)
 }
 
 // Marks and lengths of the parts of a zip archive (APPNOTE 4.3).

@@ -71,15 +71,25 @@ func Read(r io.Reader, show func(Reading, []byte) error) error {
 		if !ended && held < window {
 			continue
 		}
-		if err := Each(text[:held], show); err != nil || ended {
+		if err := whole(text[:held], show); err != nil || ended {
 			return err
 		}
 		held = copy(text, text[held-overlap:held])
 	}
 }
 
-// Each is [Read] of a text in memory, which is read as a whole.
+// Each is [Read] of a text in memory.
 func Each(text []byte, show func(Reading, []byte) error) error {
+	for len(text) > window {
+		if err := whole(text[:window], show); err != nil {
+			return err
+		}
+		text = text[window-overlap:]
+	}
+	return whole(text, show)
+}
+
+func whole(text []byte, show func(Reading, []byte) error) error {
 	if !slices.ContainsFunc(text, func(c byte) bool { return !plain[c] }) && len(text) < shortest {
 		return nil
 	}

@@ -183,7 +183,7 @@ func readCMap(r io.Reader, room *int) (*cmap, error) {
 	l := newLexer(r)
 	add := func(code []byte, text string) error {
 		if *room--; *room < 0 {
-			return fmt.Errorf("it has more than %d references and characters of fonts", maxRefs)
+			return errTooMany
 		}
 		if len(code) == 0 || len(code) > 4 {
 			return errors.New("a code of a font has not one to four bytes")

@@ -59,7 +59,9 @@ type document struct {
 	direct  int                     // fonts that are no objects of their own: their numbers are negative
 	differ  map[int]map[byte]string // encodings by object
 	cmaps   map[int]*cmap
-	entries int // of all cmaps
+	pages   [][]int             // streams that are one page
+	arrays  map[int]arrayObject // objects that are arrays of references
+	entries int                 // of all of these
 }
 
 // Limits of a file, each far above what documents hold.
@@ -67,6 +69,8 @@ const (
 	maxObjects = 1 << 20
 	maxRefs    = 1 << 20
 )
+
+var errTooMany = fmt.Errorf("it has more than %d references and characters of fonts", maxRefs)
 
 // stream is where a stream stands and what it is.
 type stream struct {
@@ -89,7 +93,7 @@ const (
 // name stands for it in names and errors.
 func Search(ctx context.Context, name string, f io.ReaderAt, size int64, s Searcher) error {
 	p := &document{s: s, ctx: ctx, name: name, f: f, size: size,
-		refs: map[nameObject]map[int]bool{}, fonts: map[int]*font{}, differ: map[int]map[byte]string{}, cmaps: map[int]*cmap{}}
+		refs: map[nameObject]map[int]bool{}, fonts: map[int]*font{}, differ: map[int]map[byte]string{}, cmaps: map[int]*cmap{}, arrays: map[int]arrayObject{}}
 	p.lines = lines{show: s.Text, name: name + ", strings of objects"}
 	var head [len("%PDF-")]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:]) != "%PDF-" {
@@ -122,7 +126,7 @@ func Search(ctx context.Context, name string, f io.ReaderAt, size int64, s Searc
 			return err
 		}
 	}
-	return nil
+	return p.showPages()
 }
 
 // lexer reads from an offset.
@@ -356,6 +360,14 @@ func (p *document) note(number int, v any) error {
 	case stringObject:
 		return p.lines.add(v, encoding.Latin1(v))
 	case arrayObject:
+		if len(v) > 1 && number != 0 {
+			if _, refers := v[0].(reference); refers {
+				if p.entries += len(v); p.entries > maxRefs {
+					return errTooMany
+				}
+				p.arrays[number] = v
+			}
+		}
 		for _, each := range v {
 			if err := p.note(0, each); err != nil {
 				return err
@@ -378,6 +390,12 @@ func (p *document) note(number int, v any) error {
 		for _, key := range sortedKeys(v) {
 			each, inner := v[key], 0
 			switch each := each.(type) {
+			case arrayObject:
+				if key == "Contents" {
+					if err := p.pageOf(each); err != nil {
+						return err
+					}
+				}
 			case reference:
 				if err := p.refer(key, int(each)); err != nil {
 					return err
@@ -415,7 +433,7 @@ func (p *document) refer(key nameObject, to int) error {
 	}
 	if !p.refs[key][to] {
 		if p.entries++; p.entries > maxRefs {
-			return fmt.Errorf("it has more than %d references and characters of fonts", maxRefs)
+			return errTooMany
 		}
 		p.refs[key][to] = true
 	}

@@ -135,6 +135,12 @@ func TestTextOfPDF(t *testing.T) {
 		"Latin-1":            {"BT /F1 1 Tf (\xc4-1) Tj ET", "Ä-1"},
 		"stands for":         {"/Span <</ActualText (subject-12)>> BDC EMC", "subject-12"},
 		"behind a picture":   {"BI /W 1 /H 1 ID (((<< EI BT (subject-12) Tj ET", "subject-12"},
+		"backwards":          {"BT /F1 10 Tf 30 0 Td (ject-12) Tj -18 0 Td (sub) Tj ET", "subject-12"},
+		"scattered":          {"BT /F1 10 Tf 1 0 0 1 36 9 Tm (-12) Tj 1 0 0 1 72 9 Tm (behind) Tj 1 0 0 1 0 9 Tm (sub) Tj 1 0 0 1 90 90 Tm (above) Tj 1 0 0 1 18 9 Tm (ject) Tj ET", "\nsubject-12 behind\n"},
+		"scattered, turned":  {"BT /F1 10 Tf 0 1 -1 0 9 18 Tm (ject-12) Tj 0 1 -1 0 9 0 Tm (sub) Tj ET", "subject-12"},
+		"letters scattered":  {"BT /F1 10 Tf 1 0 0 1 12 9 Tm (b) Tj 1 0 0 1 0 9 Tm (s) Tj 1 0 0 1 6 9 Tm (u) Tj ET q 1 0 0 1 18 9 cm BT (ject-12) Tj ET Q", "subject-12"},
+		"words in order":     {"BT /F1 10 Tf 1 0 0 1 90 9 Tm (2019) Tj 1 0 0 1 9 9 Tm (PLR) Tj ET", "PLR 2019"},
+		"lines in order":     {"BT /F1 10 Tf 1 0 0 1 30 9 Tm (2019) Tj 1 0 0 1 9 21 Tm (PLR) Tj ET", "PLR\n\n2019"},
 		"long":               {"BT " + strings.Repeat("(x) Tj ", 200_000) + "(subject-12) Tj ET", "subject-12"},
 	} {
 		for packed, object := range map[string]string{
@@ -145,6 +151,20 @@ func TestTextOfPDF(t *testing.T) {
 			if err != nil || !strings.Contains(s.text, c.shows) {
 				t.Errorf("%s, %s: %q was not shown; error %v", name, packed, c.shows, err)
 			}
+		}
+	}
+}
+
+// A page may be drawn by several streams, of which the text goes on.
+func TestPagesOfPDF(t *testing.T) {
+	parts := []string{streamed(20, "", "BT /F1 10 Tf 9 9 Td (sub) Tj"), streamed(21, "/Filter /FlateDecode", string(zlibbed(t, []byte("(ject) Tj")))), streamed(22, "", "(-12) Tj ET")}
+	for name, page := range map[string][]string{
+		"in the page": {"30 0 obj <</Type /Page /Contents [20 0 R 21 0 R 22 0 R]>> endobj"},
+		"elsewhere":   {"30 0 obj <</Type /Page /Contents 31 0 R>> endobj", "31 0 obj [20 0 R 21 0 R 22 0 R] endobj"},
+	} {
+		s, err := walked(t, document(append(append(fontsOf(t), page...), parts...)...))
+		if err != nil || !strings.Contains(s.text, "subject-12") {
+			t.Errorf("%s: not shown; error %v", name, err)
 		}
 	}
 }

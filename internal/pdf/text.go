@@ -23,7 +23,7 @@ func (p *document) drawn(name string, r io.Reader) error {
 		v, err := l.value(false)
 		switch {
 		case errors.Is(err, io.EOF):
-			if err := errors.Join(d.noted(arrayObject(args)), d.end()); err != nil {
+			if err := errors.Join(d.noted(arrayObject(args)), d.end(), d.ordered()); err != nil {
 				return err
 			}
 			return d.out.flush()
@@ -99,6 +99,9 @@ type drawer struct {
 	unit []piece // strings that were shown and not yet said
 	held int     // bytes of them
 
+	runs     []run // the same by their places, of the page so far
+	runBytes int
+
 	fonts map[nameObject]readable // that were used
 	texts bool                    // a text began or was shown
 	state drawState
@@ -160,6 +163,8 @@ const (
 	gapOfLetters = 1.0
 	// What is left of a space that is made narrow, where none is to be seen.
 	gapOfNothing = 0.12
+	// How far beside a line a text may stand: an index is still on it.
+	level = 0.3
 	// How wrong a width may be, which is a guess: by so much a glyph.
 	unsureWidth = 0.06
 )
@@ -311,6 +316,9 @@ func (d *drawer) shown(s stringObject, gap float64) error {
 	}
 	if d.moved || !d.placed {
 		d.pen, d.width, d.unsure, d.shownAt = d.line.times(d.state.ctm), 0, 0, d.state.size
+		if err := d.begin(); err != nil {
+			return err
+		}
 	}
 	d.placed, d.moved, d.single = true, false, glyphs == 1
 	letter, word := 0.0, 0.0
@@ -333,6 +341,7 @@ func (d *drawer) shown(s stringObject, gap float64) error {
 		}
 	}
 	d.unit = append(d.unit, piece{before, s, d.state.font.readings})
+	d.follow(d.unit[len(d.unit)-1])
 	if d.held += len(s); d.held > linesAtOnce {
 		// One long word: said in parts that overlap.
 		keep, n := len(d.unit), 0
@@ -370,7 +379,6 @@ func (d *drawer) along() (float64, bool) {
 	dx, dy := now[4]-m[4], now[5]-m[5]
 	x := (dx*m[3] - dy*m[2]) / det / size
 	y := (dy*m[0] - dx*m[1]) / det / size
-	const level = 0.3 // an index is still on its line
 	return x, math.Abs(y) < level && x > -gapOfWord
 }
 
@@ -387,16 +395,23 @@ func about(c byte, composite bool) float64 {
 	return 0.55
 }
 
-// end says what was shown, in each way in which it may be read.
+// end says what was shown.
 func (d *drawer) end() error {
+	err := d.say(d.unit)
+	d.unit, d.held = d.unit[:0], 0
+	return err
+}
+
+// say says texts in each way in which they may be read.
+func (d *drawer) say(pieces []piece) error {
 	ways := 1
-	for _, each := range d.unit {
+	for _, each := range pieces {
 		ways = max(ways, len(each.readings))
 	}
 	var said [][]byte
 	for way := range ways {
 		var text []byte
-		for _, each := range d.unit {
+		for _, each := range pieces {
 			text = append(text, each.before...)
 			text = append(text, each.readings[min(way, len(each.readings)-1)](each.text)...)
 		}
@@ -407,6 +422,5 @@ func (d *drawer) end() error {
 			}
 		}
 	}
-	d.unit, d.held = d.unit[:0], 0
 	return nil
 }
