@@ -40,9 +40,9 @@ func Status(ctx context.Context, asJSON *bool, ifChanged *string) error {
 		return err
 	}
 	if wanted(asJSON) {
-		err = report.WriteJSON(os.Stdout)
-	} else if err = report.Write(os.Stdout); err == nil && report.Count(build.WillRun) > 0 {
-		_, err = fmt.Println(duration(report))
+		err = report.WriteJSON(screen())
+	} else if err = report.Write(screen()); err == nil && report.Count(build.WillRun) > 0 {
+		_, err = fmt.Fprintln(screen(), duration(report))
 	}
 	switch {
 	case err != nil || report.Fresh():
@@ -93,11 +93,11 @@ func Explain(ctx context.Context, what string, asJSON *bool) error {
 		return printJSON(answer)
 	}
 	if answer.Number != nil {
-		if err := answer.Number.write(os.Stdout, s.gate.redact); err != nil {
+		if err := answer.Number.write(screen(), s.gate.redact); err != nil {
 			return err
 		}
 	}
-	return answer.Chain.Write(os.Stdout)
+	return answer.Chain.Write(screen())
 }
 
 // Graph prints the steps as a Mermaid diagram, or only those that read a file
@@ -121,9 +121,9 @@ func Graph(ctx context.Context, asJSON *bool, uses, makes *string) error {
 		return err
 	}
 	if wanted(asJSON) {
-		return drawing.WriteJSON(os.Stdout)
+		return drawing.WriteJSON(screen())
 	}
-	return drawing.Mermaid(os.Stdout)
+	return drawing.Mermaid(screen())
 }
 
 func printUses(ctx context.Context, graph *build.Graph, name string, asJSON bool) error {
@@ -134,11 +134,11 @@ func printUses(ctx context.Context, graph *build.Graph, name string, asJSON bool
 	case asJSON:
 		return printJSON(append([]build.Use{}, uses...))
 	case len(uses) == 0:
-		_, err = fmt.Printf("no step reads %s\n", name)
+		_, err = fmt.Fprintf(screen(), "no step reads %s\n", name)
 		return err
 	}
 	for _, use := range uses {
-		if _, err := fmt.Printf("%s  by %s\n", use.Step, use.Input); err != nil {
+		if _, err := fmt.Fprintf(screen(), "%s  by %s\n", use.Step, use.Input); err != nil {
 			return err
 		}
 	}
@@ -153,9 +153,9 @@ func printMaker(ctx context.Context, graph *build.Graph, name string, asJSON boo
 	case asJSON:
 		return printJSON(map[string]string{"step": step})
 	case step == "":
-		_, err = fmt.Printf("no step makes %s: it is a source\n", name)
+		_, err = fmt.Fprintf(screen(), "no step makes %s: it is a source\n", name)
 	default:
-		_, err = fmt.Println(step)
+		_, err = fmt.Fprintln(screen(), step)
 	}
 	return err
 }
@@ -182,7 +182,7 @@ func survey(asJSON *bool) (*study, *build.Graph, plan, error) {
 func wanted(flag *bool) bool { return flag != nil && *flag }
 
 func printJSON(v any) error {
-	e := json.NewEncoder(os.Stdout)
+	e := json.NewEncoder(screen())
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)

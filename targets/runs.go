@@ -62,10 +62,10 @@ func RunsLs(_ context.Context, asJSON *bool) error {
 	case wanted(asJSON):
 		return printJSON(builds)
 	case len(builds) == 0:
-		_, err := fmt.Println("no builds yet")
+		_, err := fmt.Fprintln(screen(), "no builds yet")
 		return err
 	}
-	return history.WriteList(os.Stdout, builds)
+	return history.WriteList(screen(), builds)
 }
 
 // RunsInspect shows a build with its steps.
@@ -81,7 +81,7 @@ func RunsInspect(_ context.Context, name string, asJSON *bool) error {
 	if wanted(asJSON) {
 		return printJSON(b)
 	}
-	return b.Write(os.Stdout)
+	return b.Write(screen())
 }
 
 // RunsLogs prints the logs of a build: of the steps that match a glob, and the
@@ -146,7 +146,7 @@ func (r *runs) printLog(b *history.Build, s *history.Step, attempt int, least sl
 	if len(lines) == 0 {
 		return nil
 	}
-	_, err = fmt.Println(r.redact(title + "\n" + strings.Join(lines, "\n")))
+	_, err = fmt.Fprintln(screen(), r.redact(title+"\n"+strings.Join(lines, "\n")))
 	return err
 }
 
@@ -173,7 +173,7 @@ func RunsDiff(_ context.Context, a, b string, asJSON *bool) error {
 	if wanted(asJSON) {
 		return printJSON(diff)
 	}
-	return diff.Write(os.Stdout)
+	return diff.Write(screen())
 }
 
 // explain says of each step that ran on something else what that is.
@@ -219,7 +219,7 @@ func RunsTrace(_ context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Println(string(trace))
+	_, err = fmt.Fprintln(screen(), string(trace))
 	return err
 }
 
@@ -246,12 +246,12 @@ func RunsCancel(ctx context.Context, name string) error {
 	}
 	switch err := b.Process.Interrupt(); {
 	case errors.Is(err, os.ErrProcessDone):
-		_, err = fmt.Printf("build %s has just ended\n", b.ID)
+		_, err = fmt.Fprintf(screen(), "build %s has just ended\n", b.ID)
 		return err
 	case err != nil:
 		return fmt.Errorf("build %s cannot be cancelled: process %d: %w", b.ID, b.Process.PID, err)
 	}
-	fmt.Printf("build %s is asked to stop (process %d)\n", b.ID, b.Process.PID)
+	fmt.Fprintf(screen(), "build %s is asked to stop (process %d)\n", b.ID, b.Process.PID)
 	for end := time.Now().Add(cancelWait); time.Now().Before(end); {
 		select {
 		case <-ctx.Done():
@@ -262,7 +262,7 @@ func RunsCancel(ctx context.Context, name string) error {
 			return err
 		}
 		if b.State != history.Running {
-			_, err = fmt.Printf("build %s is %s after %.1f s\n", b.ID, b.State, b.Seconds)
+			_, err = fmt.Fprintf(screen(), "build %s is %s after %.1f s\n", b.ID, b.State, b.Seconds)
 			return err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ const scoreReplicates = 1000
 // Score prints the measures of the predictions of a file. It needs no study, but
 // where there is one, no error quotes a subject's code from a column or cell.
 func Score(ctx context.Context, file string, flags ScoreFlags) error {
-	err := score(ctx, os.Stdout, file, flags)
+	err := score(ctx, screen(), file, flags)
 	if err == nil {
 		return nil
 	}

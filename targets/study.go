@@ -14,6 +14,7 @@ import (
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/fingerprint"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
 	"github.com/magefile/mage/mg"
@@ -50,7 +51,7 @@ type study struct {
 
 // open reads the configuration of the current directory and says which study
 // it is. It creates nothing.
-func open() (*study, error) { return openTo(os.Stdout) }
+func open() (*study, error) { return openTo(screen()) }
 
 // openTo is open that says so elsewhere: where standard output is for a
 // document that a program reads.
@@ -82,7 +83,7 @@ func openPart(stdout io.Writer) (*study, error) {
 	s := &study{
 		settings:  settings,
 		gate:      &gate{lookup: filepath.Join(settings.PrivateDir, lookupFile)},
-		stdout:    stdout,
+		stdout:    console.Printer(stdout, os.Getenv),
 		workspace: workspace,
 	}
 	// Parsing the sources takes a few milliseconds and most commands need it.

@@ -144,7 +144,7 @@ func run(ctx context.Context, choose func(*study) (plan, error)) error {
 
 // runPart builds a plan that may be one of a part of the runs.
 func runPart(ctx context.Context, choose func(*study) (plan, error)) (err error) {
-	s, err := openPart(os.Stdout)
+	s, err := openPart(screen())
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,12 @@
 package console
 
-import (
-	"strings"
-	"unicode"
-)
+import "strings"
 
 // annotation is a failed step in workflow commands of GitHub Actions: an error,
 // which is shown above the log of the job, too, and a group that holds what the
 // step said last.
 func (c *Console) annotation(line Line, said []string) string {
-	reason := c.set.Redact(withoutControls(line.Step + ": " + line.Error))
+	reason := c.set.Redact(Visible(c.set.redacted(line.Step + ": " + line.Error)))
 	text := "::error title=" + property("step "+line.Step+" failed") + "::" + data(reason)
 	if len(said) > 0 {
 		text += "\n::group::" + data("what "+line.Step+" said last")
@@ -33,20 +30,4 @@ func data(s string) string {
 // property escapes the value of a property of a workflow command.
 func property(s string) string {
 	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(data(s))
-}
-
-// withoutCommands keeps text from being taken for workflow commands: those begin
-// a line with two colons, after any space; older ones stand anywhere.
-func withoutCommands(s string) string {
-	s = strings.ReplaceAll(s, "##[", "## [")
-	if !strings.Contains(s, "::") {
-		return s
-	}
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(strings.TrimLeftFunc(line, unicode.IsSpace), "::") {
-			lines[i] = "| " + line
-		}
-	}
-	return strings.Join(lines, "\n")
 }

@@ -106,6 +106,7 @@ const (
 
 // New returns a console that has printed nothing yet.
 func New(s Settings) *Console {
+	s.Out = unprinted(s.Out)
 	c := &Console{set: s, now: time.Now, stopped: func() bool { return false }, done: map[string]int{}}
 	c.begun = c.now()
 	if size := windowSize(s.Out); size != nil && !s.JSON {
@@ -154,13 +155,13 @@ func (c *Console) paint(color, text string) string {
 // is for programs only.
 func (c *Console) Print(text string, line Line) {
 	if c.set.JSON {
-		line.Text, line.Error = withoutControls(line.Text), withoutControls(line.Error)
+		line.Text, line.Error = c.set.redacted(line.Text), c.set.redacted(line.Error)
 		line.Time = c.set.Now().UTC().Format(time.RFC3339Nano)
 		b, err := json.Marshal(line)
 		if err != nil { // no field can fail
 			panic(err)
 		}
-		c.put(c.set.Redact(string(b)))
+		c.put(Visible(c.set.Redact(string(b))))
 	} else if text != "" {
 		c.put(c.text(text))
 	}
@@ -179,14 +180,10 @@ func (c *Console) put(text string) {
 	_, _ = fmt.Fprintln(c.set.Out, text)
 }
 
-// text makes a text fit to be seen: what comes from programs can hold control
-// sequences, and secrets.
+// text makes a text fit to be seen: names and what comes from programs can hold
+// control characters, and secrets.
 func (c *Console) text(s string) string {
-	s = c.set.Redact(withoutControls(s))
-	if c.set.GitHub {
-		s = withoutCommands(s)
-	}
-	return s
+	return c.set.shown(strings.ReplaceAll(s, "\t", " "))
 }
 
 // Note prints a line that no step says.

@@ -78,7 +78,7 @@ before
 before
 ran      fit:longer 1.5 s
 
-  fit:a    2 s  warn: 50% done
+  fit:a    2 s  warn: 50% done\u0007
 [==>                  ] 2 of 20: 1 fresh, 1 ran, 0 failed; 2 s, about 30 s left
 `)
 	// What stays the same is not written again.
@@ -98,7 +98,7 @@ before
 ran      fit:longer 1.5 s
 failed   fit:a: no convergence
          | epoch n=1
-         | warn: 50% done
+         | warn: 50% done\u0007
 
   fit:b    0 s
 [====>                         ] 3 of 20: 1 fresh, 1 ran, 1 failed; 2m2s
@@ -111,7 +111,7 @@ before
 ran      fit:longer 1.5 s
 failed   fit:a: no convergence
          | epoch n=1
-         | warn: 50% done
+         | warn: 50% done\u0007
 summary
 `)
 	if strings.Contains(w.term.Everything(), "patient") {

@@ -2,34 +2,10 @@ package console
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
-
-// controls are the sequences by which programs colour their text and move the
-// cursor (ECMA-48 5.4, and operating system commands).
-var controls = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b[ -/]*[0-~]")
-
-// withoutControls takes control characters out of a text, but for ends of lines.
-func withoutControls(s string) string {
-	if !strings.ContainsFunc(s, unicode.IsControl) {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return r
-		case r == '\t' || r == '\r':
-			return ' '
-		case unicode.IsControl(r):
-			return -1
-		}
-		return r
-	}, controls.ReplaceAllString(strings.ReplaceAll(s, "\r\n", "\n"), ""))
-}
 
 // cut shortens a text to a number of characters.
 func cut(s string, most int) string {

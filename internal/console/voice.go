@@ -115,7 +115,8 @@ func (l listener) written(a slog.Attr) string {
 // maxSaid is how much of a line that a step has said is shown.
 const maxSaid = 300
 
-// said is a line that a step has said, fit to be seen: one line, not too long.
+// said is a line that a step has said, fit to be seen: one line, not too long, and
+// without the colours that programs give their text.
 func (c *Console) said(s string) string {
-	return cut(strings.ReplaceAll(c.text(overwritten(s)), "\n", " "), maxSaid)
+	return cut(strings.ReplaceAll(c.text(sequences.ReplaceAllString(overwritten(s), "")), "\n", " "), maxSaid)
 }
