@@ -64,6 +64,7 @@ func openTo(stdout io.Writer) (*study, error) {
 
 // openPart is openTo for the target that RUNS is for.
 func openPart(stdout io.Writer) (*study, error) {
+	go ownCode() //nolint:errcheck // whoever needs it gets the error, too
 	workspace, err := os.Getwd()
 	if err != nil {
 		return nil, err
@@ -85,10 +86,8 @@ func openPart(stdout io.Writer) (*study, error) {
 		stdout:    stdout,
 		workspace: workspace,
 	}
-	// Parsing the sources takes a few milliseconds and most commands need it.
-	read := sync.OnceValues(func() (*fingerprint.Code, error) { return fingerprint.Read(pipeline.Sources) })
 	s.code = func(packages []string) (string, error) {
-		code, err := read()
+		code, err := ownCode()
 		if err != nil {
 			return "", err
 		}
@@ -108,6 +107,10 @@ func openPart(stdout io.Writer) (*study, error) {
 	}
 	return s, nil
 }
+
+// ownCode is the sources of this program. Parsing them takes some milliseconds, most commands
+// need it, and settings can be read meanwhile.
+var ownCode = sync.OnceValues(func() (*fingerprint.Code, error) { return fingerprint.Read(pipeline.Sources) })
 
 // say prints a line beside those of a build, in their form.
 func (s *study) say(format string, args ...any) {
