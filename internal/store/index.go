@@ -111,17 +111,17 @@ func (ix *Index) Young(st Stat) bool {
 }
 
 // Get returns the digest of a file that has this Stat.
-func (ix *Index) Get(name string, st Stat) (Sum, bool) {
+func (ix *Index) Get(name []byte, st Stat) (Sum, bool) {
 	// What was read with the log needs no lock, and is right where its Stat is,
 	// whatever has been put since.
-	if at, ok := ix.files.find(maphash.String(seed, name), ix.named(name)); ok {
+	if at, ok := ix.files.find(maphash.Bytes(seed, name), ix.named(name)); ok {
 		if e := ix.entry(at); e.stat == st {
 			return e.sum, true
 		}
 	}
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
-	e, ok := ix.recent[name]
+	e, ok := ix.recent[string(name)]
 	return e.sum, ok && e.stat == st
 }
 
@@ -246,8 +246,8 @@ func (ix *Index) entry(at uint32) (e indexed) {
 }
 
 // named says of places whether a file of this name is there.
-func (ix *Index) named(name string) func(at uint32) bool {
-	return func(at uint32) bool { return string(ix.name(at)) == name }
+func (ix *Index) named(name []byte) func(at uint32) bool {
+	return func(at uint32) bool { return bytes.Equal(ix.name(at), name) }
 }
 
 func encodeMeaning(k meaningKey, meaning string) []byte {

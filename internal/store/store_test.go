@@ -214,11 +214,11 @@ func TestIndex(t *testing.T) {
 	s.Index.PutMeaning("k", Sum{1}, 3, "meaning")
 	check := func(s *Store) {
 		t.Helper()
-		if sum, ok := s.Index.Get("old", old); !ok || sum != (Sum{1}) {
+		if sum, ok := s.Index.Get([]byte("old"), old); !ok || sum != (Sum{1}) {
 			t.Errorf("an old file: %v %v", sum, ok)
 		}
 		for name, st := range map[string]Stat{"young": young, "future": future} {
-			if _, ok := s.Index.Get(name, st); ok {
+			if _, ok := s.Index.Get([]byte(name), st); ok {
 				t.Errorf("a %s file is trusted", name)
 			}
 		}
@@ -236,7 +236,7 @@ func TestIndex(t *testing.T) {
 			case 4:
 				other.Ctime++
 			}
-			if _, ok := s.Index.Get("old", other); ok {
+			if _, ok := s.Index.Get([]byte("old"), other); ok {
 				t.Errorf("a file whose stat has changed (%d) is trusted", i)
 			}
 		}

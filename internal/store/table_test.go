@@ -57,15 +57,15 @@ func TestIndexIsAMap(t *testing.T) {
 				reopen()
 			}
 			for name, e := range want {
-				if sum, ok := ix.Get(name, e.stat); !ok || sum != e.sum {
+				if sum, ok := ix.Get([]byte(name), e.stat); !ok || sum != e.sum {
 					t.Fatalf("round %d: %s: %v %v, want %v", round, name, sum, ok, e.sum)
 				}
 				e.stat.Size++
-				if _, ok := ix.Get(name, e.stat); ok {
+				if _, ok := ix.Get([]byte(name), e.stat); ok {
 					t.Fatalf("round %d: %s is known with another size", round, name)
 				}
 			}
-			if _, ok := ix.Get("root:no", Stat{}); ok {
+			if _, ok := ix.Get([]byte("root:no"), Stat{}); ok {
 				t.Fatal("a file that was never put is known")
 			}
 		}
