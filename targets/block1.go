@@ -29,7 +29,7 @@ const (
 	registryFile = "configs/registry.yaml"
 	archiveFile  = "data/synthetic/example.tar.zst"
 
-	indexFile  = "index.json"
+	indexFile  = "index.cbor"
 	lookupFile = "subject_lookup.yaml"
 	keyFile    = "lookup.key"
 	tracesFile = "demo_subjects_traces.pkl"
@@ -313,6 +313,9 @@ func (e *unnamedError) Unwrap() error { return e.err }
 
 // literally is the pattern that matches one path, whatever characters it holds.
 func literally(name string) string {
+	if !strings.ContainsAny(name, `*?[]{}\\`) {
+		return name
+	}
 	var b strings.Builder
 	for _, r := range name {
 		if strings.ContainsRune(`*?[]{}\\`, r) {
