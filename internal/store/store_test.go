@@ -69,13 +69,10 @@ func TestRecords(t *testing.T) {
 	closeStore(t, s)
 }
 
-// openEntries opens a log and cuts its text into entries.
+// openEntries opens a log and returns its entries.
 func openEntries(path, header string, perm fs.FileMode, write bool) (*appendLog, [][]byte, error) {
-	l, text, spans, err := openLog(path, header, perm, write)
 	var entries [][]byte
-	for _, s := range spans {
-		entries = append(entries, text[s.from:s.to])
-	}
+	l, err := openLog(path, header, perm, write, func(_ span, payload []byte) { entries = append(entries, bytes.Clone(payload)) })
 	return l, entries, err
 }
 
