@@ -554,7 +554,7 @@ func (c *canaries) search() {
 		}
 	}
 	// Canaries were read: the private files have them.
-	for name, least := range map[string]int{"index.json": 5, "upstream.json": 10} {
+	for name, least := range map[string]int{"index.cbor": 5, "upstream.cbor": 10} {
 		data, err := os.ReadFile(filepath.Join(c.dir, name))
 		c.must(err)
 		read := 0

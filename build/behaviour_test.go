@@ -63,7 +63,19 @@ func TestPoolsAndJobs(t *testing.T) {
 	}
 	for i := range 12 {
 		w := int64(i%5) * 3 // 0, 3, 6, 9, 12: the last is above the capacity of 10
-		s.steps = append(s.steps, Step{Name: fmt.Sprint("s", i), Pool: "memory", Weight: w, Run: func(context.Context, *Task) error {
+		step := Step{Name: fmt.Sprint("s", i), Pool: "memory", Weight: w}
+		if i%2 == 1 { // as heavy as what it reads
+			in := fmt.Sprint("in", i)
+			s.write(in, strings.Repeat("x", int(w)))
+			step.Weight, step.Inputs = 0, []Input{File("work", in)}
+			step.Weigh = func(inputs int64) int64 {
+				if inputs != w {
+					t.Errorf("inputs of %d bytes, not %d", inputs, w)
+				}
+				return inputs
+			}
+		}
+		step.Run = func(context.Context, *Task) error {
 			w := min(max(w, 1), 10)
 			up(&weight, &most, w)
 			up(&jobs, &mostJobs, 1)
@@ -71,7 +83,8 @@ func TestPoolsAndJobs(t *testing.T) {
 			weight.Add(-w)
 			jobs.Add(-1)
 			return nil
-		}})
+		}
+		s.steps = append(s.steps, step)
 	}
 	if got, err := s.build(); err != nil || strings.Count(got, "ran") != 12 {
 		t.Fatalf("%s, %v", got, err)

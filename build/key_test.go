@@ -41,6 +41,7 @@ var notInKey = map[string]string{
 	"Doc":          "for people",
 	"Pool":         "how it is scheduled",
 	"Weight":       "how it is scheduled",
+	"Weigh":        "how it is scheduled",
 	"Timeout":      "how it is scheduled",
 	"Retries":      "how it is scheduled",
 	"Declassifies": "what is allowed, not what is done",

@@ -143,10 +143,9 @@ func (p *pattern) done(at positions) bool { return at&(1<<len(p.parts)) != 0 }
 // deeper says whether anything below can still match.
 func (p *pattern) deeper(at positions) bool { return at&^(1<<len(p.parts)) != 0 }
 
-// literals returns the only names that can come next, or false if the
+// literals appends the only names that can come next, or returns false if the
 // directory has to be read.
-func (p *pattern) literals(at positions) ([]string, bool) {
-	var names []string
+func (p *pattern) literals(names []string, at positions) ([]string, bool) {
 	for i := range p.parts {
 		if at&(1<<i) == 0 {
 			continue

@@ -126,6 +126,9 @@ func (p *plan) node(s *Step) (*node, error) {
 	case s.Stdout != "" && s.Command == nil:
 		return fail(fmt.Errorf("it has Stdout without Command"))
 	}
+	if s.Weigh != nil && s.Weight != 0 {
+		return fail(fmt.Errorf("it has both Weight and Weigh"))
+	}
 	if s.Retries < 0 || s.Timeout < 0 {
 		return fail(fmt.Errorf("retries and timeout may not be negative"))
 	}

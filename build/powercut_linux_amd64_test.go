@@ -206,7 +206,7 @@ func (d *disk) deceive(t testing.TB, o Options) {
 					continue
 				}
 				ref := Ref{name, relative(root.Path, abs)}.String()
-				if sum, believed := st.Index.Get(ref, was); believed {
+				if sum, believed := st.Index.Get([]byte(ref), was); believed {
 					now, _, err := store.Lstat(abs)
 					if err != nil {
 						t.Fatal(err)

@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/foundation-plr/pipeline/internal/store"
@@ -36,30 +32,17 @@ func (r resolver) resolve(ctx context.Context, n *node) ([]group, error) {
 	defer p.mu.RUnlock()
 	groups := make([]group, len(n.ins))
 	errs := make([]error, len(n.ins))
-	next := make(chan int, len(n.ins))
-	patterns := 0
+	patterns := map[string][]int{} // by root: those of one are walked together
 	for i := range n.ins {
-		next <- i
-		if k := n.ins[i].kind; k == inGlob || k == inNames {
-			patterns++
+		groups[i].input = n.ins[i].Input
+		if n.ins[i].glob == nil {
+			groups[i].entries, errs[i] = r.input(ctx, n, &n.ins[i])
+		} else {
+			patterns[n.ins[i].root] = append(patterns[n.ins[i].root], i)
 		}
 	}
-	close(next)
-	find := func() {
-		for i := range next {
-			groups[i], errs[i] = r.input(ctx, n, &n.ins[i])
-		}
-	}
-	if patterns < 2 {
-		find()
-	} else {
-		// Walks wait for the file system, and all steps that a study will grow wait
-		// for those of the step that lists its runs.
-		var wg sync.WaitGroup
-		for range min(patterns, runtime.GOMAXPROCS(0)) {
-			wg.Go(find)
-		}
-		wg.Wait()
+	for _, of := range patterns {
+		r.match(ctx, n, of, groups, errs)
 	}
 	for i, err := range errs {
 		if err != nil {
@@ -69,25 +52,22 @@ func (r resolver) resolve(ctx context.Context, n *node) ([]group, error) {
 			return nil, fmt.Errorf("input %s: %w", &n.ins[i], plainError(err))
 		}
 	}
+	for _, g := range groups {
+		slices.SortFunc(g.entries, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
+	}
 	return groups, nil
 }
 
-// input returns what an input stands for, sorted.
-func (r resolver) input(ctx context.Context, n *node, in *input) (group, error) {
-	var entries []entry
-	var err error
+// input returns what an input that is no pattern stands for.
+func (r resolver) input(ctx context.Context, n *node, in *input) ([]entry, error) {
 	switch in.kind {
 	case inFile:
-		entries, err = r.file(ctx, in)
+		return r.file(ctx, in)
 	case inAbsent:
-		entries, err = r.absent(in)
-	case inGlob, inNames:
-		entries, err = r.match(ctx, in)
-	case inOutputsOf:
-		entries, err = r.outputsOf(ctx, n, in)
+		return r.absent(in)
+	default:
+		return r.outputsOf(ctx, n, in)
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
-	return group{in.Input, entries}, err
 }
 
 func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
@@ -261,10 +241,54 @@ func (r resolver) outputsOf(ctx context.Context, n *node, in *input) ([]entry, e
 	return entries, nil
 }
 
-// match finds what a pattern stands for: on disk what no step makes, from the
-// steps what they make.
-func (r resolver) match(ctx context.Context, in *input) ([]entry, error) {
-	base := filepath.Join(in.abs, filepath.FromSlash(in.glob.base))
+// match finds what the patterns of a node in one root stand for: on disk what no
+// step makes, from the steps what they make. It fills in their groups and errors.
+func (r resolver) match(ctx context.Context, n *node, patterns []int, groups []group, errs []error) {
+	var onDisk []*input
+	var at []int // of onDisk in the node's inputs
+	for _, i := range patterns {
+		in := &n.ins[i]
+		base := filepath.Join(in.abs, filepath.FromSlash(in.glob.base))
+		if groups[i].entries, errs[i] = r.ofSteps(ctx, in, base); errs[i] != nil {
+			continue
+		}
+		if who, ok := r.s.plan.above(base); ok && !who.ledger {
+			continue // all of it is made by a step
+		}
+		if !r.nothing(in, base) {
+			onDisk, at = append(onDisk, in), append(at, i)
+		}
+	}
+	if len(onDisk) == 0 {
+		return
+	}
+	found, err := r.walk(onDisk)
+	var bad *walkError
+	if errors.As(err, &bad) {
+		errs[at[bad.pattern]] = bad.err
+		return
+	}
+	for k, i := range at {
+		var more []entry
+		more, errs[i] = r.entries(ctx, onDisk[k], found[k])
+		groups[i].entries = append(groups[i].entries, more...)
+		found[k] = matches{} // which are many
+	}
+}
+
+// nothing says that there is nothing where a pattern could match, as one look
+// tells: most steps of a study ask for a file that hardly any of them has. A link
+// on the way to it is not followed out of a public root.
+func (r resolver) nothing(in *input, base string) bool {
+	if in.glob.base == "" || !r.v.opt.private(in.abs) {
+		return false
+	}
+	_, _, err := store.FileStat(base)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// ofSteps returns what a pattern matches of what steps make.
+func (r resolver) ofSteps(ctx context.Context, in *input, base string) ([]entry, error) {
 	var entries []entry
 	root := r.s.opt.Roots[in.root]
 	for _, who := range r.s.plan.makers(in) {
@@ -277,33 +301,32 @@ func (r resolver) match(ctx context.Context, in *input) ([]entry, error) {
 		}
 		entries = append(entries, e...)
 	}
-	if who, ok := r.s.plan.above(base); ok && !who.ledger {
-		return entries, nil // all of it is made by a step
+	return entries, nil
+}
+
+// entries turns what a pattern matches on disk into what counts in the key.
+func (r resolver) entries(ctx context.Context, in *input, found matches) ([]entry, error) {
+	if len(found.files) == 0 {
+		return found.names, nil
 	}
-	w := walker{r: r, in: in}
-	if err := w.walk(in.abs, "", in.glob.start(), false); err != nil {
-		return nil, err
-	}
-	if in.kind == inNames {
-		return append(entries, w.names...), nil
-	}
-	files, err := r.v.digests(ctx, w.files)
+	files, err := r.v.digests(ctx, found.files)
 	if err != nil {
 		return nil, err
 	}
-	entries = slices.Grow(append(entries, w.names...), len(files))
+	entries := slices.Grow(found.names, len(files))
 	for i, f := range files {
+		at := found.files[i]
 		if in.as == "" {
 			kind := kindFile
-			if w.files[i].outside {
+			if at.outside {
 				kind = kindFileOutside
 			}
-			entries = append(entries, entry{kind: kind, ref: w.files[i].ref, size: f.stat.Size, sum: f.sum})
+			entries = append(entries, entry{kind: kind, ref: at.ref, size: f.stat.Size, sum: f.sum})
 			continue
 		}
-		e, err := r.count(ctx, in.as, w.files[i], f.sum, f.stat.Size)
+		e, err := r.count(ctx, in.as, at, f.sum, f.stat.Size)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", w.files[i].ref, err)
+			return nil, fmt.Errorf("%s: %w", at.ref, err)
 		}
 		entries = append(entries, e...)
 	}
@@ -410,162 +433,4 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 		entries = append(entries, e...)
 	}
 	return entries, nil
-}
-
-// walker reads directories as far as a pattern can match.
-type walker struct {
-	r     resolver
-	in    *input
-	files []place // of Glob
-	names []entry // of Names; of Glob, what matches and is neither file nor directory
-}
-
-// walk visits a directory; outside says that the way there led outside the root.
-func (w *walker) walk(dir, rel string, at positions, outside bool) error {
-	if names, ok := w.in.glob.literals(at); ok {
-		slices.Sort(names)
-		for _, name := range slices.Compact(names) {
-			mode, err := w.r.v.kind(dir + string(filepath.Separator) + name)
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if err := w.visit(dir, rel, name, mode, at, outside); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	entries, err := w.r.v.list(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := w.visit(dir, rel, e.Name(), e.Type(), at, outside); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *walker) visit(dir, rel, name string, mode fs.FileMode, at positions, outside bool) error {
-	in := w.in
-	at = in.glob.step(at, name)
-	if at == 0 {
-		return nil
-	}
-	abs := dir + string(filepath.Separator) + name
-	if root := w.r.v.opt.Roots[in.root]; len(root.Only) > 0 && !root.holds(abs) {
-		return nil
-	}
-	if strings.HasPrefix(name, stagingDir) || w.foreign(abs) {
-		return nil
-	}
-	if rel != "" {
-		name = rel + "/" + name
-	}
-	link := mode&fs.ModeSymlink != 0
-	if link {
-		_, target, err := store.FileStat(abs)
-		switch {
-		case err == nil:
-			mode = target.Type()
-		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP):
-			mode = fs.ModeIrregular // a link to nothing is a name
-		default:
-			return err
-		}
-		leaves, err := w.leaves(abs)
-		if err != nil {
-			return err
-		}
-		outside = outside || leaves
-	}
-	if in.glob.done(at) {
-		ref := Ref{in.root, name}
-		switch {
-		case in.kind == inNames:
-			kind := kindNamedOther
-			switch {
-			case outside:
-				kind = kindNamedOutside
-			case mode.IsDir():
-				kind = kindNamedDir
-			case mode.IsRegular():
-				kind = kindNamedFile
-			}
-			w.names = append(w.names, entry{kind: kind, ref: ref})
-		case mode.IsRegular():
-			w.files = append(w.files, place{ref, abs, outside})
-		case !mode.IsDir():
-			// A pipe, a device, a link to nothing: a step that meets one may say so.
-			w.names = append(w.names, entry{kind: kindNamedOther, ref: ref})
-		}
-	}
-	if !mode.IsDir() || !in.glob.deeper(at) {
-		return nil
-	}
-	if link {
-		into, err := w.follow(dir, abs)
-		if err != nil || !into {
-			return err
-		}
-	}
-	return w.walk(abs, name, at, outside)
-}
-
-// leaves says whether a link is absolute or leads out of the root.
-func (w *walker) leaves(abs string) (bool, error) {
-	text, err := os.Readlink(abs)
-	if err != nil || filepath.IsAbs(text) {
-		return true, err
-	}
-	target, err := filepath.EvalSymlinks(abs)
-	if err != nil {
-		return false, nil // it leads to nothing
-	}
-	root, err := filepath.EvalSymlinks(w.in.abs)
-	return err == nil && !inside(target, root), err
-}
-
-// foreign says that a path is not for patterns of this root: steps make it, or
-// it is a cache or a private root below a public one.
-func (w *walker) foreign(abs string) bool {
-	p := w.r.s.plan
-	if _, ok := p.owners[abs]; ok {
-		return true
-	}
-	o := w.r.v.opt
-	if abs == o.PublicCache || abs == o.PrivateCache {
-		return true
-	}
-	for name, root := range o.Roots {
-		switch {
-		case !root.Private:
-		case len(root.Only) > 0 && w.in.root != name && root.holds(abs):
-			return true
-		case len(root.Only) == 0 && root.Path == abs && !inside(w.in.abs, root.Path):
-			return true
-		}
-	}
-	return false
-}
-
-// follow says whether to go on through a link to a directory: not if that
-// directory holds the link, which would go on for ever.
-func (w *walker) follow(dir, abs string) (bool, error) {
-	if err := w.r.v.checkLink(abs, w.r.v.opt.private(w.in.abs)); err != nil {
-		return false, fmt.Errorf("%s: %w", relative(w.in.abs, abs), err)
-	}
-	here, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return false, err
-	}
-	there, err := filepath.EvalSymlinks(abs)
-	if err != nil {
-		return false, err
-	}
-	return !inside(here, there), nil
 }

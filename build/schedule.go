@@ -295,7 +295,17 @@ func (q *scheduler) startRuns(ctx context.Context) {
 
 // weight is the share of its pool that a step takes.
 func (q *scheduler) weight(n *node) int64 {
-	return min(max(n.Weight, 1), max(q.s.opt.Pools[n.Pool], 1))
+	weight := n.Weight
+	if n.Weigh != nil {
+		var inputs int64
+		for _, g := range q.steps[n].dec.groups {
+			for i := range g.entries {
+				inputs += g.entries[i].size
+			}
+		}
+		weight = n.Weigh(inputs)
+	}
+	return min(max(weight, 1), max(q.s.opt.Pools[n.Pool], 1))
 }
 
 func (q *scheduler) handle(ctx context.Context, e event) {

@@ -70,6 +70,10 @@ type Step struct {
 	// key.
 	Pool   string
 	Weight int64
+	// Weigh, in the place of Weight, is asked for the weight when the step is
+	// about to run. It gets how many bytes the files among its inputs hold, those
+	// with a kind left out. Not in the key.
+	Weigh func(inputs int64) int64
 	// Timeout bounds one attempt; 0 is no bound. Not in the key.
 	Timeout time.Duration
 	// Retries is how many further attempts follow an error wrapped by

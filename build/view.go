@@ -82,41 +82,65 @@ func (v *view) file(abs string) *file {
 	return f
 }
 
-// kind returns the type of what stands at a path, a link not followed. Patterns
-// meet the same directories again and again, and files that are hashed next.
-func (v *view) kind(abs string) (fs.FileMode, error) {
-	f := v.file(abs)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.seen {
-		// What was followed to its target is looked at again: that is rare.
-		st, mode, err := store.Lstat(abs)
-		if err != nil || f.done.Load() {
-			return mode.Type(), err
+// peek returns the type of what stands at a path, a link not followed: rel is the
+// path from an open directory, nil being none. Of what is no directory the view
+// keeps what it saw, because that is hashed next, as a rule.
+func (v *view) peek(dir *os.File, rel, abs string) (*file, fs.FileMode, error) {
+	v.mu.RLock()
+	f := v.files[abs]
+	v.mu.RUnlock()
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.seen {
+			return f, f.mode.Type(), nil
 		}
-		f.stat, f.mode, f.seen = st, mode, true
 	}
-	return f.mode.Type(), nil
+	st, mode, err := lookFrom(dir, rel, abs)
+	// What was followed to its target is looked at again: that is rare.
+	if err != nil || mode.IsDir() || f != nil {
+		return f, mode.Type(), err
+	}
+	f = &file{stat: st, mode: mode, seen: true}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if first := v.files[abs]; first != nil {
+		return first, mode.Type(), nil
+	}
+	v.files[abs] = f
+	return f, mode.Type(), nil
+}
+
+func lookFrom(dir *os.File, rel, abs string) (store.Stat, fs.FileMode, error) {
+	if dir == nil {
+		return store.Lstat(abs)
+	}
+	return store.LstatAt(dir, filepath.FromSlash(rel))
 }
 
 // digest returns what is known of a regular file, reached through links or
 // not.
 func (v *view) digest(ref Ref, abs string) (*file, error) {
 	f := v.file(abs)
+	return f, v.settle(f, ref, abs)
+}
+
+// settle finds out what is to be known of a file.
+func (v *view) settle(f *file, ref Ref, abs string) error {
 	if f.done.Load() {
-		return f, f.err
+		return f.err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.done.Load() {
-		return f, f.err
+		return f.err
 	}
-	f.err = v.look(f, ref.String(), abs)
+	f.err = v.look(f, ref, abs)
 	if f.err == nil && v.changed != nil && v.changed(abs) {
 		f.sum = other(f.sum)
 	}
 	f.done.Store(true)
-	return f, f.err
+	return f.err
 }
 
 // other is the digest of a file that is taken to have changed. It is the
@@ -126,9 +150,8 @@ func other(sum store.Sum) store.Sum {
 	return sum
 }
 
-// look fills in what the file system and the index say of a file. The name is
-// that of its ref.
-func (v *view) look(f *file, name, abs string) (err error) {
+// look fills in what the file system and the index say of a file.
+func (v *view) look(f *file, ref Ref, abs string) (err error) {
 	private := v.opt.private(abs)
 	if !f.seen {
 		if f.stat, f.mode, err = store.Lstat(abs); err != nil {
@@ -151,13 +174,15 @@ func (v *view) look(f *file, name, abs string) (err error) {
 		}
 		return fmt.Errorf("it is %s", what)
 	}
+	var room [256]byte
+	name := append(append(append(room[:0], ref.Root...), ':'), ref.Path...)
 	f.sum, f.stat, err = hash(v.index(private), name, abs, f.stat)
 	return err
 }
 
 // hash returns the digest of a file with this Stat, from the index if it is
 // there.
-func hash(ix *store.Index, name, abs string, st store.Stat) (store.Sum, store.Stat, error) {
+func hash(ix *store.Index, name []byte, abs string, st store.Stat) (store.Sum, store.Stat, error) {
 	if ix == nil {
 		return store.Hash(abs)
 	}
@@ -166,7 +191,7 @@ func hash(ix *store.Index, name, abs string, st store.Stat) (store.Sum, store.St
 	}
 	sum, st, err := store.Hash(abs)
 	if err == nil {
-		ix.Put(name, st, sum)
+		ix.Put(string(name), st, sum)
 	}
 	return sum, st, err
 }
@@ -191,7 +216,8 @@ func (v *view) checkLink(abs string, private bool) error {
 type place struct {
 	ref     Ref
 	abs     string
-	outside bool // see kindFileOutside
+	outside bool  // see kindFileOutside
+	file    *file // what the view knows of it, if that was found already
 }
 
 // parallelFiles is from how many files on it pays to look at them at once.
@@ -204,7 +230,11 @@ func (v *view) digests(ctx context.Context, places []place) ([]*file, error) {
 	errs := make([]error, len(places))
 	look := func(from, to int) {
 		for i := from; i < to && ctx.Err() == nil; i++ {
-			files[i], errs[i] = v.digest(places[i].ref, places[i].abs)
+			files[i] = places[i].file
+			if files[i] == nil {
+				files[i] = v.file(places[i].abs)
+			}
+			errs[i] = v.settle(files[i], places[i].ref, places[i].abs)
 		}
 	}
 	if len(places) < parallelFiles {
@@ -383,7 +413,7 @@ func (w *treeWalk) read(name, abs string) (files []treeFile, err error) {
 		}
 		var sum store.Sum
 		if err == nil {
-			sum, st, err = hash(w.ix, name, abs, st)
+			sum, st, err = hash(w.ix, []byte(name), abs, st)
 		}
 		if err != nil {
 			w.fail(name, err)

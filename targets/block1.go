@@ -29,7 +29,7 @@ const (
 	registryFile = "configs/registry.yaml"
 	archiveFile  = "data/synthetic/example.tar.zst"
 
-	indexFile  = "index.json"
+	indexFile  = "index.cbor"
 	lookupFile = "subject_lookup.yaml"
 	keyFile    = "lookup.key"
 	tracesFile = "demo_subjects_traces.pkl"
@@ -202,15 +202,18 @@ func (s *study) index() build.Step {
 			if err := extract.Read(t.Out(out), &index); err != nil {
 				return nil, err
 			}
-			registry, err := readRegistry(t)
-			if err != nil {
-				return nil, err
+			named := func(extract.IndexedRun) bool { return false }
+			if s.settings.BootstrapRisks {
+				registry, err := readRegistry(t)
+				if err != nil {
+					return nil, err
+				}
+				named = func(run extract.IndexedRun) bool { return run.Configuration.Named(registry) }
 			}
 			var steps []build.Step
 			for _, run := range index.Runs {
 				if run.Verdict == extract.Used && s.chosen(run) {
-					keep := s.settings.BootstrapRisks && run.Configuration.Named(registry)
-					steps = append(steps, retried(s.run(run, keep)))
+					steps = append(steps, retried(s.run(run, named(run))))
 				}
 			}
 			return steps, nil
@@ -237,7 +240,7 @@ func (s *study) run(run extract.IndexedRun, keepRisks bool) build.Step {
 		Params:  map[string]any{"run": run, "thresholds": s.settings.Thresholds, "keep risks": keepRisks},
 		Code:    []string{"internal/extract"},
 		Pool:    poolMemory,
-		Weight:  s.weight(pickle),
+		Weigh:   weightOf,
 		Run: func(_ context.Context, t *build.Task) error {
 			options := extract.RunOptions{Digest: t.Digest(pickle), KeepRisks: keepRisks}
 			for _, file := range t.Files(codes) {
@@ -310,6 +313,9 @@ func (e *unnamedError) Unwrap() error { return e.err }
 
 // literally is the pattern that matches one path, whatever characters it holds.
 func literally(name string) string {
+	if !strings.ContainsAny(name, `*?[]{}\\`) {
+		return name
+	}
 	var b strings.Builder
 	for _, r := range name {
 		if strings.ContainsRune(`*?[]{}\\`, r) {
@@ -326,14 +332,6 @@ func literally(name string) string {
 func weightOf(size int64) int64 {
 	const least, share = 8 << 20, 8
 	return least + size/share
-}
-
-func (s *study) weight(pickle build.Ref) int64 {
-	info, err := os.Stat(filepath.Join(s.storeRoot(), filepath.FromSlash(pickle.Path)))
-	if err != nil {
-		return 1 // the step itself says what is wrong with the file
-	}
-	return weightOf(info.Size())
 }
 
 // ledgers are the files of the private directory that are memory, not results.

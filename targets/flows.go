@@ -12,7 +12,7 @@ import (
 )
 
 // upstreamFile holds what the runs of the flows before classification say.
-const upstreamFile = "upstream.json"
+const upstreamFile = "upstream.cbor"
 
 // anyExperiment is the pattern of the directories of experiments.
 const anyExperiment = "[0-9]*"

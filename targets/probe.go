@@ -168,7 +168,7 @@ func newProbe(index *extract.Index) (*probe, error) {
 
 // encoded is the digest of the file that would hold a value.
 func encoded(v any) (string, error) {
-	data, err := extract.EncodeJSON(v)
+	data, err := extract.Encode(v)
 	return digest(data), err
 }
 

@@ -65,6 +65,7 @@ func openTo(stdout io.Writer) (*study, error) {
 
 // openPart is openTo for the target that RUNS is for.
 func openPart(stdout io.Writer) (*study, error) {
+	go ownCode() //nolint:errcheck // whoever needs it gets the error, too
 	workspace, err := os.Getwd()
 	if err != nil {
 		return nil, err
@@ -86,10 +87,8 @@ func openPart(stdout io.Writer) (*study, error) {
 		stdout:    console.Printer(stdout, os.Getenv),
 		workspace: workspace,
 	}
-	// Parsing the sources takes a few milliseconds and most commands need it.
-	read := sync.OnceValues(func() (*fingerprint.Code, error) { return fingerprint.Read(pipeline.Sources) })
 	s.code = func(packages []string) (string, error) {
-		code, err := read()
+		code, err := ownCode()
 		if err != nil {
 			return "", err
 		}
@@ -109,6 +108,10 @@ func openPart(stdout io.Writer) (*study, error) {
 	}
 	return s, nil
 }
+
+// ownCode is the sources of this program. Parsing them takes some milliseconds, most commands
+// need it, and settings can be read meanwhile.
+var ownCode = sync.OnceValues(func() (*fingerprint.Code, error) { return fingerprint.Read(pipeline.Sources) })
 
 // say prints a line beside those of a build, in their form.
 func (s *study) say(format string, args ...any) {

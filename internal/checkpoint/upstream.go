@@ -215,7 +215,7 @@ func (a *assembler) addUpstreamRun(stage, id string, run extract.UpstreamRun) {
 }
 
 // decimalCell is a number of the store; NaN is undefined.
-func decimalCell(d *extract.Decimal) any {
+func decimalCell(d *float64) any {
 	if d == nil || math.IsNaN(float64(*d)) {
 		return nil
 	}

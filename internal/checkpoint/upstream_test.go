@@ -21,10 +21,10 @@ func upstreamID(stage, i int) string { return fmt.Sprintf("%032x", 0xf000*(stage
 // newUpstream makes the stages before the configurations of newStudy, and lets these
 // name their origins: each is found but for what the comments say.
 func newUpstream(s *study) *extract.Upstream {
-	dec := func(v float64) *extract.Decimal { d := extract.Decimal(v); return &d }
+	dec := func(v float64) *float64 { return &v }
 	outlier := func(i int, name string) extract.UpstreamRun {
 		return extract.UpstreamRun{RunID: upstreamID(0, i), Verdict: extract.Used, Methods: extract.Configuration{Outlier: name}, Metrics: []extract.UpstreamMetric{
-			{Name: "outlier_f1", Value: extract.Decimal(math.NaN())},
+			{Name: "outlier_f1", Value: math.NaN()},
 			{Split: "test", Name: "outlier_f1", Value: 0.5, Lower: dec(0.25), Upper: dec(0.75)},
 		}}
 	}
@@ -39,7 +39,7 @@ func newUpstream(s *study) *extract.Upstream {
 		}},
 		{Stage: config.Imputing, Experiment: "3", Runs: []extract.UpstreamRun{
 			{RunID: upstreamID(1, 0), Verdict: extract.Used, Methods: extract.Configuration{Imputation: "SAITS", Outlier: "LOF"},
-				From: extract.References{config.OutlierDetection: upstreamID(0, 0)}, Metrics: []extract.UpstreamMetric{{Name: "imputation_mae", Value: extract.Decimal(math.Inf(1))}}},
+				From: extract.References{config.OutlierDetection: upstreamID(0, 0)}, Metrics: []extract.UpstreamMetric{{Name: "imputation_mae", Value: math.Inf(1)}}},
 			{RunID: upstreamID(1, 1), Verdict: extract.Used, Methods: extract.Configuration{Imputation: "CSDI", Outlier: "LOF"},
 				From: extract.References{config.OutlierDetection: "private text"}},
 		}},

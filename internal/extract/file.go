@@ -1,11 +1,7 @@
 package extract
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -19,39 +15,27 @@ import (
 const privateMode fs.FileMode = 0o600
 
 // Write puts an *Index, an *Upstream or a *Record at path, whole or not at all,
-// readable by its owner only. The first two are JSON; a record is CBOR (RFC 8949), because a
-// checkpoint reads hundreds of thousands of numbers of them. Equal values give
+// readable by its owner only. All are CBOR (RFC 8949): every build reads the index,
+// and a checkpoint hundreds of thousands of numbers of records. Equal values give
 // equal bytes: struct fields keep their order, maps are sorted by key and no
 // number is rounded. The folder must exist.
 func Write(path string, v any) error {
-	data, err := encode(v)
+	data, err := Encode(v)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return writePrivate(path, data)
 }
 
-func encode(v any) ([]byte, error) {
-	if record, ok := v.(*Record); ok {
-		if err := checkFormat(record); err != nil {
-			return nil, err
-		}
-		return recordEncoding.Marshal(record)
-	}
-	return EncodeJSON(v)
-}
-
-// EncodeJSON returns what Write writes of an *Index or an *Upstream.
-func EncodeJSON(v any) ([]byte, error) {
+// Encode returns what Write writes.
+func Encode(v any) ([]byte, error) {
 	if err := checkFormat(v); err != nil {
 		return nil, err
 	}
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", " ")
-	err := encoder.Encode(v)
-	return text.Bytes(), err
+	if _, ok := v.(*Record); ok {
+		return recordEncoding.Marshal(v)
+	}
+	return storeEncoding.Marshal(v)
 }
 
 // Read fills an *Index, an *Upstream or a *Record from path. A file of another format, an
@@ -62,12 +46,11 @@ func Read(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("read extracted data: %w", err)
 	}
-	if record, ok := v.(*Record); ok {
-		err = recordDecoding.Unmarshal(data, record)
-	} else {
-		err = decodeJSON(data, v)
+	decoding := storeDecoding
+	if _, ok := v.(*Record); ok {
+		decoding = recordDecoding
 	}
-	if err == nil {
+	if err = decoding.Unmarshal(data, v); err == nil {
 		err = checkFormat(v)
 	}
 	if err != nil {
@@ -76,21 +59,14 @@ func Read(path string, v any) error {
 	return nil
 }
 
-func decodeJSON(data []byte, v any) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(v); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the value")
-	}
-	return nil
-}
-
-// recordEncoding and recordDecoding are how a record is kept: fields by name and
-// numbers that are finite, as in JSON.
+// Fields go by name. Numbers of a record are finite; what a store says of metrics
+// need not be.
 var (
+	storeEncoding = mode(cbor.EncOptions{
+		Sort:          cbor.SortBytewiseLexical,
+		ShortestFloat: cbor.ShortestFloatNone,
+		IndefLength:   cbor.IndefLengthForbidden,
+	}.EncMode())
 	recordEncoding = mode(cbor.EncOptions{
 		Sort:          cbor.SortBytewiseLexical,
 		ShortestFloat: cbor.ShortestFloatNone,
@@ -98,6 +74,13 @@ var (
 		InfConvert:    cbor.InfConvertReject,
 		IndefLength:   cbor.IndefLengthForbidden,
 	}.EncMode())
+	storeDecoding = mode(cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		IndefLength:       cbor.IndefLengthForbidden,
+		MaxArrayElements:  math.MaxInt32, // a store of any size
+		MaxMapPairs:       math.MaxInt32,
+	}.DecMode())
 	recordDecoding = mode(cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,

@@ -115,9 +115,10 @@ func TestFilesRefused(t *testing.T) {
 		"a record that is cut":  {record(map[string]any{"format": RecordFormat})[:5], new(Record), "unexpected EOF"},
 		"a record in JSON":      {`{"format": "plr.run/2"}`, new(Record), "unexpected EOF"},
 		"nothing":               {"", new(Record), "EOF"},
-		"format of an index":    {`{"format": "plr.index/0"}`, new(Index), "extract again"},
-		"field of an index":     {`{"format": "plr.index/1", "colour": 1}`, new(Index), "colour"},
-		"more than an index":    {`{"format": "plr.index/1"} {}`, new(Index), "follows"},
+		"format of an index":    {record(map[string]any{"format": "plr.index/0"}), new(Index), "extract again"},
+		"field of an index":     {record(map[string]any{"format": IndexFormat, "colour": 1}), new(Index), "unknown field"},
+		"more than an index":    {record(map[string]any{"format": IndexFormat}) + "\xa0", new(Index), "extraneous"},
+		"an index in JSON":      {`{"format": "plr.index/2"}`, new(Index), "unexpected EOF"},
 		"no index":              {``, new(Index), "EOF"},
 	} {
 		path := filepath.Join(dir, name)

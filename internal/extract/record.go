@@ -5,11 +5,11 @@
 // the public codes, beyond a function that gives them, nor the public database.
 package extract
 
-// IndexFormat and RecordFormat version the private JSON files of a build. The
+// IndexFormat and RecordFormat version the private files of a build. The
 // latter is published, too, as the version of what read a pickle: it is raised
 // when the same pickle gives other numbers.
 const (
-	IndexFormat  = "plr.index/2"
+	IndexFormat  = "plr.index/3"
 	RecordFormat = "plr.run/3"
 )
 

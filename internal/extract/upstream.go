@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/foundation-plr/pipeline/internal/config"
@@ -15,7 +13,7 @@ import (
 
 // UpstreamFormat versions the file of what was read of the stages before
 // classification.
-const UpstreamFormat = "plr.upstream/1"
+const UpstreamFormat = "plr.upstream/2"
 
 // Reasons that ReadUpstream gives beside those of ReadIndex.
 const (
@@ -60,28 +58,9 @@ type References map[string]string
 type UpstreamMetric struct {
 	Split string   `json:"split"` // train or test; "" if the store does not say
 	Name  string   `json:"name"`  // such as outlier_f1
-	Value Decimal  `json:"value"` // NaN is undefined
-	Lower *Decimal `json:"lower,omitempty"`
-	Upper *Decimal `json:"upper,omitempty"`
-}
-
-// Decimal is a number in JSON that may be NaN or infinite; then it is a string.
-type Decimal float64
-
-// MarshalJSON writes the shortest text that reads back as the same number.
-func (d Decimal) MarshalJSON() ([]byte, error) {
-	text := strconv.FormatFloat(float64(d), 'g', -1, 64)
-	if math.IsNaN(float64(d)) || math.IsInf(float64(d), 0) {
-		text = strconv.Quote(text)
-	}
-	return []byte(text), nil
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (d *Decimal) UnmarshalJSON(data []byte) error {
-	v, err := strconv.ParseFloat(strings.Trim(string(data), `"`), 64)
-	*d = Decimal(v)
-	return err
+	Value float64  `json:"value"` // NaN is undefined
+	Lower *float64 `json:"lower,omitempty"`
+	Upper *float64 `json:"upper,omitempty"`
 }
 
 // referenceParams say where a run's data came from: as classification logs it, and
@@ -438,13 +417,12 @@ func (m metric) of(metrics map[string]mlflow.Metric) (UpstreamMetric, bool) {
 		if !ok {
 			continue
 		}
-		published := UpstreamMetric{Split: m.split, Name: m.name, Value: Decimal(value.Value)}
+		published := UpstreamMetric{Split: m.split, Name: m.name, Value: value.Value}
 		for _, ending := range boundEndings {
 			lower, haveLower := metrics[key+ending[0]]
 			upper, haveUpper := metrics[key+ending[1]]
 			if m.bounded && haveLower && haveUpper {
-				l, u := Decimal(lower.Value), Decimal(upper.Value)
-				published.Lower, published.Upper = &l, &u
+				published.Lower, published.Upper = &lower.Value, &upper.Value
 				break
 			}
 		}

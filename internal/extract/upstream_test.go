@@ -33,7 +33,7 @@ func testFlows() []config.UpstreamFlow {
 }
 
 // decimals compares numbers of which NaN equals itself.
-var decimals = cmp.Comparer(func(a, b Decimal) bool {
+var decimals = cmp.Comparer(func(a, b float64) bool {
 	return a == b || math.IsNaN(float64(a)) && math.IsNaN(float64(b))
 })
 
@@ -202,14 +202,14 @@ func odd(t *testing.T) string {
 
 func TestUpstreamRuns(t *testing.T) {
 	u := mustUpstream(t, odd(t))
-	dec := func(v float64) *Decimal { d := Decimal(v); return &d }
+	dec := func(v float64) *float64 { return &v }
 	id := func(digits string) string { return strings.Repeat(digits, runIDDigits/2) }
 	want := []UpstreamStage{
 		{config.OutlierDetection, outlierID, []UpstreamRun{
 			{RunID: id("a0"), Verdict: Used, Methods: Configuration{Outlier: "LOF"}, Metrics: []UpstreamMetric{
-				{Name: "imputation_mae", Value: Decimal(math.Inf(1))},
+				{Name: "imputation_mae", Value: math.Inf(1)},
 				{Name: "outlier_f1", Value: 0.6},
-				{Name: "outlier_fp", Value: Decimal(math.NaN())},
+				{Name: "outlier_fp", Value: math.NaN()},
 				{Split: "test", Name: "outlier_f1_easy", Value: 0.9, Lower: dec(0.8), Upper: dec(0.95)},
 				{Split: "test", Name: "outlier_fp", Value: 0.2},
 				{Split: "train", Name: "outlier_accuracy", Value: 0.7, Lower: dec(0.6), Upper: dec(0.75)},
@@ -244,7 +244,7 @@ func TestUpstreamRuns(t *testing.T) {
 		}
 	}
 	// What is written reads back, NaN and infinity too.
-	path := filepath.Join(t.TempDir(), "upstream.json")
+	path := filepath.Join(t.TempDir(), "upstream.cbor")
 	if err := Write(path, u); err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,11 @@ package fingerprint
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -27,17 +29,12 @@ type Code struct {
 	modules  *modules            // outside
 	needs    map[string][]string // by import path: modules outside
 	packages map[string]*sources // by import path
-	digests  map[string][32]byte // of each package's own files
 }
 
+// sources are the files of a package, without tests.
 type sources struct {
-	files   []file // without tests, by name
 	imports []string
-}
-
-type file struct {
-	name string
-	text []byte
+	digest  [32]byte // of all files by name
 }
 
 // Read parses the module in fsys, which holds go.mod, go.sum, the table of
@@ -52,7 +49,7 @@ func Read(fsys fs.FS) (*Code, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Code{packages: map[string]*sources{}, digests: map[string][32]byte{}}
+	c := &Code{packages: map[string]*sources{}}
 	if c.module, err = moduleName(mod); err != nil {
 		return nil, err
 	}
@@ -64,20 +61,16 @@ func Read(fsys fs.FS) (*Code, error) {
 	if c.needs, err = readTable(table); err != nil {
 		return nil, err
 	}
-	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
+	var buffer []byte // for one file after the other: a megabyte of text need not be kept
+	err = fs.WalkDir(fsys, ".", func(dir string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
 			return err
 		}
-		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
-			return nil
-		}
-		return c.add(fsys, name)
+		buffer, err = c.add(fsys, dir, buffer)
+		return err
 	})
 	if err != nil {
 		return nil, err
-	}
-	for name, p := range c.packages {
-		c.digests[name] = p.digest()
 	}
 	return c, nil
 }
@@ -91,33 +84,63 @@ func moduleName(mod []byte) (string, error) {
 	return "", fmt.Errorf("go.mod names no module")
 }
 
-func (c *Code) add(fsys fs.FS, name string) error {
-	text, err := fs.ReadFile(fsys, name)
+// add takes the package of a directory, if there is one. The buffer is given back,
+// perhaps a larger one.
+func (c *Code) add(fsys fs.FS, dir string, buffer []byte) ([]byte, error) {
+	entries, err := fs.ReadDir(fsys, dir) // by name
 	if err != nil {
-		return err
+		return buffer, err
 	}
-	parsed, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly)
-	if err != nil {
-		return err
-	}
-	importPath := path.Join(c.module, path.Dir(name))
-	p := c.packages[importPath]
-	if p == nil {
-		p = &sources{}
-		c.packages[importPath] = p
-	}
-	// WalkDir visits names in order, so files are sorted.
-	p.files = append(p.files, file{path.Base(name), text})
-	for _, spec := range parsed.Imports {
-		imported, err := strconv.Unquote(spec.Path.Value)
+	p := &sources{}
+	h := blake3.New()
+	files := 0
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		if e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		if buffer, err = readInto(buffer[:0], fsys, name); err != nil {
+			return buffer, err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), name, buffer, parser.ImportsOnly)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return buffer, err
 		}
-		if imported == c.module || strings.HasPrefix(imported, c.module+"/") {
-			p.imports = append(p.imports, imported)
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return buffer, fmt.Errorf("%s: %w", name, err)
+			}
+			if imported == c.module || strings.HasPrefix(imported, c.module+"/") {
+				p.imports = append(p.imports, imported)
+			}
 		}
+		field(h, []byte(e.Name()))
+		field(h, buffer)
+		files++
 	}
-	return nil
+	if files > 0 {
+		h.Sum(p.digest[:0])
+		c.packages[path.Join(c.module, dir)] = p
+	}
+	return buffer, nil
+}
+
+// readInto appends the text of a file to a buffer.
+func readInto(buffer []byte, fsys fs.FS, name string) (_ []byte, err error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return buffer, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return buffer, err
+	}
+	from := len(buffer)
+	buffer = slices.Grow(buffer, int(info.Size()))[:from+int(info.Size())]
+	_, err = io.ReadFull(f, buffer[from:])
+	return buffer, err
 }
 
 // Digest is the hexadecimal BLAKE3 of the named packages, of all that they
@@ -180,9 +203,8 @@ func (c *Code) Digest(packages []string, alone ...string) (string, error) {
 		field(h, []byte(line))
 	}
 	for _, name := range names {
-		digest := c.digests[name]
 		field(h, []byte(name))
-		field(h, digest[:])
+		field(h, c.packages[name].digest[:])
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
@@ -206,15 +228,6 @@ func (c *Code) Imports(name string) []string {
 	imports := slices.Clone(p.imports)
 	slices.Sort(imports)
 	return slices.Compact(imports)
-}
-
-func (p *sources) digest() [32]byte {
-	h := blake3.New()
-	for _, f := range p.files {
-		field(h, []byte(f.name))
-		field(h, f.text)
-	}
-	return [32]byte(h.Sum(nil))
 }
 
 // field writes one length-prefixed field, so that no two lists of fields have

@@ -1,11 +1,10 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"hash/maphash"
+	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -31,11 +30,12 @@ type Index struct {
 	gap   int64
 	clock int64 // of the file system, when the index was opened; 0: unknown
 
-	// What the log held when it was opened stays as it was read: text is the
-	// log, and files says where in it the newest entry of each file is.
-	text  []byte
-	files table
-	live  int64 // about how large those entries are
+	// What the log held when it was opened, the newest of each file. In the place
+	// of names are their hashes, which takes half of the memory: where the Stat is
+	// the same, so is the file, whatever it is called.
+	files table // by index of known
+	known []known
+	live  int64 // about how large the entries of the log are that these were in
 
 	mu       sync.RWMutex
 	recent   map[string]indexed // since the index was opened
@@ -47,6 +47,12 @@ type Index struct {
 type indexed struct {
 	stat Stat
 	sum  Sum
+}
+
+// known is what was indexed of a file.
+type known struct {
+	name uint64 // its hash
+	indexed
 }
 
 type meaningKey struct {
@@ -72,20 +78,21 @@ const (
 const SafetyGap = 2 * time.Second
 
 func openIndex(dir string, perm Perm, gap time.Duration, write bool) (*Index, error) {
-	l, text, entries, err := openLog(filepath.Join(dir, "index"), indexHeader, perm.File, write)
-	if err != nil {
+	ix := &Index{gap: int64(gap), files: newTable(0), meanings: map[meaningKey]string{}, recent: map[string]indexed{}}
+	path := filepath.Join(dir, "index")
+	if info, err := os.Stat(path); err == nil { // room is made once
+		room := int(min(info.Size(), maxEntry)) / typicalEntry
+		ix.files, ix.known = newTable(room), make([]known, 0, room)
+	}
+	var err error
+	if ix.log, err = openLog(path, indexHeader, perm.File, write, func(_ span, payload []byte) { ix.load(payload) }); err != nil {
 		return nil, err
 	}
-	ix := &Index{log: l, gap: int64(gap), text: text, meanings: map[meaningKey]string{}, recent: map[string]indexed{}}
-	ix.files = newTable(len(text) / typicalEntry)
-	for _, e := range entries {
-		ix.load(e)
-	}
-	if l.f == nil {
+	if ix.log.f == nil {
 		return ix, nil
 	}
 	ix.clock = probe(filepath.Join(dir, "clock"), perm.File)
-	if write && wasteful(l.size, ix.live) {
+	if write && wasteful(ix.log.size, ix.live) {
 		return ix, ix.compact()
 	}
 	return ix, nil
@@ -111,17 +118,16 @@ func (ix *Index) Young(st Stat) bool {
 }
 
 // Get returns the digest of a file that has this Stat.
-func (ix *Index) Get(name string, st Stat) (Sum, bool) {
+func (ix *Index) Get(name []byte, st Stat) (Sum, bool) {
 	// What was read with the log needs no lock, and is right where its Stat is,
 	// whatever has been put since.
-	if at, ok := ix.files.find(maphash.String(seed, name), ix.named(name)); ok {
-		if e := ix.entry(at); e.stat == st {
-			return e.sum, true
-		}
+	hash := maphash.Bytes(seed, name)
+	if at, ok := ix.files.find(hash, ix.named(hash)); ok && ix.known[at].stat == st {
+		return ix.known[at].sum, true
 	}
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
-	e, ok := ix.recent[name]
+	e, ok := ix.recent[string(name)]
 	return e.sum, ok && e.stat == st
 }
 
@@ -178,13 +184,29 @@ func (ix *Index) Flush() error {
 }
 
 // compact writes a log without what others have taken the place of. It is
-// called before anything was put.
+// called before anything was put. The log is read again for the names.
 func (ix *Index) compact() error {
 	c := chunks{}
-	ix.files.each(func(at uint32) {
-		e := ix.entry(at)
-		c.add(string(ix.name(at)), e.stat, e.sum)
+	written := make([]bool, len(ix.known))
+	info, err := ix.log.in.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := ix.log.in.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err = scan(ix.log.in, info.Size(), indexHeader, func(_ span, payload []byte) {
+		eachFile(payload, func(name []byte, e indexed, _ int) {
+			hash := maphash.Bytes(seed, name)
+			if at, ok := ix.files.find(hash, ix.named(hash)); ok && !written[at] && ix.known[at].indexed == e {
+				written[at] = true
+				c.add(string(name), e.stat, e.sum)
+			}
+		})
 	})
+	if err != nil {
+		return err
+	}
 	payloads := c.all()
 	for k, m := range ix.meanings {
 		payloads = append(payloads, encodeMeaning(k, m))
@@ -229,25 +251,29 @@ func (c *chunks) all() [][]byte {
 	return c.full
 }
 
-// name and entry read what add wrote, at a place in the text that load has found
-// to be good.
-func (ix *Index) name(at uint32) []byte {
-	n, k := binary.Uvarint(ix.text[at:])
-	return ix.text[int(at)+k:][:n]
+// eachFile calls f with the files of an entry of the log, in their order, and with
+// how many bytes each takes. What it cannot read it leaves out.
+func eachFile(payload []byte, f func(name []byte, e indexed, size int)) {
+	if len(payload) == 0 || payload[0] != entryFiles {
+		return
+	}
+	for b := payload[1:]; len(b) > 0; {
+		n, k := binary.Uvarint(b)
+		if k <= 0 || n > uint64(len(b)-k) || len(b)-k-int(n) < fixedSize {
+			return
+		}
+		size := k + int(n) + fixedSize
+		fixed := b[size-fixedSize : size]
+		word := func(i int) uint64 { return binary.LittleEndian.Uint64(fixed[8*i:]) }
+		e := indexed{stat: Stat{word(0), word(1), int64(word(2)), int64(word(3)), int64(word(4))}, sum: Sum(fixed[5*8:])}
+		f(b[k:size-fixedSize], e, size)
+		b = b[size:]
+	}
 }
 
-func (ix *Index) entry(at uint32) (e indexed) {
-	n, k := binary.Uvarint(ix.text[at:])
-	b := ix.text[int(at)+k+int(n):][:fixedSize]
-	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
-	e.stat = Stat{word(0), word(1), int64(word(2)), int64(word(3)), int64(word(4))}
-	copy(e.sum[:], b[5*8:])
-	return e
-}
-
-// named says of places whether a file of this name is there.
-func (ix *Index) named(name string) func(at uint32) bool {
-	return func(at uint32) bool { return string(ix.name(at)) == name }
+// named says of places whether a file is there whose name has this hash.
+func (ix *Index) named(hash uint64) func(at uint32) bool {
+	return func(at uint32) bool { return ix.known[at].name == hash }
 }
 
 func encodeMeaning(k meaningKey, meaning string) []byte {
@@ -259,29 +285,25 @@ func encodeMeaning(k meaningKey, meaning string) []byte {
 	return append(b, meaning...)
 }
 
-// load takes one entry of the log, a range of the text. What it cannot read it
-// leaves out.
-func (ix *Index) load(r span) {
-	b := ix.text[r.from:r.to]
-	if len(b) == 0 || r.to > math.MaxUint32-1 { // of which the table has no place
+// load takes one entry of the log. What it cannot read it leaves out.
+func (ix *Index) load(b []byte) {
+	if len(b) == 0 {
 		return
 	}
-	kind, b := b[0], b[1:]
-	switch kind {
+	switch b[0] {
 	case entryFiles:
-		for at := 0; at < len(b); {
-			n, k := binary.Uvarint(b[at:])
-			if k <= 0 || n > uint64(len(b)-at-k) || len(b)-at-k-int(n) < fixedSize {
+		eachFile(b, func(name []byte, e indexed, size int) {
+			hash := maphash.Bytes(seed, name)
+			if at, again := ix.files.find(hash, ix.named(hash)); again {
+				ix.known[at].indexed = e
 				return
 			}
-			name := b[at+k:][:n]
-			is := func(place uint32) bool { return bytes.Equal(ix.name(place), name) }
-			if _, again := ix.files.put(maphash.Bytes(seed, name), uint32(r.from+1+at), is, ix.hash); !again {
-				ix.live += int64(k + len(name) + fixedSize)
-			}
-			at += k + int(n) + fixedSize
-		}
+			ix.files.put(hash, uint32(len(ix.known)), func(uint32) bool { return false }, func(at uint32) uint64 { return ix.known[at].name })
+			ix.known = append(ix.known, known{hash, e})
+			ix.live += int64(size)
+		})
 	case entryMeaning:
+		b = b[1:]
 		var k meaningKey
 		if len(b) < len(k.sum) {
 			return
@@ -300,5 +322,3 @@ func (ix *Index) load(r span) {
 		ix.meanings[k] = string(b[i+j+int(n):])
 	}
 }
-
-func (ix *Index) hash(at uint32) uint64 { return maphash.Bytes(seed, ix.name(at)) }

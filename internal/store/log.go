@@ -1,10 +1,12 @@
 package store
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +21,7 @@ type appendLog struct {
 	header string
 	perm   fs.FileMode
 
+	in    *os.File // as it was found, nil: there was none
 	f     *os.File // nil: not writable
 	owner bool     // may be rewritten
 	size  int64    // of the good part
@@ -41,82 +44,170 @@ func checksum(head, payload []byte) uint32 {
 	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
 }
 
-// span is where an entry is in the text of a log.
-type span struct{ from, to int }
-
-// readLog returns the text of a log, where the good entries are in it, how large
-// the good part is and how large the rest. Something that is no file has no good
-// part.
-func readLog(path, header string) (data []byte, entries []span, size, lost int64, err error) {
-	if noFile(path) {
-		return nil, nil, 0, 1, nil
-	}
-	data, err = os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, 0, 0, nil
-	}
-	if err != nil {
-		return nil, nil, 0, 0, err
-	}
-	if len(data) < headerSize || string(data[:headerSize]) != header {
-		return nil, nil, 0, int64(len(data)), nil
-	}
-	rest := data[headerSize:]
-	for len(rest) >= entryHead {
-		n := binary.LittleEndian.Uint32(rest)
-		if n > maxEntry || int64(n) > int64(len(rest)-entryHead) {
-			break
-		}
-		payload := rest[entryHead:][:n]
-		if checksum(rest[:4], payload) != binary.LittleEndian.Uint32(rest[4:]) {
-			break
-		}
-		from := len(data) - len(rest) + entryHead
-		entries = append(entries, span{from, from + len(payload)})
-		rest = rest[entryHead+n:]
-	}
-	return data, entries, int64(len(data) - len(rest)), int64(len(rest)), nil
+// span is where the payload of an entry is in the file of a log.
+type span struct {
+	at   int64
+	size uint32
 }
 
-// openLog reads a log. With write it is cut to its good part and can be
-// appended to; without it can be appended to if it exists and is all good. Its
-// text is returned, and where in it the entries are.
-func openLog(path, header string, perm fs.FileMode, write bool) (*appendLog, []byte, []span, error) {
-	if len(header) != headerSize {
-		return nil, nil, nil, fmt.Errorf("log header %q is not of %d bytes", header, headerSize)
+const (
+	// scanBuffer is large enough that system calls are no part of the time.
+	scanBuffer = 64 << 10
+	// wholeEntry is up to what size an entry is read in one piece to be looked at.
+	// The index has none that is larger, and of records the beginning is enough.
+	wholeEntry = 2 << 20
+)
+
+// scan reads a log from its beginning and calls each with the good entries in
+// turn: the payload, or the beginning of one that is larger than wholeEntry, which
+// the next call overwrites. It returns the size of the good part.
+func scan(f io.Reader, length int64, header string, each func(s span, payload []byte)) (size int64, err error) {
+	r := bufio.NewReaderSize(f, int(min(scanBuffer, length+1)))
+	head := make([]byte, headerSize)
+	if _, err := io.ReadFull(r, head); err != nil || string(head) != header {
+		return 0, ended(err)
 	}
-	l := &appendLog{path: path, header: header, perm: perm, owner: write}
-	text, entries, size, lost, err := readLog(path, header)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	l.size, l.lost = size, lost
-	good := lost == 0
-	switch {
-	case write:
-		if noFile(path) {
-			dir := filepath.Dir(path)
-			if err := setAside(path, filepath.Join(dir, asideDir), dirPerm(perm)); err != nil {
-				return nil, nil, nil, err
+	size = headerSize
+	head = head[:entryHead]
+	var large []byte
+	for size+entryHead <= length {
+		if _, err := io.ReadFull(r, head); err != nil {
+			return size, ended(err)
+		}
+		n := binary.LittleEndian.Uint32(head)
+		if n > maxEntry || int64(n) > length-size-entryHead {
+			break
+		}
+		sum := crc32.Checksum(head[:4], castagnoli)
+		s := span{size + entryHead, n}
+		var payload []byte
+		if int64(n) <= int64(r.Size()) {
+			// In place, as nearly all are.
+			if payload, err = r.Peek(int(n)); err != nil {
+				return size, ended(err)
+			}
+			sum = crc32.Update(sum, castagnoli, payload)
+		} else {
+			front := int(min(n, wholeEntry))
+			if cap(large) < front {
+				large = make([]byte, front)
+			}
+			payload = large[:front]
+			if _, err := io.ReadFull(r, payload); err != nil {
+				return size, ended(err)
+			}
+			sum = crc32.Update(sum, castagnoli, payload)
+			for left := int(n) - front; left > 0; {
+				piece, err := r.Peek(min(left, r.Size()))
+				if err != nil {
+					return size, ended(err)
+				}
+				sum = crc32.Update(sum, castagnoli, piece)
+				left -= len(piece)
+				if _, err := r.Discard(len(piece)); err != nil {
+					return size, err
+				}
 			}
 		}
-		l.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, perm)
-		if err == nil && !good {
-			err = l.f.Truncate(size)
+		if sum != binary.LittleEndian.Uint32(head[4:]) {
+			break
 		}
-		if err == nil && size == 0 {
+		each(s, payload)
+		if int64(n) <= int64(r.Size()) {
+			if _, err := r.Discard(int(n)); err != nil {
+				return size, err
+			}
+		}
+		size += entryHead + int64(n)
+	}
+	return size, nil
+}
+
+// ended takes the end of a file for the end of what is good in it.
+func ended(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return nil
+	}
+	return err
+}
+
+// read returns the payload of an entry that scan found to be good. It is checked
+// again: somebody may have written over it since.
+func (l *appendLog) read(s span) ([]byte, error) {
+	from := l.in
+	if l.owner && l.f != nil {
+		from = l.f
+	}
+	if from == nil {
+		return nil, fs.ErrClosed
+	}
+	b := make([]byte, entryHead+int(s.size))
+	if _, err := from.ReadAt(b, s.at-entryHead); err != nil {
+		return nil, err
+	}
+	if binary.LittleEndian.Uint32(b) != s.size || checksum(b[:4], b[entryHead:]) != binary.LittleEndian.Uint32(b[4:]) {
+		return nil, fmt.Errorf("the entry at %d is damaged", s.at)
+	}
+	return b[entryHead:], nil
+}
+
+// openLog reads a log and calls each with its entries. With write it is cut to its
+// good part and can be appended to; without it can be appended to if it exists and
+// is all good. Something that is no file has no good part.
+func openLog(path, header string, perm fs.FileMode, write bool, each func(s span, payload []byte)) (*appendLog, error) {
+	if len(header) != headerSize {
+		return nil, fmt.Errorf("log header %q is not of %d bytes", header, headerSize)
+	}
+	l := &appendLog{path: path, header: header, perm: perm, owner: write}
+	var err error
+	if noFile(path) {
+		l.lost = 1
+		if write {
+			err = setAside(path, filepath.Join(filepath.Dir(path), asideDir), dirPerm(perm))
+		}
+	} else {
+		err = l.load(each)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	switch {
+	case write:
+		l.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, perm)
+		if err == nil && l.lost > 0 {
+			err = l.f.Truncate(l.size)
+		}
+		if err == nil && l.size == 0 {
 			err = l.write([]byte(header))
 		}
 		if err != nil {
-			return nil, nil, nil, errors.Join(err, l.close())
+			return nil, errors.Join(err, l.close())
 		}
-	case good && size > 0:
+	case l.lost == 0 && l.size > 0:
 		// A cache that may not be written to is still good for reading.
 		if f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err == nil {
 			l.f = f
 		}
 	}
-	return l, text, entries, nil
+	return l, nil
+}
+
+// load reads what there is.
+func (l *appendLog) load(each func(s span, payload []byte)) (err error) {
+	l.in, err = os.Open(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info, err := l.in.Stat()
+	if err != nil {
+		return err
+	}
+	l.size, err = scan(l.in, info.Size(), l.header, each)
+	l.lost = info.Size() - l.size
+	return err
 }
 
 func appendEntry(b, payload []byte) ([]byte, error) {
@@ -188,9 +279,9 @@ func (l *appendLog) rewrite(entries [][]byte) error {
 }
 
 func (l *appendLog) close() error {
-	f := l.f
-	l.f = nil
-	return closeFile(f)
+	f, in := l.f, l.in
+	l.f, l.in = nil, nil
+	return errors.Join(closeFile(f), closeFile(in))
 }
 
 func closeFile(f *os.File) error {

@@ -17,15 +17,24 @@ type Record struct {
 	Body []byte
 }
 
-// Records finds the newest record of a step and of a key. It is safe for
-// concurrent use.
+// Records finds the newest record of a step and of a key. Bodies stay on disk until
+// they are asked for: that of a step which lists a large study is as large as all
+// others. It is safe for concurrent use.
 type Records struct {
 	mu      sync.RWMutex
 	log     *appendLog
-	entries [][]byte // as in the log, in its order; good ones only
-	steps   table    // places of the newest of each step
-	keys    table    // and of each key
-	newest  int64    // about how large the newest of all steps are
+	entries []place // in the order of the log; good ones only
+	steps   table   // of the newest of each step, by index of entries
+	keys    table   // and of each key
+	newest  int64   // about how large the newest of all steps are
+	room    []byte  // for the heads of further entries
+}
+
+// place is an entry of the log: where it is, and what it begins with, the step and
+// the key.
+type place struct {
+	span
+	head []byte
 }
 
 // The last digits are the version of the entries.
@@ -36,48 +45,89 @@ const recordsHeader = "step-records  1\n"
 const keepPerStep = 8
 
 func openRecords(path string, perm Perm, write bool) (*Records, error) {
-	l, text, entries, err := openLog(path, recordsHeader, perm.File, write)
-	if err != nil {
+	r := &Records{}
+	r.forget(0)
+	var err error
+	if r.log, err = openLog(path, recordsHeader, perm.File, write, r.remember); err != nil {
 		return nil, err
-	}
-	r := &Records{log: l}
-	r.forget(len(entries))
-	for _, e := range entries {
-		if b := text[e.from:e.to:e.to]; wellFormed(b) {
-			r.remember(b)
-		}
 	}
 	// What is kept is at least the newest: what is not wasteful measured by that
 	// need not be counted.
-	if write && wasteful(l.size, r.newest) {
-		if keep, live := r.live(); wasteful(l.size, live) {
-			return r, l.rewrite(keep)
+	if write && wasteful(r.log.size, r.newest) {
+		if keep, live := r.live(); wasteful(r.log.size, live) {
+			return r, r.keep(keep)
 		}
 	}
 	return r, nil
 }
 
+// keep writes a log of some of the entries only.
+func (r *Records) keep(places []place) error {
+	entries := make([][]byte, len(places))
+	for i, p := range places {
+		var err error
+		if entries[i], err = r.log.read(p.span); err != nil {
+			return err
+		}
+	}
+	return r.rewrite(entries)
+}
+
+// rewrite makes these the entries of the log.
+func (r *Records) rewrite(entries [][]byte) error {
+	if err := r.log.rewrite(entries); err != nil {
+		return err
+	}
+	r.forget(len(entries))
+	at := int64(headerSize)
+	for _, e := range entries {
+		at += entryHead
+		r.remember(span{at, uint32(len(e))}, e)
+		at += int64(len(e))
+	}
+	return nil
+}
+
 // forget empties the tables and makes room.
 func (r *Records) forget(room int) {
-	r.entries = make([][]byte, 0, room)
+	r.entries = make([]place, 0, room)
 	r.steps, r.keys, r.newest = newTable(room), newTable(room), 0
 }
 
-func (r *Records) remember(entry []byte) {
-	at := uint32(len(r.entries))
-	r.entries = append(r.entries, entry)
-	step, key := stepIn(entry), keyIn(entry)
-	is := func(at uint32) bool { return bytes.Equal(stepIn(r.entries[at]), step) }
-	was, again := r.steps.put(maphash.Bytes(seed, step), at, is, func(at uint32) uint64 { return maphash.Bytes(seed, stepIn(r.entries[at])) })
-	if again {
-		r.newest -= int64(len(r.entries[was])) + 64
+// remember takes an entry of the log. What holds no step and key is left out.
+func (r *Records) remember(s span, payload []byte) {
+	n, k := binary.Uvarint(payload)
+	if k <= 0 || n > uint64(len(payload)-k) || len(payload)-k-int(n) < len(Sum{}) {
+		return
 	}
-	r.newest += int64(len(entry)) + 64
-	r.keys.put(hashKey(key), at, r.ofKey(key), func(at uint32) uint64 { return hashKey(keyIn(r.entries[at])) })
+	head := r.head(payload[:k+int(n)+len(Sum{})])
+	at := uint32(len(r.entries))
+	r.entries = append(r.entries, place{s, head})
+	step, key := stepIn(head), keyIn(head)
+	is := func(at uint32) bool { return bytes.Equal(stepIn(r.entries[at].head), step) }
+	was, again := r.steps.put(maphash.Bytes(seed, step), at, is, func(at uint32) uint64 { return maphash.Bytes(seed, stepIn(r.entries[at].head)) })
+	if again {
+		r.newest -= int64(r.entries[was].size) + 64
+	}
+	r.newest += int64(s.size) + 64
+	r.keys.put(hashKey(key), at, r.ofKey(key), func(at uint32) uint64 { return hashKey(keyIn(r.entries[at].head)) })
+}
+
+// headRoom is how many bytes of heads are made at once.
+const headRoom = 32 << 10
+
+// head keeps a copy.
+func (r *Records) head(b []byte) []byte {
+	if len(b) > cap(r.room)-len(r.room) {
+		r.room = make([]byte, 0, max(headRoom, len(b)))
+	}
+	from := len(r.room)
+	r.room = append(r.room, b...)
+	return r.room[from:len(r.room):len(r.room)]
 }
 
 func (r *Records) ofKey(key Sum) func(at uint32) bool {
-	return func(at uint32) bool { return keyIn(r.entries[at]) == key }
+	return func(at uint32) bool { return keyIn(r.entries[at].head) == key }
 }
 
 // hashKey takes a part of a key, which is a digest already.
@@ -85,15 +135,15 @@ func hashKey(key Sum) uint64 { return binary.LittleEndian.Uint64(key[:]) }
 
 // live returns the entries that a compaction keeps, in their order, and about
 // how large they are.
-func (r *Records) live() (keep [][]byte, size int64) {
+func (r *Records) live() (keep []place, size int64) {
 	seen := map[Sum]bool{}
 	count := map[string]int{}
 	for _, e := range slices.Backward(r.entries) {
-		if key := keyIn(e); !seen[key] && count[string(stepIn(e))] < keepPerStep {
+		if key := keyIn(e.head); !seen[key] && count[string(stepIn(e.head))] < keepPerStep {
 			seen[key] = true
-			count[string(stepIn(e))]++
+			count[string(stepIn(e.head))]++
 			keep = append(keep, e)
-			size += int64(len(e)) + 64
+			size += int64(e.size) + 64
 		}
 	}
 	slices.Reverse(keep)
@@ -108,11 +158,11 @@ func (r *Records) Last(step string) (Record, bool) {
 	if !ok {
 		return Record{}, false
 	}
-	return record(r.entries[at]), true
+	return r.record(at)
 }
 
 func (r *Records) last(step string) (at uint32, ok bool) {
-	return r.steps.find(maphash.String(seed, step), func(at uint32) bool { return string(stepIn(r.entries[at])) == step })
+	return r.steps.find(maphash.String(seed, step), func(at uint32) bool { return string(stepIn(r.entries[at].head)) == step })
 }
 
 // IsLast says whether the newest record of a step is that of a key.
@@ -120,7 +170,7 @@ func (r *Records) IsLast(step string, key Sum) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	at, ok := r.last(step)
-	return ok && keyIn(r.entries[at]) == key
+	return ok && keyIn(r.entries[at].head) == key
 }
 
 // ByKey returns the newest record of a key.
@@ -131,18 +181,30 @@ func (r *Records) ByKey(key Sum) (Record, bool) {
 	if !ok {
 		return Record{}, false
 	}
-	return record(r.entries[at]), true
+	return r.record(at)
 }
 
 // All returns every record, the oldest first.
 func (r *Records) All() []Record {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	all := make([]Record, len(r.entries))
-	for i, e := range r.entries {
-		all[i] = record(e)
+	all := make([]Record, 0, len(r.entries))
+	for at := range r.entries {
+		if rec, ok := r.record(uint32(at)); ok {
+			all = append(all, rec)
+		}
 	}
 	return all
+}
+
+// record reads an entry. One that cannot be read any more is as good as not there.
+func (r *Records) record(at uint32) (Record, bool) {
+	entry, err := r.log.read(r.entries[at].span)
+	head := r.entries[at].head
+	if err != nil || !bytes.HasPrefix(entry, head) {
+		return Record{}, false
+	}
+	return Record{Step: string(stepIn(head)), Key: keyIn(head), Body: entry[len(head):]}, true
 }
 
 // Append adds records for good: when it returns they survive a power cut. The
@@ -154,6 +216,7 @@ func (r *Records) Append(recs []Record) error {
 	for i, rec := range recs {
 		payloads[i] = encodeRecord(rec)
 	}
+	at := r.log.size
 	if err := r.log.append(payloads...); err != nil {
 		return err
 	}
@@ -161,7 +224,9 @@ func (r *Records) Append(recs []Record) error {
 		return err
 	}
 	for _, p := range payloads {
-		r.remember(p)
+		at += entryHead
+		r.remember(span{at, uint32(len(p))}, p)
+		at += int64(len(p))
 	}
 	return nil
 }
@@ -178,14 +243,7 @@ func (r *Records) Replace(recs []Record) error {
 	for i, rec := range recs {
 		entries[i] = encodeRecord(rec)
 	}
-	if err := r.log.rewrite(entries); err != nil {
-		return err
-	}
-	r.forget(len(entries))
-	for _, e := range entries {
-		r.remember(e)
-	}
-	return nil
+	return r.rewrite(entries)
 }
 
 // Lost returns how many bytes of the file could not be read when it was
@@ -200,13 +258,6 @@ func encodeRecord(r Record) []byte {
 	return append(b, r.Body...)
 }
 
-// wellFormed says that an entry holds a step and a key, so that they can be
-// asked for.
-func wellFormed(entry []byte) bool {
-	n, k := binary.Uvarint(entry)
-	return k > 0 && n <= uint64(len(entry)-k) && len(entry)-k-int(n) >= len(Sum{})
-}
-
 func stepIn(entry []byte) []byte {
 	n, k := binary.Uvarint(entry)
 	return entry[k:][:n]
@@ -215,11 +266,4 @@ func stepIn(entry []byte) []byte {
 func keyIn(entry []byte) Sum {
 	n, k := binary.Uvarint(entry)
 	return Sum(entry[k+int(n):])
-}
-
-func record(entry []byte) Record {
-	n, k := binary.Uvarint(entry)
-	at := k + int(n)
-	key := Sum(entry[at:])
-	return Record{Step: string(entry[k:at]), Key: key, Body: entry[at+len(key):]}
 }

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,15 +60,15 @@ func TestIndexIsAMap(t *testing.T) {
 				reopen()
 			}
 			for name, e := range want {
-				if sum, ok := ix.Get(name, e.stat); !ok || sum != e.sum {
+				if sum, ok := ix.Get([]byte(name), e.stat); !ok || sum != e.sum {
 					t.Fatalf("round %d: %s: %v %v, want %v", round, name, sum, ok, e.sum)
 				}
 				e.stat.Size++
-				if _, ok := ix.Get(name, e.stat); ok {
+				if _, ok := ix.Get([]byte(name), e.stat); ok {
 					t.Fatalf("round %d: %s is known with another size", round, name)
 				}
 			}
-			if _, ok := ix.Get("root:no", Stat{}); ok {
+			if _, ok := ix.Get([]byte("root:no"), Stat{}); ok {
 				t.Fatal("a file that was never put is known")
 			}
 		}
@@ -177,5 +180,67 @@ func BenchmarkOpen(b *testing.B) {
 		if err := s.Close(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestLargeRecords reads entries of all sizes that a log is read differently by,
+// and finds what somebody has written over since it was opened.
+func TestLargeRecords(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "records")
+	r, err := openRecords(path, Private, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []Record
+	for i, size := range []int{0, scanBuffer - 40, scanBuffer, scanBuffer + 1, wholeEntry - 36, wholeEntry, wholeEntry + 3*scanBuffer, 7} {
+		body := bytes.Repeat([]byte{byte(i), byte(size)}, size/2+1)[:size]
+		want = append(want, Record{fmt.Sprint("s", i), Sum{byte(i)}, body})
+	}
+	if err := errors.Join(r.Append(want), r.log.close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, write := range []bool{false, true} {
+		if r, err = openRecords(path, Private, write); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.All(); !slices.EqualFunc(got, want, func(a, b Record) bool {
+			return a.Step == b.Step && a.Key == b.Key && bytes.Equal(a.Body, b.Body)
+		}) {
+			t.Errorf("read %d of %d records as they were written", len(got), len(want))
+		}
+		if r.Lost() != 0 {
+			t.Errorf("%d bytes lost", r.Lost())
+		}
+		if !write {
+			if err := r.log.close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)-1] ^= 1 // in the body of the last
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := r.Last("s7"); ok {
+		t.Error("a record that was written over is believed")
+	}
+	if _, ok := r.Last("s6"); !ok {
+		t.Error("a whole record is not believed")
+	}
+	if err := r.log.close(); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = openRecords(path, Private, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(r.All()); got != len(want)-1 || r.Lost() == 0 {
+		t.Errorf("%d records after the last was damaged, %d bytes lost", got, r.Lost())
+	}
+	if err := r.log.close(); err != nil {
+		t.Fatal(err)
 	}
 }
