@@ -73,7 +73,7 @@ func (c *canaries) keepDatabase() {
 func (c *canaries) keepServer() {
 	store, err := mlflow.OpenFiles(c.store)
 	c.must(err)
-	s := &canaryServer{c: c, from: &trackingServer{store}}
+	s := &canaryServer{c: c, from: &trackingServer{store: store}}
 	web := httptest.NewServer(s)
 	c.t.Cleanup(func() {
 		web.Close()

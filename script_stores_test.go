@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite" // the driver of sql
@@ -103,14 +104,18 @@ func writeDatabase(dir, file string) (err error) {
 
 // serveStore is the command
 //
-//	server STORE    answer as a tracking server would that keeps the file store,
-//	                and point MLFLOW_TRACKING_URI to it; an earlier one ends
+//	server STORE            answer as a tracking server would that keeps the file
+//	                        store, and point MLFLOW_TRACKING_URI to it; an earlier
+//	                        one ends
+//	server STORE elsewhere  the same, but the artifacts are elsewhere: the server
+//	                        sends a copy that it fetches for each answer
 //	server -stop
 func serveStore() func(ts *testscript.TestScript, neg bool, args []string) {
 	stop := map[*testscript.TestScript]func(){}
 	return func(ts *testscript.TestScript, neg bool, args []string) {
-		if neg || len(args) != 1 {
-			ts.Fatalf("usage: server STORE, or server -stop")
+		elsewhere := len(args) == 2 && args[1] == "elsewhere"
+		if neg || len(args) != 1 && !elsewhere {
+			ts.Fatalf("usage: server STORE [elsewhere], or server -stop")
 		}
 		if end := stop[ts]; end != nil {
 			end()
@@ -121,7 +126,7 @@ func serveStore() func(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		store, err := mlflow.OpenFiles(ts.MkAbs(args[0]))
 		ts.Check(err)
-		web := httptest.NewServer(&trackingServer{store})
+		web := httptest.NewServer(&trackingServer{store: store, elsewhere: elsewhere})
 		stop[ts] = web.Close
 		ts.Defer(web.Close)
 		// The user's name and password are in no output: the script looks.
@@ -130,7 +135,11 @@ func serveStore() func(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // trackingServer answers what the pipeline asks of MLflow's server.
-type trackingServer struct{ store *mlflow.Files }
+type trackingServer struct {
+	store     *mlflow.Files
+	elsewhere bool
+	answers   atomic.Int64
+}
 
 func (s *trackingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, password, _ := r.BasicAuth(); password != "lovelace" {
@@ -192,7 +201,12 @@ func (s *trackingServer) answer(w http.ResponseWriter, r *http.Request) (any, er
 		if err != nil {
 			return nil, err
 		}
-		w.Header().Set("ETag", strconv.Quote(url.QueryEscape(info.ModTime().String())))
+		// MLflow's ETag is made of time, size and path of the file that it sends.
+		tag := url.QueryEscape(info.ModTime().String())
+		if s.elsewhere {
+			tag = strconv.FormatInt(s.answers.Add(1), 10)
+		}
+		w.Header().Set("ETag", strconv.Quote(tag))
 		http.ServeFile(w, r, file)
 		return nil, nil
 	}

@@ -162,9 +162,8 @@ func (s *study) index() build.Step {
 		"exclude":    s.settings.Exclude,
 		"flows":      s.settings.Flows.Stages(),
 	}
-	var probed []string
 	if s.probe != nil {
-		params["listing"], probed = s.probe.digest, s.probed()
+		params["listing"] = s.probe.digest
 	} else {
 		contents, names := extract.IndexInputs(s.settings.Flows.Stages())
 		for _, pattern := range contents {
@@ -180,7 +179,7 @@ func (s *study) index() build.Step {
 		Inputs:  inputs,
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
 		Params:  params,
-		Probed:  probed,
+		Probed:  s.probed(),
 		Code:    []string{"internal/extract"},
 		Run: func(ctx context.Context, t *build.Task) error {
 			registry, err := readRegistry(t)
@@ -194,6 +193,12 @@ func (s *study) index() build.Step {
 			for _, run := range index.Runs {
 				t.Log.Info("run", "run", run.RunID, "verdict", run.Verdict, "reason", run.Reason, "detail", run.Detail)
 			}
+			// No step reads a download before this one has run.
+			pruned, err := s.prune(index.Downloads(), false)
+			if err != nil {
+				return err
+			}
+			t.Log.Info("downloads of runs that are not used any more", "removed", pruned.Files, "bytes", pruned.Bytes)
 			return extract.Write(t.Out(out), index)
 		},
 		Grows: "run:",

@@ -17,6 +17,7 @@ import (
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/lock"
+	"github.com/foundation-plr/pipeline/internal/mlflow"
 )
 
 // CacheStat says how large the cache is, and what it saves.
@@ -29,8 +30,16 @@ func CacheStat(ctx context.Context, asJSON *bool) error {
 	if err != nil {
 		return err
 	}
+	// With no download wanted, and none removed, all are counted.
+	downloads, err := mlflow.Prune(s.downloads(), mlflow.Location{}, nil, true)
+	if err != nil {
+		return fmt.Errorf("downloads: %w", err)
+	}
 	if wanted(asJSON) {
-		return printJSON(stat)
+		return printJSON(struct {
+			*build.CacheStat
+			Downloads mlflow.Pruned `json:"downloads"`
+		}{stat, downloads})
 	}
 	var b strings.Builder
 	for _, t := range stat.Tiers {
@@ -39,6 +48,9 @@ func CacheStat(ctx context.Context, asJSON *bool) error {
 			fmt.Fprintf(&b, ", %s set aside", count(t.Damaged, "damaged file"))
 		}
 		b.WriteByte('\n')
+	}
+	if downloads.Files > 0 {
+		fmt.Fprintf(&b, "%s of the tracking store: %s\n", count(downloads.Files, "download"), bytesText(downloads.Bytes))
 	}
 	if len(stat.Tiers) == 0 {
 		b.WriteString("there is no cache yet\n")
@@ -101,9 +113,11 @@ func CacheGC(ctx context.Context, maxsize *string, dryrun *bool) error {
 		return err
 	}
 	steps := s.analyses()
-	if has, err := s.hasStore(); err != nil {
+	has, err := s.hasStore()
+	if err != nil {
 		return err // without its steps nothing of the private tier would be known to be needed
-	} else if has {
+	}
+	if has {
 		steps = append(s.extraction(), steps...)
 	}
 	graph, err := s.graph(steps)
@@ -130,7 +144,10 @@ func CacheGC(ctx context.Context, maxsize *string, dryrun *bool) error {
 	if limit.MaxSize >= 0 && c.After > limit.MaxSize {
 		fmt.Fprintf(s.stdout, "this is more than %s: the last builds need blobs of %s, and history and records count, too\n", *maxsize, bytesText(c.Needed))
 	}
-	return nil
+	if !has {
+		return nil // nothing is known of what it would hold
+	}
+	return s.collectDownloads(ctx, graph, limit.DryRun)
 }
 
 // lockedDigests returns the digests that lock files name, of those that are
@@ -171,8 +188,48 @@ func CacheClear(ctx context.Context, private *bool) error {
 	what := "the public cache is"
 	if wanted(private) {
 		what = "both caches are"
+		err := graph.Exclusive(ctx, func() error {
+			pruned, err := mlflow.Prune(s.downloads(), mlflow.Location{}, nil, false)
+			freed += pruned.Bytes
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("downloads: %w", err)
+		}
 	}
 	fmt.Fprintf(s.stdout, "%s empty: %s removed; outputs, lookup, key, history and rescued files stay\n", what, bytesText(freed))
+	return nil
+}
+
+// collectDownloads removes what tracking servers sent and no used run has now.
+func (s *study) collectDownloads(ctx context.Context, graph *build.Graph, dry bool) error {
+	var files []mlflow.Download
+	if s.probe != nil {
+		if s.probe.unreachable != nil {
+			s.say("downloads stay, because the tracking server does not say which are still of use")
+			return nil
+		}
+		files = s.probe.files
+	}
+	var pruned mlflow.Pruned
+	do := func() (err error) {
+		pruned, err = s.prune(files, dry)
+		return err
+	}
+	var err error
+	if dry {
+		err = do()
+	} else {
+		err = graph.Exclusive(ctx, do)
+	}
+	if err != nil || pruned.Files == 0 {
+		return err
+	}
+	verb := "removed"
+	if dry {
+		verb = "would be removed"
+	}
+	fmt.Fprintf(s.stdout, "%s (%s) that no run of the tracking store has now %s\n", count(pruned.Files, "download"), bytesText(pruned.Bytes), verb)
 	return nil
 }
 

@@ -26,9 +26,10 @@ const scratchDir = "downloads"
 // asked before every decision, like the version of a tool, and the digest of its
 // index is a parameter of the step that writes the index.
 type probe struct {
-	digest   string // of the index; "" if nothing is known of it
-	upstream string // digest of what the flows before classification hold; the same
-	base     string // see extract.Index
+	digest   string            // of the index; "" if nothing is known of it
+	upstream string            // digest of what the flows before classification hold; the same
+	base     string            // see extract.Index
+	files    []mlflow.Download // that its used runs have on a server
 	// unreachable is why a server could not be asked. Then the digest is that of
 	// the index of the last build.
 	unreachable error
@@ -37,7 +38,10 @@ type probe struct {
 // probed are the places that the probe has looked at or keeps copies in, which
 // the steps that ask the store again look at, too.
 func (s *study) probed() []string {
-	places := []string{filepath.Join(s.settings.PrivateDir, scratchDir)}
+	places := []string{s.downloads()}
+	if s.probe == nil {
+		return places
+	}
 	if location, err := s.settings.Store(); err == nil && location.Kind == mlflow.Database {
 		// Its log and journal lie beside it.
 		places = append(places, location.Path, location.Path+"-wal", location.Path+"-shm", location.Path+"-journal")
@@ -48,6 +52,26 @@ func (s *study) probed() []string {
 	return places
 }
 
+// downloads is the directory of copies and of what tracking servers sent.
+func (s *study) downloads() string { return filepath.Join(s.settings.PrivateDir, scratchDir) }
+
+// prune removes the downloads that no used run of the tracking store has. It
+// wants the lock of a build.
+func (s *study) prune(wanted []mlflow.Download, dry bool) (mlflow.Pruned, error) {
+	if s.example() {
+		return mlflow.Pruned{}, nil
+	}
+	location, err := s.settings.Store()
+	if err != nil {
+		return mlflow.Pruned{}, err
+	}
+	pruned, err := mlflow.Prune(s.downloads(), location, wanted, dry)
+	if err != nil {
+		return pruned, fmt.Errorf("downloads that are of no use any more: %w", err)
+	}
+	return pruned, nil
+}
+
 // openStore opens the tracking store.
 func (s *study) openStore(ctx context.Context) (mlflow.Store, error) {
 	location, err := s.settings.Store()
@@ -56,7 +80,7 @@ func (s *study) openStore(ctx context.Context) (mlflow.Store, error) {
 	}
 	return mlflow.Open(ctx, location, mlflow.Options{
 		Getenv:       os.Getenv,
-		Scratch:      filepath.Join(s.settings.PrivateDir, scratchDir),
+		Scratch:      s.downloads(),
 		ArtifactRoot: s.settings.ArtifactRoot,
 	})
 }
@@ -154,6 +178,10 @@ func (s *study) ask() error {
 	if err := s.checkBase(index.Base); err != nil {
 		return err
 	}
+	if n := index.Unversioned(); n > 0 {
+		s.say("warning: for %d runs the tracking server gives no lasting ETag: a file that was replaced by one of the same size counts as fresh; "+
+			"FORCE='run:*' mage extract downloads and reads all of them again", n)
+	}
 	if s.probe, err = newProbe(index); err != nil || !s.tabulates() {
 		return err
 	}
@@ -163,7 +191,7 @@ func (s *study) ask() error {
 
 func newProbe(index *extract.Index) (*probe, error) {
 	sum, err := encoded(index)
-	return &probe{digest: sum, base: index.Base}, err
+	return &probe{digest: sum, base: index.Base, files: index.Downloads()}, err
 }
 
 // encoded is the digest of the file that would hold a value.

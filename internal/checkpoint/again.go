@@ -94,7 +94,7 @@ func (v *validator) again() error {
 				broken[r][n-1].rows++
 				return
 			}
-			broken[r] = append(broken[r], breach{c.id, 1})
+			broken[r] = append(broken[r], breach{config: c.id, rows: 1})
 		}
 		c.forms = forms
 		c.exact = v.privacy.SubjectTables && v.privacy.RoundRisks == 0

@@ -69,11 +69,13 @@ const (
 )
 
 var (
-	codeForm    = regexp.MustCompile(codePattern)
-	digestForm  = regexp.MustCompile(digestPattern)
-	runIDForm   = regexp.MustCompile(runIDPattern)
-	settingForm = regexp.MustCompile(settingPattern)
-	valueForm   = regexp.MustCompile(valuePattern)
+	codeForm   = regexp.MustCompile(codePattern)
+	digestForm = regexp.MustCompile(digestPattern)
+	runIDForm  = regexp.MustCompile(runIDPattern)
+	// publicRunForm is what may stand for a run in a database.
+	publicRunForm = regexp.MustCompile(runIDPattern + "|^" + otherRun + "[1-9][0-9]*$")
+	settingForm   = regexp.MustCompile(settingPattern)
+	valueForm     = regexp.MustCompile(valuePattern)
 )
 
 // publishedSetting reports whether a setting has the form of one that may be

@@ -306,7 +306,7 @@ func upstreamRules() []rule {
 		all = append(all, rule{table: table, column: column, message: message, query: query})
 	}
 	warn := func(table, column, message, query string) {
-		all = append(all, rule{table: table, column: column, message: message, query: query, warning: true})
+		all = append(all, rule{table: table, column: column, message: message, query: query, warning: true, runs: true})
 	}
 	factorOf := map[string]string{"outlier_method": config.Outlier, "imputation_method": config.Imputation, "featurization": config.Featurization}
 	for _, stage := range config.Stages() {
@@ -330,8 +330,8 @@ func upstreamRules() []rule {
 		own := t.columns[1].name
 		add(t.name, "registered", "does not agree with the table methods",
 			"SELECT NULL FROM "+t.name+" WHERE registered <> coalesce((SELECT bool_and(m.registered) FROM methods m WHERE factor = "+quoteText(factorOf[own])+" AND name = "+own+"), false)")
-		warn(t.name, "verdict", "the run whose run_id stands there cannot be read: repair it in the store",
-			"SELECT NULL FROM "+t.name+" WHERE verdict IN ('bad_meta', 'unreadable')")
+		warn(t.name, "verdict", "the run cannot be read: repair it in the store",
+			"SELECT NULL, run_id FROM "+t.name+" WHERE verdict IN ('bad_meta', 'unreadable')")
 		add(lineageTable, "stage", "a configuration has no row of the stage "+stage+", or has one although the flow is off",
 			"SELECT e.config_id FROM essential_metrics e LEFT JOIN lineage l ON l.config_id = e.config_id AND l.stage = "+quoteText(stage)+
 				" WHERE (l.run_id IS NULL) <> NOT EXISTS (SELECT 1 FROM meta WHERE key = "+quoteText(flowKey(stage))+" AND value <> "+quoteText(switchedOff)+")")
@@ -344,8 +344,8 @@ func upstreamRules() []rule {
 		"SELECT NULL FROM upstream_metrics WHERE split NOT IN ("+quotedList(splits)+")")
 	add(upstreamMetricsTable, "run_id", "is no run of the stage that says what it did",
 		"SELECT NULL FROM upstream_metrics m LEFT JOIN "+upstreamQuery+" u USING (stage, run_id) WHERE u.run_id IS NULL OR u.verdict NOT IN ('used', 'unfinished')")
-	warn(upstreamMetricsTable, "value", "it, or its ci_lower and ci_upper, cannot be so: mistrust the run whose run_id stands there",
-		"SELECT NULL FROM upstream_metrics WHERE value < 0 OR ci_lower > ci_upper OR value > 1 AND (metric LIKE '%_f1%' OR metric LIKE '%_precision%' OR metric LIKE '%_accuracy%')")
+	warn(upstreamMetricsTable, "value", "it, or its ci_lower and ci_upper, cannot be so: mistrust the run",
+		"SELECT NULL, run_id FROM upstream_metrics WHERE value < 0 OR ci_lower > ci_upper OR value > 1 AND (metric LIKE '%_f1%' OR metric LIKE '%_precision%' OR metric LIKE '%_accuracy%')")
 
 	add(lineageTable, "stage", "is none that this version knows", "SELECT config_id FROM lineage WHERE stage NOT IN ("+stages+")")
 	known := slices.Sorted(maps.Keys(knownOrigins))
@@ -367,8 +367,8 @@ func upstreamRules() []rule {
 			"LEFT JOIN "+upstreamQuery+" u ON u.stage = l.stage AND u.run_id = l.from_run_id AND u.verdict IN ('used', 'unfinished') "+
 			"WHERE agrees IS DISTINCT FROM list_bool_and(["+strings.Join(same, ", ")+"])")
 	warn(lineageTable, "agrees", "the run that it came from is one of other methods than it says: mistrust the run",
-		"SELECT config_id FROM lineage WHERE NOT agrees")
+		"SELECT config_id, run_id FROM lineage WHERE NOT agrees")
 	warn(lineageTable, "state", "the run that it came from is not there as a finished one of its stage: see the state",
-		"SELECT config_id FROM lineage WHERE state NOT IN ("+quotedList([]string{originFound, originNone, originNotSaid, originNoExperiment})+")")
+		"SELECT config_id, run_id FROM lineage WHERE state NOT IN ("+quotedList([]string{originFound, originNone, originNotSaid, originNoExperiment})+")")
 	return all
 }

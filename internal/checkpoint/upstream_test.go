@@ -157,12 +157,13 @@ func TestUpstream(t *testing.T) {
 	}
 	const gone = "the run that it came from is not there as a finished one of its stage: see the state"
 	want := []string{
-		"warning: outlier_runs.verdict: the run whose run_id stands there cannot be read: repair it in the store (2 rows)",
-		"warning: lineage.agrees config_id 4: the run that it came from is one of other methods than it says: mistrust the run",
-		"warning: lineage.state: " + gone,
-		"warning: lineage.state config_id 3: " + gone + " (2 rows)",
-		"warning: lineage.state config_id 5: " + gone + " (2 rows)",
-		"warning: lineage.state config_id 6: " + gone + " (2 rows)",
+		"warning: outlier_runs.verdict run " + upstreamID(0, 5) + ": the run cannot be read: repair it in the store",
+		"warning: outlier_runs.verdict run other-1: the run cannot be read: repair it in the store",
+		"warning: lineage.agrees config_id 4 run " + run(2) + ": the run that it came from is one of other methods than it says: mistrust the run",
+		"warning: lineage.state run " + upstreamID(1, 1) + ": " + gone,
+		"warning: lineage.state config_id 3 run " + run(4) + ": " + gone + " (2 rows)",
+		"warning: lineage.state config_id 5 run " + run(3) + ": " + gone + " (2 rows)",
+		"warning: lineage.state config_id 6 run " + run(5) + ": " + gone + " (2 rows)",
 	}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
@@ -274,7 +275,7 @@ func TestValidateUpstream(t *testing.T) {
 		},
 		{
 			{`UPDATE lineage SET agrees = NULL WHERE config_id = 1`, "lineage.agrees config_id 1: does not follow"},
-			{`UPDATE upstream_metrics SET value = 1.5 WHERE value = 0.5`, "warning: upstream_metrics.value: it, or its ci_lower and ci_upper, cannot be so"},
+			{`UPDATE upstream_metrics SET value = 1.5 WHERE value = 0.5`, "warning: upstream_metrics.value run " + upstreamID(0, 0) + ": it, or its ci_lower and ci_upper, cannot be so"},
 			{`UPDATE upstream_metrics SET split = 'test' WHERE split IS NULL`, "upstream_metrics.stage, run_id, split, metric: occurs more than once"},
 		},
 		{

@@ -22,6 +22,7 @@ type Finding struct {
 	Table    string
 	Column   string // empty: the table as a whole
 	ConfigID int    // 0: no single configuration
+	Run      string // id of the run that it is about; empty: no single one
 	Message  string
 	Warning  bool // worth knowing, and no reason to stop
 }
@@ -38,6 +39,9 @@ func (f Finding) String() string {
 	}
 	if f.ConfigID != 0 {
 		fmt.Fprintf(&b, " config_id %d", f.ConfigID)
+	}
+	if f.Run != "" {
+		b.WriteString(" run " + f.Run)
 	}
 	return b.String() + ": " + f.Message
 }
@@ -201,14 +205,22 @@ func (v *validator) sameColumns(want, got table) {
 }
 
 // rule is a query for rows that should not be: its one column is the config_id
-// concerned, or NULL.
+// concerned, or NULL; with runs a second one is the run_id.
 type rule struct {
 	table, column, message, query string
-	warning                       bool
+	warning, runs                 bool
 }
 
 func (v *validator) hold(r rule) error {
-	broken, err := v.counts("SELECT config_id, count(*) FROM ("+r.query+") AS broken(config_id) GROUP BY config_id ORDER BY config_id NULLS FIRST", 1)
+	run := "NULL"
+	if r.runs {
+		run = "run_id"
+	}
+	columns := "config_id"
+	if r.runs {
+		columns += ", run_id"
+	}
+	broken, err := v.counts("SELECT config_id, "+run+", count(*) FROM ("+r.query+") AS broken("+columns+") GROUP BY ALL ORDER BY ALL NULLS FIRST", 1)
 	if err != nil {
 		return fmt.Errorf("rule %s.%s %q: %w", r.table, r.column, r.message, err)
 	}
@@ -221,7 +233,7 @@ func (v *validator) holdAll(table, id string, all []condition) error {
 	for i, c := range all {
 		counts[i] = "count(*) FILTER (WHERE " + c.sql + ")" // count_if is NULL where all are
 	}
-	broken, err := v.counts(fmt.Sprintf("SELECT %s AS config_id, %s FROM %s GROUP BY ALL ORDER BY config_id NULLS FIRST", id, strings.Join(counts, ", "), table), len(all))
+	broken, err := v.counts(fmt.Sprintf("SELECT %s AS config_id, NULL, %s FROM %s GROUP BY ALL ORDER BY config_id NULLS FIRST", id, strings.Join(counts, ", "), table), len(all))
 	if err != nil {
 		return fmt.Errorf("columns of %s: %w", table, err)
 	}
@@ -231,10 +243,15 @@ func (v *validator) holdAll(table, id string, all []condition) error {
 	return nil
 }
 
-// breach is how many rows of a configuration (0: of none) break a rule.
-type breach struct{ config, rows int }
+// breach is how many rows of a configuration (0: of none) and a run ("": of none
+// that may be named) break a rule.
+type breach struct {
+	config int
+	run    string
+	rows   int
+}
 
-// counts reads a query of a config_id and of n counts, and returns for each
+// counts reads a query of a config_id, a run_id and n counts, and returns for each
 // count where it is not 0.
 func (v *validator) counts(query string, n int) (broken [][]breach, err error) {
 	rows, err := v.db.QueryContext(v.ctx, query)
@@ -244,8 +261,9 @@ func (v *validator) counts(query string, n int) (broken [][]breach, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	broken = make([][]breach, n)
 	var id sql.NullInt64
+	var run sql.NullString
 	found := make([]int, n)
-	into := []any{&id}
+	into := []any{&id, &run}
 	for i := range found {
 		into = append(into, &found[i])
 	}
@@ -253,9 +271,12 @@ func (v *validator) counts(query string, n int) (broken [][]breach, err error) {
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
+		if !publicRunForm.MatchString(run.String) {
+			run.String = "" // it may be anything, and other rules say so
+		}
 		for i, count := range found {
 			if count > 0 {
-				broken[i] = append(broken[i], breach{int(id.Int64), count})
+				broken[i] = append(broken[i], breach{int(id.Int64), run.String, count})
 			}
 		}
 	}
@@ -263,17 +284,21 @@ func (v *validator) counts(query string, n int) (broken [][]breach, err error) {
 }
 
 func (v *validator) report(r rule, broken []breach) {
+	what := "configurations"
+	if r.runs {
+		what = "runs"
+	}
 	for i, b := range broken {
 		if i == maxFindings {
 			v.add(Finding{Table: r.table, Column: r.column, Warning: r.warning,
-				Message: fmt.Sprintf("%s: the same for %d more configurations", r.message, len(broken)-maxFindings)})
+				Message: fmt.Sprintf("%s: the same for %d more %s", r.message, len(broken)-maxFindings, what)})
 			return
 		}
 		message := r.message
 		if b.rows > 1 {
 			message += fmt.Sprintf(" (%d rows)", b.rows)
 		}
-		v.add(Finding{Table: r.table, Column: r.column, ConfigID: b.config, Message: message, Warning: r.warning})
+		v.add(Finding{Table: r.table, Column: r.column, ConfigID: b.config, Run: b.run, Message: message, Warning: r.warning})
 	}
 }
 

@@ -522,7 +522,11 @@ func chooseArtifact(ctx context.Context, store mlflow.Store, run mlflow.Run, r *
 
 // remote says what a run step needs from a server.
 func remote(ctx context.Context, store mlflow.Store, run mlflow.Run, pickle mlflow.Artifact) (*Remote, error) {
-	there := &Remote{End: run.End, ArtifactURI: run.ArtifactURI, Pickle: RemoteFile{pickle.Name, pickle.Size}}
+	there := &Remote{End: run.End, ArtifactURI: run.ArtifactURI}
+	var err error
+	if there.Pickle, err = remoteFile(ctx, store, run, pickle); err != nil {
+		return nil, err
+	}
 	codes := CodesArtifact(pickle.Name)
 	files, err := store.Artifacts(ctx, run, path.Dir(codes))
 	if err != nil {
@@ -530,10 +534,46 @@ func remote(ctx context.Context, store mlflow.Store, run mlflow.Run, pickle mlfl
 	}
 	for _, a := range files {
 		if a.Name == codes {
-			there.Codes = &RemoteFile{a.Name, a.Size}
+			file, err := remoteFile(ctx, store, run, a)
+			if err != nil {
+				return nil, err
+			}
+			there.Codes = &file
 		}
 	}
 	return there, nil
+}
+
+func remoteFile(ctx context.Context, store mlflow.Store, run mlflow.Run, a mlflow.Artifact) (RemoteFile, error) {
+	version, err := store.Version(ctx, run, a)
+	return RemoteFile{a.Name, a.Size, version}, err
+}
+
+// Unversioned counts the used runs whose server says nothing by which a file
+// that was replaced by one of the same size would be known.
+func (x *Index) Unversioned() int {
+	n := 0
+	for _, r := range x.Runs {
+		if r.Remote != nil && (r.Remote.Pickle.Version == "" || r.Remote.Codes != nil && r.Remote.Codes.Version == "") {
+			n++
+		}
+	}
+	return n
+}
+
+// Downloads are the files that the used runs have on a server.
+func (x *Index) Downloads() []mlflow.Download {
+	var all []mlflow.Download
+	for _, r := range x.Runs {
+		if r.Remote == nil {
+			continue
+		}
+		all = append(all, mlflow.Download{Run: r.RunID, Artifact: r.Remote.Pickle.Name})
+		if r.Remote.Codes != nil {
+			all = append(all, mlflow.Download{Run: r.RunID, Artifact: r.Remote.Codes.Name})
+		}
+	}
+	return all
 }
 
 // Fetch brings the files of a run from a server and returns where they are now;
@@ -549,7 +589,9 @@ func (r IndexedRun) Fetch(ctx context.Context, store mlflow.Store) (pickle, code
 	return pickle, codes, err
 }
 
-func (f RemoteFile) artifact() mlflow.Artifact { return mlflow.Artifact{Name: f.Name, Size: f.Size} }
+func (f RemoteFile) artifact() mlflow.Artifact {
+	return mlflow.Artifact{Name: f.Name, Size: f.Size, Version: f.Version}
+}
 
 func isRunID(id string) bool {
 	return len(id) == runIDDigits && strings.Trim(id, "0123456789abcdef") == ""

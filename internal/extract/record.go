@@ -72,8 +72,8 @@ type IndexedRun struct {
 	Remote        *Remote       `json:"remote,omitempty"`   // what a server is asked for; nil where artifacts are files
 }
 
-// Remote is what a run has on a tracking server. Size and end stand for what the
-// files hold, as they are not read to know whether they changed.
+// Remote is what a run has on a tracking server. Version, size and end stand for
+// what the files hold, as they are not read to know whether they changed.
 type Remote struct {
 	End         int64       `json:"end"` // of the run, Unix time in milliseconds
 	ArtifactURI string      `json:"artifact_uri"`
@@ -83,8 +83,9 @@ type Remote struct {
 
 // RemoteFile is a file among the artifacts of a run on a server.
 type RemoteFile struct {
-	Name string `json:"name"` // slash path below the run's artifacts
-	Size int64  `json:"size"` // bytes, -1 if the server does not say
+	Name    string `json:"name"`              // slash path below the run's artifacts
+	Size    int64  `json:"size"`              // bytes, -1 if the server does not say
+	Version string `json:"version,omitempty"` // see [mlflow.Store.Version]
 }
 
 // Record is what one pickle gave. It is private: it holds original subject codes.

@@ -112,6 +112,9 @@ func (s *Files) Artifacts(_ context.Context, r Run, dir string) ([]Artifact, err
 	return nil, nil
 }
 
+// Version returns "": what the file holds can be seen.
+func (s *Files) Version(context.Context, Run, Artifact) (string, error) { return "", nil }
+
 // Fetch returns where the artifact lies.
 func (s *Files) Fetch(_ context.Context, _ Run, a Artifact) (string, error) { return a.File, nil }
 

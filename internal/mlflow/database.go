@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver called sqlite
 )
 
@@ -153,11 +154,11 @@ func copyDatabase(ctx context.Context, source, scratch string) (copied string, d
 	if err := os.MkdirAll(scratch, 0o700); err != nil {
 		return "", nil, err
 	}
-	dir, err := os.MkdirTemp(scratch, "copy-")
+	dir, release, err := copyDir(scratch)
 	if err != nil {
 		return "", nil, err
 	}
-	dispose = func() error { return os.RemoveAll(dir) }
+	dispose = func() error { return errors.Join(os.RemoveAll(dir), release()) }
 	copied = filepath.Join(dir, "mlflow.db")
 	for range copyTries {
 		var before, after [3]fileState
@@ -187,6 +188,51 @@ func copyDatabase(ctx context.Context, source, scratch string) (copied string, d
 		err = errors.New("changes faster than it can be copied; try again, or stop the tracking server meanwhile")
 	}
 	return "", nil, errors.Join(err, dispose())
+}
+
+// copyPrefix begins the names of directories with copies. A file in them is locked
+// as long as their maker lives, so that one which a killed process left is known.
+const (
+	copyPrefix = "copy-"
+	copyLock   = "lock"
+)
+
+func isCopy(name string) bool { return strings.HasPrefix(name, copyPrefix) }
+
+// copyDir makes a directory for a copy and locks it.
+func copyDir(scratch string) (dir string, release func() error, err error) {
+	for {
+		if dir, err = os.MkdirTemp(scratch, copyPrefix); err != nil {
+			return "", nil, err
+		}
+		lock := flock.New(filepath.Join(dir, copyLock))
+		locked, err := lock.TryLock()
+		if err == nil && locked {
+			// Between the two somebody may have taken it for abandoned.
+			if _, err := os.Stat(dir); err == nil {
+				return dir, lock.Close, nil
+			}
+		}
+		if absent(err) {
+			err = nil
+		}
+		if err := errors.Join(err, lock.Close(), os.RemoveAll(dir)); err != nil {
+			return "", nil, fmt.Errorf("directory for a copy: %w", err)
+		}
+	}
+}
+
+// whenAbandoned calls a function if the maker of a copy is gone.
+func whenAbandoned(dir string, do func() error) error {
+	lock := flock.New(filepath.Join(dir, copyLock))
+	locked, err := lock.TryLock()
+	if err == nil && locked {
+		err = do()
+	}
+	if absent(err) {
+		err = nil // it has just been disposed of
+	}
+	return errors.Join(err, lock.Close())
 }
 
 // suffixes of the files that a database consists of.
@@ -611,6 +657,9 @@ func (s *database) Artifacts(_ context.Context, r Run, dir string) ([]Artifact, 
 	return nil, fmt.Errorf("run %s: %w: artifact_uri is %s, and nothing is at %s%s",
 		r.ID, ErrNoArtifacts, withoutUser(r.ArtifactURI), cmp.Or(strings.Join(places, ", "), "any place that it names"), hint)
 }
+
+// Version returns "": what the file holds can be seen.
+func (s *database) Version(context.Context, Run, Artifact) (string, error) { return "", nil }
 
 // Fetch returns where the artifact lies.
 func (s *database) Fetch(_ context.Context, _ Run, a Artifact) (string, error) { return a.File, nil }

@@ -324,7 +324,7 @@ func TestDatabaseArtifacts(t *testing.T) {
 				}
 				return
 			}
-			want := []Artifact{{"metrics/a.pickle", filepath.Join(place(c.want), "metrics", "a.pickle"), 1}, {"metrics/b.pickle", filepath.Join(place(c.want), "metrics", "b.pickle"), 1}}
+			want := []Artifact{{Name: "metrics/a.pickle", File: filepath.Join(place(c.want), "metrics", "a.pickle"), Size: 1}, {Name: "metrics/b.pickle", File: filepath.Join(place(c.want), "metrics", "b.pickle"), Size: 1}}
 			if diff := cmp.Diff(want, found); diff != "" || err != nil {
 				t.Fatalf("%v (-want +got):\n%s", err, diff)
 			}

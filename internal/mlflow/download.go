@@ -13,7 +13,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // note stands beside a download and says of what file it is. A download is used
@@ -31,6 +33,10 @@ type download struct {
 	note note
 }
 
+// ErrReplaced is wrapped when an artifact is not of the version that it is asked
+// for by.
+var ErrReplaced = errors.New("the artifact was replaced since the store was looked at; run the build again")
+
 // Fetch downloads an artifact into Options.Scratch. What was downloaded before
 // is used again if size, end of the run and the server's ETag are the same, and
 // an interrupted download goes on where it was. Names in the directory are
@@ -43,22 +49,188 @@ func (s *server) Fetch(ctx context.Context, r Run, a Artifact) (string, error) {
 	if err := os.MkdirAll(s.scratch, 0o700); err != nil {
 		return fail(err)
 	}
-	name := sha256.Sum256([]byte(s.url + "\x00" + r.ID + "\x00" + a.Name))
-	d := &download{path: filepath.Join(s.scratch, hex.EncodeToString(name[:]))}
+	d := &download{path: filepath.Join(s.scratch, Download{r.ID, a.Name}.name(s.url))}
 	if err := d.recall(note{Size: a.Size, End: r.End}); err != nil {
 		return fail(err)
 	}
-	err := s.receive(ctx, d, s.url+"/get-artifact?"+url.Values{"path": {a.Name}, "run_id": {r.ID}, "run_uuid": {r.ID}}.Encode())
-	var refused *refusal
-	// A server may serve artifacts by its proxy only.
-	if below, ok := strings.CutPrefix(r.ArtifactURI, "mlflow-artifacts:/"); ok && !strings.HasPrefix(below, "/") &&
-		errors.As(err, &refused) && (refused.status == http.StatusNotFound || refused.status == http.StatusMethodNotAllowed || refused.status == http.StatusNotImplemented) {
-		err = s.receive(ctx, d, s.url+"/api/2.0/mlflow-artifacts/artifacts/"+escapePath(below+"/"+a.Name))
+	err := s.eachPlace(r, a, func(target string) error { return s.receive(ctx, d, target) })
+	if err == nil && a.Version != "" && a.Version != d.note.ETag {
+		err = ErrReplaced
 	}
 	if err != nil {
 		return fail(err)
 	}
 	return d.path, nil
+}
+
+// Download names an artifact of a run on a server.
+type Download struct{ Run, Artifact string }
+
+// name is the name of a download in the scratch directory.
+func (d Download) name(server string) string {
+	name := sha256.Sum256([]byte(server + "\x00" + d.Run + "\x00" + d.Artifact))
+	return hex.EncodeToString(name[:])
+}
+
+// Pruned is what Prune removed. The notes beside downloads count as bytes only.
+type Pruned struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// Prune removes from a scratch directory (see [Options]) what is of no use any
+// more: downloads, whole or begun, other than the wanted ones of the store, and
+// copies of databases whose makers are gone. No download may be in use meanwhile;
+// copies may. With dry nothing is removed.
+func Prune(scratch string, l Location, wanted []Download, dry bool) (p Pruned, err error) {
+	entries, err := os.ReadDir(scratch)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	keep := map[string]bool{}
+	for _, d := range wanted {
+		keep[d.name(l.URL)] = true
+	}
+	for _, e := range entries {
+		name := filepath.Join(scratch, e.Name())
+		if stem, _, _ := strings.Cut(e.Name(), "."); keep[stem] {
+			continue
+		}
+		free := func() error { return p.remove(name, dry) }
+		if isCopy(e.Name()) {
+			err = whenAbandoned(name, free)
+		} else {
+			err = free()
+		}
+		if err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// remove removes a file, or a directory with all that is in it.
+func (p *Pruned) remove(name string, dry bool) error {
+	err := filepath.WalkDir(name, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			if filepath.Ext(name) != ".json" {
+				p.Files++
+			}
+			p.Bytes += info.Size()
+		}
+		return err
+	})
+	if dry || err != nil {
+		return err
+	}
+	return os.RemoveAll(name)
+}
+
+// eachPlace asks for an artifact where a server may serve it: some do by their
+// proxy only.
+func (s *server) eachPlace(r Run, a Artifact, ask func(target string) error) error {
+	err := ask(s.url + "/get-artifact?" + url.Values{"path": {a.Name}, "run_id": {r.ID}, "run_uuid": {r.ID}}.Encode())
+	var refused *refusal
+	if below, ok := strings.CutPrefix(r.ArtifactURI, "mlflow-artifacts:/"); ok && !strings.HasPrefix(below, "/") &&
+		errors.As(err, &refused) && (refused.status == http.StatusNotFound || refused.status == http.StatusMethodNotAllowed || refused.status == http.StatusNotImplemented) {
+		err = ask(s.url + "/api/2.0/mlflow-artifacts/artifacts/" + escapePath(below+"/"+a.Name))
+	}
+	return err
+}
+
+// lasting is whether the ETags of the artifacts of one place mean anything.
+type lasting struct {
+	sync.Once
+	yes bool
+	err error
+}
+
+// Version is the server's ETag of an artifact. MLflow makes it of the time, the
+// size and the path of the file that it sends. Where that file is the artifact, it
+// changes with the artifact; where the server keeps artifacts elsewhere (S3, …),
+// the file is a copy that it fetched for this one answer, and so is the ETag. An
+// artifact of each place is asked for twice to know which it is; of places that
+// are never a server's own disk nothing is asked, as each answer would cost the
+// server a copy.
+func (s *server) Version(ctx context.Context, r Run, a Artifact) (string, error) {
+	place := placeOf(r)
+	if elsewhere(place) {
+		return "", nil
+	}
+	known, _ := s.lasting.LoadOrStore(place, new(lasting))
+	of := known.(*lasting)
+	of.Do(func() {
+		var tags [2]string
+		for i := range tags {
+			if tags[i], of.err = s.etag(ctx, r, a); of.err != nil {
+				return
+			}
+		}
+		of.yes = tags[0] != "" && tags[0] == tags[1]
+	})
+	if of.err != nil || !of.yes {
+		return "", of.err
+	}
+	return s.etag(ctx, r, a)
+}
+
+// placeOf is what the artifact_uris of a run and its neighbours have in common.
+func placeOf(r Run) string {
+	place, _, _ := strings.Cut(r.ArtifactURI, "/"+r.ID)
+	return place
+}
+
+// elsewhere says that a place is no directory of the server.
+func elsewhere(place string) bool {
+	scheme, _, found := strings.Cut(place, ":")
+	return found && !slices.Contains([]string{"mlflow-artifacts", "file", "http", "https"}, scheme)
+}
+
+// etag asks for the first byte of an artifact, as Fetch will for all: MLflow
+// answers HEAD by other code than GET, with another ETag. It is "" if the server
+// gives none, or not the artifact, which Fetch will tell.
+func (s *server) etag(ctx context.Context, r Run, a Artifact) (string, error) {
+	tag := ""
+	err := s.eachPlace(r, a, func(target string) error {
+		return s.send(ctx, func() (*http.Request, error) {
+			q, err := artifactRequest(target)
+			if err == nil {
+				q.Header.Set("Range", "bytes=0-0")
+			}
+			return q, err
+		}, func(answer *http.Response) error {
+			if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent && answer.StatusCode != http.StatusRequestedRangeNotSatisfiable {
+				return refuse(answer)
+			}
+			tag = answer.Header.Get("ETag")
+			return nil
+		})
+	})
+	var refused *refusal
+	if errors.As(err, &refused) && !errors.Is(err, ErrUnreachable) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("run %s: artifacts: %w", r.ID, err)
+	}
+	return tag, nil
+}
+
+// artifactRequest asks for an artifact as it is: of a compressed answer neither
+// length nor ranges nor ETag would be the file's.
+func artifactRequest(target string) (*http.Request, error) {
+	r, err := http.NewRequest(http.MethodGet, target, nil)
+	if err == nil {
+		r.Header.Set("Accept-Encoding", "identity")
+	}
+	return r, err
 }
 
 func escapePath(name string) string { return (&url.URL{Path: name}).EscapedPath() }
@@ -126,12 +298,10 @@ func (d *download) length() int64 {
 func strong(etag string) bool { return strings.HasPrefix(etag, `"`) }
 
 func (d *download) request(target string) (*http.Request, error) {
-	r, err := http.NewRequest(http.MethodGet, target, nil)
+	r, err := artifactRequest(target)
 	if err != nil {
 		return nil, err
 	}
-	// Of a compressed answer neither length nor ranges would be the file's.
-	r.Header.Set("Accept-Encoding", "identity")
 	switch n := d.length(); {
 	case d.note.Complete && d.note.ETag != "":
 		r.Header.Set("If-None-Match", d.note.ETag)

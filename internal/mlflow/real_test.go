@@ -133,6 +133,93 @@ func readReal(t *testing.T, uri, manifest, artifactRoot string) {
 	}
 }
 
+// TestRealReplaced replaces an artifact of real servers by one of the same size.
+// PLR_MLFLOW_REPLACE names their list: name, URL, the directory that the artifacts
+// lie in, and whether that is the server's own.
+func TestRealReplaced(t *testing.T) {
+	list := os.Getenv("PLR_MLFLOW_REPLACE")
+	if list == "" {
+		t.Skip("PLR_MLFLOW_REPLACE is not set: .ci/mlflow installs MLflow, starts servers and runs this")
+	}
+	data, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(fields) != 4 {
+			t.Fatalf("%s: %q", list, line)
+		}
+		t.Run(fields[0], func(t *testing.T) { replaceReal(t, fields[1], fields[2], fields[3] == "own") })
+	}
+}
+
+func replaceReal(t *testing.T, uri, dir string, own bool) {
+	ctx := t.Context()
+	l, err := ParseURI(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(ctx, l, Options{Scratch: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	run, a := anArtifact(t, s)
+	file := filepath.Join(dir, run.Experiment, run.ID, "artifacts", filepath.FromSlash(a.Name))
+	was, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Version, err = s.Version(ctx, run, a); (a.Version != "") != own || err != nil {
+		t.Fatalf("version %q, %v", a.Version, err)
+	}
+	if _, err := s.Fetch(ctx, run, a); err != nil {
+		t.Fatal(err)
+	}
+	changed := append([]byte{was[0] ^ 1}, was[1:]...)
+	if err := os.WriteFile(file, changed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := os.WriteFile(file, was, 0o644); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := s.Fetch(ctx, run, a); errors.Is(err, ErrReplaced) != own {
+		t.Errorf("fetched as it was: %v", err)
+	}
+	then := a.Version
+	if a.Version, err = s.Version(ctx, run, a); (a.Version != then) != own || err != nil {
+		t.Errorf("version %q then, %q now, %v", then, a.Version, err)
+	}
+	got, err := s.Fetch(ctx, run, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(got); err != nil || string(data) != string(changed) {
+		t.Errorf("%d bytes that are not those of the artifact, %v", len(data), err)
+	}
+}
+
+// anArtifact is some artifact of a run that is not deleted.
+func anArtifact(t *testing.T, s Store) (Run, Artifact) {
+	t.Helper()
+	experiments, err := s.Experiments(t.Context())
+	for _, e := range experiments {
+		runs, rerr := s.Runs(t.Context(), e)
+		err = errors.Join(err, rerr)
+		for _, r := range runs {
+			found, aerr := s.Artifacts(t.Context(), r, "metrics")
+			if r.Lifecycle == Active && aerr == nil && len(found) > 0 {
+				return r, found[0]
+			}
+		}
+	}
+	t.Fatalf("no run has an artifact: %v", err)
+	return Run{}, Artifact{}
+}
+
 // readAll reads a store with everything in it.
 func readAll(ctx context.Context, s Store) (held, error) {
 	var all held
@@ -193,6 +280,9 @@ func readRealRun(ctx context.Context, s Store, r Run) (heldRun, error) {
 		return h, err
 	}
 	for _, a := range artifacts {
+		if a.Version, err = s.Version(ctx, r, a); err != nil {
+			return h, err
+		}
 		file, err := s.Fetch(ctx, r, a)
 		if err != nil {
 			return h, err

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -36,6 +37,7 @@ type server struct {
 	login   func(*http.Request)
 	scratch string
 	wait    func() backoff.BackOff // between tries
+	lasting sync.Map               // place of artifacts → *lasting
 }
 
 const (

@@ -31,6 +31,7 @@ type fake struct {
 	login  string // the Authorization that it wants
 	prefix string
 	etag   string
+	copies bool   // sends a copy made for each answer, with an ETag of its own
 	file   string // the pickle
 	proxy  bool   // serves artifacts by the proxy only
 
@@ -141,6 +142,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fake) artifact(w http.ResponseWriter, r *http.Request) {
+	if f.copies {
+		f.etag = fmt.Sprintf(`"%d"`, len(f.requests))
+	}
 	if f.etag != "" {
 		w.Header().Set("ETag", f.etag)
 	}
@@ -250,7 +254,7 @@ func TestServer(t *testing.T) {
 				t.Errorf("named metrics %v, %v", metrics, err)
 			}
 			found, err := s.Artifacts(ctx, runs[0], "metrics")
-			wantFiles := []Artifact{{"metrics/a.txt", "", 7}, {pickleName, "", int64(len(f.file))}}
+			wantFiles := []Artifact{{Name: "metrics/a.txt", Size: 7}, {Name: pickleName, Size: int64(len(f.file))}}
 			if diff := cmp.Diff(wantFiles, found); diff != "" || err != nil {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
@@ -487,6 +491,128 @@ func TestDownload(t *testing.T) {
 	fetchProxy, err := s.Fetch(t.Context(), run, Artifact{Name: pickleName, Size: int64(len(f.file))})
 	if data, _ := os.ReadFile(fetchProxy); err != nil || string(data) != f.file {
 		t.Errorf("by the proxy: %v", err)
+	}
+}
+
+// What a server says of an artifact is believed where it lasts.
+func TestVersion(t *testing.T) {
+	const served = "mlflow-artifacts:/1/" + runID + "/artifacts"
+	for _, c := range []struct {
+		name     string
+		f        *fake
+		uri      string
+		want     string
+		requests int // for two artifacts
+	}{
+		{"a file of the server", &fake{etag: `"1"`}, served, `"1"`, 4},
+		{"by the proxy", &fake{etag: `"1"`, proxy: true}, served, `"1"`, 8},
+		{"a copy of a file elsewhere", &fake{copies: true}, served, "", 2},
+		{"no ETag", &fake{}, served, "", 2},
+		{"never on the server's disk", &fake{etag: `"1"`}, "s3://bucket/1/" + runID + "/artifacts", "", 0},
+		{"a place of the server", &fake{etag: `"1"`}, "/srv/mlruns/1/" + runID + "/artifacts", `"1"`, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := serve(t, c.f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.f.asked(true)
+			run := Run{ID: runID, Experiment: "1", ArtifactURI: c.uri}
+			a := Artifact{Name: pickleName, Size: int64(len(c.f.file))}
+			for range 2 {
+				if a.Version, err = s.Version(t.Context(), run, a); a.Version != c.want || err != nil {
+					t.Errorf("version %q, %v; want %q", a.Version, err, c.want)
+				}
+			}
+			if asked := c.f.asked(true); strings.Count(asked, "GET") != c.requests || strings.Count(asked, "bytes=0-0") != c.requests {
+				t.Errorf("requests\n%s\nwant %d for the first byte", asked, c.requests)
+			}
+			if _, err := s.Fetch(t.Context(), run, a); err != nil {
+				t.Errorf("it is fetched as it was asked for: %v", err)
+			}
+			if c.want == "" {
+				return
+			}
+			c.f.etag = `"2"`
+			if _, err := s.Fetch(t.Context(), run, a); !errors.Is(err, ErrReplaced) {
+				t.Errorf("it was replaced: %v", err)
+			}
+			if version, err := s.Version(t.Context(), run, a); version != `"2"` || err != nil {
+				t.Errorf("version %q, %v after it was replaced", version, err)
+			}
+		})
+	}
+	s, err := serve(t, &fake{etag: `"1"`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := Run{ID: runID, ArtifactURI: served}
+	if version, err := s.Version(t.Context(), run, Artifact{Name: "metrics/gone"}); version != "" || err != nil {
+		t.Errorf("of an artifact that is gone: %q, %v", version, err)
+	}
+	gone, err := serve(t, &fake{etag: `"1"`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.url = "http://127.0.0.1:1"
+	if _, err := gone.Version(t.Context(), run, Artifact{Name: pickleName}); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("of a server that is away: %v", err)
+	}
+}
+
+// What no run has any more goes; copies that somebody reads stay.
+func TestPrune(t *testing.T) {
+	s, err := serve(t, &fake{etag: `"1"`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Location{Kind: Server, URL: s.url}
+	if p, err := Prune(s.scratch, l, nil, false); p != (Pruned{}) || err != nil {
+		t.Errorf("of a directory that is not there: %+v, %v", p, err)
+	}
+	file, err := s.Fetch(t.Context(), Run{ID: runID, End: 5}, Artifact{Name: pickleName, Size: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := filepath.Join(s.scratch, Download{otherRun, pickleName}.name(s.url))
+	elsewhere := filepath.Join(s.scratch, Download{runID, pickleName}.name("http://elsewhere"))
+	killed := filepath.Join(s.scratch, copyPrefix+"1")
+	write(t, s.scratch, map[string]string{
+		filepath.Base(gone): "1", filepath.Base(gone) + ".json": "{}", filepath.Base(gone) + ".part": "12",
+		filepath.Base(elsewhere): "123", copyPrefix + "1/mlflow.db": "1234", copyPrefix + "1/lock": "",
+	})
+	copied, release, err := copyDir(s.scratch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exist := func(names ...string) (found string) {
+		for _, name := range names {
+			_, err := os.Stat(name)
+			found += map[bool]string{true: "y", false: "n"}[err == nil]
+		}
+		return found
+	}
+	all := []string{file, file + ".json", copied, gone, gone + ".json", gone + ".part", elsewhere, killed}
+	for _, c := range []struct {
+		wanted []Download
+		dry    bool
+		files  int
+		left   string
+	}{
+		{[]Download{{runID, pickleName}}, true, 5, "yyyyyyyy"},
+		{[]Download{{runID, pickleName}}, false, 5, "yyynnnnn"},
+		{nil, false, 1, "nnynnnnn"},
+	} {
+		p, err := Prune(s.scratch, l, c.wanted, c.dry)
+		if left := exist(all...); err != nil || left != c.left || p.Files != c.files {
+			t.Errorf("%+v: %+v, %v, left %s", c, p, err, left)
+		}
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Prune(s.scratch, l, nil, false); err != nil || exist(copied) != "n" {
+		t.Errorf("a copy that its maker left: %v", err)
 	}
 }
 

@@ -47,8 +47,13 @@ type Store interface {
 	// Where a run has no artifacts at all the error wraps ErrNoArtifacts or
 	// ErrOutside.
 	Artifacts(ctx context.Context, r Run, dir string) ([]Artifact, error)
+	// Version is what tells, without a look at its bytes, that an artifact of a
+	// server is not the one that it was: another version means that. It is ""
+	// where the server says nothing that would, and for a file of this machine.
+	Version(ctx context.Context, r Run, a Artifact) (string, error)
 	// Fetch returns the path of an artifact on this machine. What has to come
-	// from a server is downloaded, unless it already was.
+	// from a server is downloaded, unless it already was. An artifact that is not
+	// of the version that it is asked for by is an error that wraps ErrReplaced.
 	Fetch(ctx context.Context, r Run, a Artifact) (string, error)
 	Close() error
 }
@@ -180,9 +185,10 @@ func (m Metric) later(o Metric) bool {
 
 // Artifact is a file among a run's artifacts.
 type Artifact struct {
-	Name string // slash path below the run's artifacts
-	File string // where it lies on this machine; "" if it is on a server
-	Size int64  // bytes; -1 if the server does not say
+	Name    string // slash path below the run's artifacts
+	File    string // where it lies on this machine; "" if it is on a server
+	Size    int64  // bytes; -1 if the server does not say
+	Version string // see [Store.Version]; "" is any
 }
 
 // chosen returns the named values, or all when none is named.
