@@ -298,8 +298,8 @@ func (ix *Index) load(b []byte) {
 				ix.known[at].indexed = e
 				return
 			}
-			ix.files.put(hash, uint32(len(ix.known)), func(uint32) bool { return false }, func(at uint32) uint64 { return ix.known[at].name })
-			ix.known = append(ix.known, known{hash, e})
+			ix.known = append(ix.known, known{hash, e}) // before the table grows, which asks for hashes
+			ix.files.put(hash, uint32(len(ix.known)-1), func(uint32) bool { return false }, func(at uint32) uint64 { return ix.known[at].name })
 			ix.live += int64(size)
 		})
 	case entryMeaning:
