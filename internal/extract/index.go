@@ -350,29 +350,23 @@ func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run ml
 	}
 	at := slices.IndexFunc(exclude, func(e config.ExcludedRun) bool { return e.Run == run.ID || e.Run == run.Name })
 	excluded := func(cause string) bool {
+		if cause != "" {
+			cause = "; " + cause
+		}
 		return decide(Excluded, ReasonExcluded, exclude[at].Reason+cause)
 	}
+	verdict, reason, detail := described(run)
 	switch {
-	case !isRunID(run.ID):
-		if at >= 0 {
-			return excluded("")
-		}
-		return decide(BadMeta, ReasonRunID, fmt.Sprintf("%q is not a run id of %d hexadecimal digits", run.ID, runIDDigits))
-	case run.Err != nil:
-		if at >= 0 {
-			return excluded("; " + run.Err.Error())
-		}
-		return decide(BadMeta, ReasonMeta, run.Err.Error())
+	case verdict == BadMeta && at >= 0:
+		return excluded(detail)
+	case verdict == BadMeta:
+		return decide(verdict, reason, detail)
 	case !classification:
 		return decide(NotClassification, ReasonName, fmt.Sprintf("the run is called %q", run.Name))
 	case at >= 0:
 		return excluded("")
-	case run.Lifecycle == mlflow.Deleted:
-		return decide(Deleted, ReasonDeleted, "")
-	case run.Status == mlflow.Failed:
-		return decide(Failed, ReasonFailed, "")
-	case run.Status == mlflow.Killed:
-		return decide(Failed, ReasonKilled, "")
+	case verdict != "":
+		return decide(verdict, reason, detail)
 	}
 	r.Open = run.Status == mlflow.Running || run.Status == mlflow.Scheduled
 	params, err := store.Params(ctx, run, indexedParams(o.Upstream)...)
@@ -388,6 +382,24 @@ func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run ml
 		return decide(BadMeta, ReasonDisagree, strings.Join(differ, "; "))
 	}
 	return true
+}
+
+// described gives the verdict on a run, of whatever experiment, whose metadata
+// suffice to leave it out; "" for others.
+func described(run mlflow.Run) (v Verdict, reason, detail string) {
+	switch {
+	case !isRunID(run.ID):
+		return BadMeta, ReasonRunID, fmt.Sprintf("%q is not a run id of %d hexadecimal digits", run.ID, runIDDigits)
+	case run.Err != nil:
+		return BadMeta, ReasonMeta, run.Err.Error()
+	case run.Lifecycle == mlflow.Deleted:
+		return Deleted, ReasonDeleted, ""
+	case run.Status == mlflow.Failed:
+		return Failed, ReasonFailed, ""
+	case run.Status == mlflow.Killed:
+		return Failed, ReasonKilled, ""
+	}
+	return "", "", ""
 }
 
 // disagreements compares the parts of a run's name with the params that repeat

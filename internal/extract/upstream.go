@@ -312,18 +312,10 @@ func readUpstreamRun(ctx context.Context, store mlflow.Store, reg *config.Regist
 	decide := func(v Verdict, reason, detail string) (UpstreamRun, error) {
 		return UpstreamRun{RunID: run.ID, Verdict: v, Reason: reason, Detail: detail}, nil
 	}
-	switch {
-	case !isRunID(run.ID):
-		return decide(BadMeta, ReasonRunID, fmt.Sprintf("%q is not a run id of %d hexadecimal digits", run.ID, runIDDigits))
-	case run.Err != nil:
-		return decide(BadMeta, ReasonMeta, run.Err.Error())
-	case run.Lifecycle == mlflow.Deleted:
-		return decide(Deleted, ReasonDeleted, "")
-	case run.Status == mlflow.Failed:
-		return decide(Failed, ReasonFailed, "")
-	case run.Status == mlflow.Killed:
-		return decide(Failed, ReasonKilled, "")
-	case run.Status == mlflow.Running, run.Status == mlflow.Scheduled:
+	if v, reason, detail := described(run); v != "" {
+		return decide(v, reason, detail)
+	}
+	if run.Status == mlflow.Running || run.Status == mlflow.Scheduled {
 		r.Verdict, r.Reason = Unfinished, ReasonRunning
 	}
 	wanted, keys := upstreamKeys(stage)
