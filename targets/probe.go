@@ -90,7 +90,7 @@ func (s *study) indexOf(ctx context.Context, store mlflow.Store, registry *confi
 	return extract.ReadIndex(ctx, store, registry, extract.IndexOptions{
 		Experiment: s.settings.Experiment,
 		Exclude:    s.settings.Exclude,
-		Upstream:   s.settings.Flows.Stages(),
+		Upstream:   s.settings.Flows.Upstream,
 	})
 }
 

@@ -116,7 +116,7 @@ func (s *study) index() build.Step {
 		params: map[string]any{
 			"experiment": s.settings.Experiment,
 			"exclude":    s.settings.Exclude,
-			"flows":      s.settings.Flows.Stages(),
+			"flows":      s.settings.Flows.Upstream,
 		},
 		contents: contents,
 		names:    names,

@@ -53,7 +53,7 @@ var reasons = []string{
 	extract.ReasonMeta, extract.ReasonRunID, extract.ReasonParams, extract.ReasonDisagree, extract.ReasonName,
 	extract.ReasonExcluded, extract.ReasonDeleted, extract.ReasonFailed, extract.ReasonKilled, extract.ReasonUnfinished,
 	extract.ReasonOlder, extract.ReasonSameTime, extract.ReasonNoPickle, extract.ReasonManyPickles,
-	extract.ReasonArtifactLeave, extract.ReasonArtifacts, extract.ReasonIncomplete, reasonOpen,
+	extract.ReasonArtifactLeave, extract.ReasonArtifacts, extract.ReasonFileName, extract.ReasonIncomplete, reasonOpen,
 }
 
 const (

@@ -68,8 +68,11 @@ type IndexedRun struct {
 	Configuration Configuration `json:"configuration"`
 	Artifact      string        `json:"artifact,omitempty"` // slash path of the pickle below the index's Base
 	Registered    bool          `json:"registered"`         // its name, and so that of its pickle, is made of names of the registry
-	Open          bool          `json:"open,omitempty"`     // RUNNING or SCHEDULED: usable if the pickle is complete
-	Remote        *Remote       `json:"remote,omitempty"`   // what a server is asked for; nil where artifacts are files
+	// Flaw, from the same list, is why a superseded run could not be used either
+	// if those were left out that took its place and cannot be.
+	Flaw   string  `json:"flaw,omitempty"`
+	Open   bool    `json:"open,omitempty"`   // RUNNING or SCHEDULED: usable if the pickle is complete
+	Remote *Remote `json:"remote,omitempty"` // what a server is asked for; nil where artifacts are files
 }
 
 // Remote is what a run has on a tracking server. Version, size and end stand for
