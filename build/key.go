@@ -147,21 +147,26 @@ func (n *node) manifest(groups []group, ledgers []entry) *manifest {
 }
 
 func (m *manifest) encode() []byte {
-	size := 256 // of what is short; too little costs a copy
-	for _, p := range m.params {
-		size += len(p.name) + len(p.value) + 4
-	}
-	for _, g := range m.inputs {
-		for _, e := range g.entries {
-			size += 48 + len(e.ref.Root) + len(e.ref.Path) + len(e.meaning)
-		}
-	}
-	w := writer{b: make([]byte, 0, size)}
+	var w writer
 	m.write(&w)
 	return w.b
 }
 
+// room is about how long the encoding is; too little costs a copy.
+func (m *manifest) room() int {
+	const short, each = 512, 72 // what is nowhere long, and an entry beside others of its kind
+	size := short
+	for _, p := range m.params {
+		size += len(p.name) + len(p.value) + 4
+	}
+	for _, g := range m.inputs {
+		size += len(g.input.pattern) + each*len(g.entries)
+	}
+	return size
+}
+
 func (m *manifest) write(w *writer) {
+	w.b = slices.Grow(w.b, m.room())
 	w.str(m.format)
 	w.str(m.step)
 	w.str(m.code)

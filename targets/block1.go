@@ -79,7 +79,7 @@ func (s *study) storeRoot() string {
 // inStore is the path of a file of the tracking store below its root, which
 // for the example holds the source database, too.
 func (s *study) inStore(name string) string {
-	if s.settings.StorePath == "" {
+	if s.settings.StorePath == "" || s.storeRoot() == s.settings.StorePath {
 		return name
 	}
 	return path.Join(below(s.storeRoot(), s.settings.StorePath), name)
