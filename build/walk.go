@@ -157,10 +157,17 @@ func (w *walker) spread(dir string, entries []fs.DirEntry, at []positions, outsi
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
+			room := make([]int, len(w.ins)) // as much as the last part needed
 			for i := range next {
 				parts[i] = *w
 				parts[i].branch, parts[i].found = true, make([]matches, len(w.ins))
+				for k := range room {
+					parts[i].found[k].entries = make([]entry, 0, room[k])
+				}
 				errs[i] = parts[i].visitAll(dir, entries[i*chunk:min((i+1)*chunk, len(entries))], at, outside)
+				for k := range room {
+					room[k] = len(parts[i].found[k].entries)
+				}
 			}
 		})
 	}
@@ -181,6 +188,7 @@ func (w *walker) spread(dir string, entries []fs.DirEntry, at []positions, outsi
 		for i := range parts {
 			all.files = append(all.files, parts[i].found[k].files...)
 			all.entries = append(all.entries, parts[i].found[k].entries...)
+			parts[i].found[k] = matches{}
 		}
 	}
 	return nil

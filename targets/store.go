@@ -163,7 +163,7 @@ func (s *study) runs(_ context.Context, t *build.Task) ([]build.Step, error) {
 		}
 		named = func(run extract.IndexedRun) bool { return run.Configuration.Named(registry) }
 	}
-	var steps []build.Step
+	steps := make([]build.Step, 0, len(index.Runs))
 	for _, run := range index.Runs {
 		if run.Verdict == extract.Used && s.chosen(run) {
 			steps = append(steps, retried(s.run(run, named(run))))
