@@ -26,6 +26,9 @@ func withoutTags(text []byte) []byte {
 			done = at + 1
 			continue
 		}
+		if out == nil {
+			out = make([]byte, 0, len(text))
+		}
 		out = append(out, text[done:at]...)
 		out = append(out, place.between(text[at:at+end], out)...)
 		done = at + end

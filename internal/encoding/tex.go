@@ -11,10 +11,18 @@ import (
 // stand in the place of their numbers. It returns nothing where there is nothing of TeX.
 // What macros of the text's own stand for is not known.
 func typeset(text []byte) []byte {
-	var out []byte
+	if !bytes.ContainsAny(text, `\{}^%$`) {
+		return nil
+	}
+	out := make([]byte, 0, len(text))
 	found := false
 	for i := 0; i < len(text); {
 		c := text[i]
+		if !setsOther[c] {
+			out = append(out, c)
+			i++
+			continue
+		}
 		switch c {
 		case '\\':
 			n, chars := command(text[i:])
@@ -66,6 +74,9 @@ func typeset(text []byte) []byte {
 	}
 	return out
 }
+
+// setsOther are the characters that TeX does not set as they are.
+var setsOther = [256]bool{'\\': true, '{': true, '}': true, '^': true, '%': true, '~': true, '$': true}
 
 func letter(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
