@@ -7,6 +7,7 @@ import (
 	"errors"
 	"html"
 	"io"
+	"math/rand/v2"
 	"mime/quotedprintable"
 	"net/url"
 	"slices"
@@ -176,6 +177,23 @@ func TestReadLong(t *testing.T) {
 	}
 	if err := Read(iotest.ErrReader(stop), func(Reading, []byte) error { return nil }); !errors.Is(err, stop) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A text that is random, and one that is made to be read in as many ways as can be.
+func TestReadBounds(t *testing.T) {
+	random := make([]byte, 3*window/2)
+	r := rand.NewChaCha8([32]byte{1})
+	if _, err := r.Read(random); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{
+		"random": random, "base64": []byte(base64.StdEncoding.EncodeToString(random)), "hexadecimal": []byte(hex.EncodeToString(random)),
+		"dense": bytes.Repeat([]byte(`<b x="1">a &amp;\u0041 \101 =41 %41</b>{"b"}\-`), 8_000),
+	} {
+		if err := Read(bytes.NewReader(text), func(Reading, []byte) error { return nil }); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
