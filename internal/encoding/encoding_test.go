@@ -98,7 +98,9 @@ func TestRead(t *testing.T) {
 		"placed":                    `<text x="0" y="9" font-size="10">sub</text><text x="17" y="9">ject-41</text>`,
 		"letters placed":            `<tspan x="0" y="9">s</tspan><tspan x="8" y="9">u</tspan><tspan x="16" y="9">bject-41</tspan>`,
 		"raised":                    `<text x="0" y="9">subject<tspan dy="-2">-41</tspan></text>`,
-		"CDATA":                     "<a><![CDATA[sub]]><i>ject-41</i></a>", // of which the end stays
+		"CDATA":                     "<a><![CDATA[sub]]><i>ject-41</i></a>",
+		"Word":                      `<w:t>sub</w:t></w:r><w:proofErr w:type="x"/><w:r><w:rPr><w:b/></w:rPr><w:t>ject-41</w:t>`,
+		"spreadsheet":               `<si><r><t>sub</t></r><r><rPr/><t>ject-41</t></r></si>`,
 		"page in JSON":              `"\u003cb\u003esub\u003c/b\u003eject-41"`,
 		"page in a page":            html.EscapeString(html.EscapeString("<b>sub</b>ject-41")),
 		"address in a page":         "?of=" + url.QueryEscape(html.EscapeString("sub<i>ject-41")),
@@ -119,9 +121,6 @@ func TestRead(t *testing.T) {
 		if name == "base64 of UTF-16" {
 			want = []string{"s\x00u\x00b\x00j\x00e\x00c\x00t\x00-\x004\x001"}
 		}
-		if name == "CDATA" {
-			continue
-		}
 		for _, w := range want {
 			if !strings.Contains(read+guesses, w) {
 				t.Errorf("%s: %q is read as %q and %q", name, text, read, guesses)
@@ -138,6 +137,7 @@ func TestReadApart(t *testing.T) {
 	for _, text := range []string{
 		"<td>ABC</td><td>2019</td>", "ABC<br>2019", "<li>ABC<li>2019", `<text x="0" y="9">ABC</text><text x="99" y="9">2019</text>`,
 		`<text x="0" y="9">ABC</text><text x="0" y="29">2019</text>`, `<text x="0" y="9">ABC<tspan x="0" dy="16">2019</tspan></text>`,
+		`<w:p><w:t>ABC</w:t></w:p><w:p><w:t>2019</w:t></w:p>`, `<si><t>ABC</t></si><si><t>2019</t></si>`,
 		`ABC \textit{2019}`, `ABC & 2019 \\`, "ABC\n% comment\n2019", `"ABC\n2019"`, "ABC&nbsp;2019", "ABC%202019", "ABC&#10;2019",
 		`<g transform="translate(1)"><text>ABC</text></g><g><text>2019</text></g>`,
 	} {
