@@ -53,7 +53,8 @@ const (
 	escapes
 	octals
 	tex
-	utf32
+	wide16
+	wide32
 	digits
 )
 
@@ -62,7 +63,8 @@ var notations = [...]notation{
 	escapes: {Reading{How: "with its escapes undone"}, func(text []byte) []byte { return unescaped(text, hexadecimal) }, []int{markup, escapes, octals, tex, digits}},
 	octals:  {Reading{How: "with octal escapes and quoted-printable undone"}, func(text []byte) []byte { return unescaped(text, octal) }, []int{markup, escapes, digits}},
 	tex:     {Reading{How: "as TeX sets it"}, typeset, nil},
-	utf32:   {Reading{How: "read as UTF-32"}, fromUTF32, []int{markup, escapes}},
+	wide16:  {Reading{How: "read as UTF-16"}, fromUTF16, []int{markup, escapes, octals, tex, digits}},
+	wide32:  {Reading{How: "read as UTF-32"}, fromUTF32, []int{markup, escapes, octals, tex, digits}},
 	digits:  {Reading{How: "with base64 or hexadecimal digits undone", Guess: true}, unpacked, []int{markup, escapes, octals, digits}},
 }
 
@@ -107,7 +109,7 @@ func whole(text []byte, show func(Reading, []byte) error) error {
 		return nil
 	}
 	readings := &readings{seed: maphash.MakeSeed(), left: maxRatio*len(text) + moreRoom, show: show}
-	return readings.of(text, []int{markup, escapes, octals, tex, utf32, digits}, false, 0)
+	return readings.of(text, []int{markup, escapes, octals, tex, wide16, wide32, digits}, false, 0)
 }
 
 // plain are the bytes that belong to no notation but base64 and its like.
@@ -171,35 +173,62 @@ func Latin1(text []byte) []byte {
 	return []byte(string(runes))
 }
 
-// fromUTF32 reads text of four bytes a character in either order, wherever it begins;
-// nothing where there is none. Each stretch of it is a line.
+// fromUTF16 and fromUTF32 read text of two or four bytes a character in either order,
+// wherever it begins; nothing where there is none. Each stretch of it is a line.
+func fromUTF16(text []byte) []byte {
+	if bytes.IndexByte(text, 0) < 0 { // every letter of ASCII has one
+		return nil
+	}
+	return wide(text, 2)
+}
+
 func fromUTF32(text []byte) []byte {
-	// Characters of UTF-32 have two zeros at one of their ends.
 	if !bytes.Contains(text, []byte{0, 0}) {
 		return nil
 	}
+	return wide(text, 4)
+}
+
+// lastLetter is beyond the alphabets of Europe. In the other order, letters of ASCII
+// are characters of Chinese.
+const lastLetter = 0x58f
+
+func wide(text []byte, width int) []byte {
 	var out []byte
-	for start := range 4 {
-		for order := range 2 {
-			count := 0
-			for i := start; i+4 <= len(text); i += 4 {
-				b := text[i : i+4]
-				r := rune(b[0]) | rune(b[1])<<8 | rune(b[2])<<16 | rune(b[3]&0x7f)<<24
-				if order == 1 {
-					r = rune(b[3]) | rune(b[2])<<8 | rune(b[1])<<16 | rune(b[0]&0x7f)<<24
+	for start := range width {
+		for _, bigEndian := range []bool{false, true} {
+			from, count := len(out), 0
+			for i := start; i+width <= len(text); i += width {
+				var r uint32
+				for j, b := range text[i : i+width] {
+					if bigEndian {
+						r = r<<8 | uint32(b)
+					} else {
+						r |= uint32(b) << (8 * j)
+					}
 				}
-				if r >= ' ' && r <= utf8.MaxRune && utf8.ValidRune(r) {
-					out = utf8.AppendRune(out, r)
+				if r >= ' ' && r <= lastLetter || r == '\n' || r == '\t' || r == '\r' {
+					out = utf8.AppendRune(out, rune(r))
 					count++
-				} else if count > 0 {
-					out = append(out, '\n')
-					count = 0
+					continue
 				}
+				if count < leastWide {
+					out = out[:from]
+				} else {
+					out = append(out, '\n')
+				}
+				from, count = len(out), 0
 			}
-			if count > 0 {
+			if count < leastWide {
+				out = out[:from]
+			} else {
 				out = append(out, '\n')
 			}
 		}
 	}
 	return out
 }
+
+// leastWide is how many characters are a text: two turn up within bytes of other
+// contents all the time.
+const leastWide = 3

@@ -113,6 +113,9 @@ func TestRead(t *testing.T) {
 		"TeX, spaces":               `sub\hspace{0pt}ject\kern-1pt-\discretionary{-}{}{}4\textcolor[rgb]{red}1`,
 		"TeX, mathematics":          `subject-$41$`,
 		"TeX, underscore":           `sub\hskip 0pt{}ject\texthyphen 41`,
+		"UTF-16 LE, escaped":        strings.Join(strings.Split("sub&#106;ect-41", ""), "\x00") + "\x00",
+		"UTF-16 BE, escaped":        "x\x00" + strings.Join(strings.Split(`sub\u006aect-41`, ""), "\x00"),
+		"UTF-16 LE, elements":       strings.Join(strings.Split("<b>sub</b>ject-41", ""), "\x00") + "\x00",
 		"UTF-32 LE":                 each(func(c byte) string { return string([]byte{c, 0, 0, 0}) }),
 		"UTF-32 BE, shifted":        "x" + each(func(c byte) string { return string([]byte{0, 0, 0, c}) }),
 	} {
