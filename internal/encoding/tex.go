@@ -84,7 +84,7 @@ func letter(c byte) bool {
 
 // dropped are commands whose arguments in braces are not set as text, and how many.
 var dropped = map[string]int{
-	"hspace": 1, "vspace": 1, "color": 1, "textcolor": 1, "colorbox": 1, "label": 1, "href": 1, "fontsize": 2, "selectfont": 0,
+	"hspace": 1, "vspace": 1, "color": 1, "textcolor": 1, "colorbox": 1, "label": 1, "href": 1, "fontsize": 2,
 	"discretionary": 2, "raisebox": 1, "scalebox": 1, "resizebox": 2, "rotatebox": 1, "phantom": 1, "hphantom": 1, "vphantom": 1, "index": 1,
 }
 
@@ -124,7 +124,7 @@ func command(text []byte) (n int, chars []byte) {
 		chars = []byte{'_'}
 	case "textendash", "texthyphen", "textminus":
 		chars = []byte{'-'}
-	case "kern", "hskip", "mkern", "mskip", "penalty", "hskp", "vskip":
+	case "kern", "hskip", "mkern", "mskip", "penalty", "vskip":
 		for end < len(text) && bytes.IndexByte([]byte("0123456789.,+-= "), text[end]) >= 0 {
 			end++
 		}
