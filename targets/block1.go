@@ -592,9 +592,13 @@ func (s *study) checkpoint() build.Step {
 		Inputs:       s.readsRecords(),
 		Outputs:      []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
 		Params:       s.assemblyParams(),
+		Probed:       []string{s.place(out)},
 		Code:         []string{"internal/checkpoint", "anonymize"},
 		Declassifies: true,
 		Run: func(ctx context.Context, t *build.Task) error {
+			if err := writtenElsewhere(ctx, s.place(out)); err != nil {
+				return err
+			}
 			a, err := s.readAssembly(t)
 			if err != nil {
 				return err
@@ -606,6 +610,20 @@ func (s *study) checkpoint() build.Step {
 			return checkpoint.Write(ctx, t.Out(out), content)
 		},
 	}
+}
+
+// writtenElsewhere refuses to replace a database that another process has open for
+// writing: the log that it leaves by name would lie beside the new file and be taken
+// for that one's. Readers keep the old file.
+func writtenElsewhere(ctx context.Context, name string) error {
+	db, err := checkpoint.Open(ctx, name)
+	switch {
+	case err == nil:
+		return db.Close()
+	case errors.Is(err, checkpoint.ErrInUse):
+		return err
+	}
+	return nil // whatever is there is replaced
 }
 
 // readsRecords are the inputs of a step that makes a database of the records.

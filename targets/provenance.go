@@ -209,9 +209,9 @@ func (s *study) compareArtifact(run *configured) error {
 		return nil
 	}
 	if i := slices.IndexFunc(index.Runs, func(r extract.IndexedRun) bool { return r.RunID == run.Run }); err == nil && i >= 0 {
-		run.File = index.Runs[i].Artifact
+		run.File = s.gate.redact(index.Runs[i].Artifact)
 		if there := index.Runs[i].Remote; there != nil {
-			run.Version = there.Pickle.Version
+			run.Version = s.gate.redact(there.Pickle.Version)
 		}
 	}
 	return err

@@ -49,10 +49,6 @@ func open(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if wal, err := os.Stat(walPath(path)); err == nil && wal.Size() > 0 {
-		return nil, fmt.Errorf("has a write-ahead log (%s): a program is writing to it or was interrupted; "+
-			"close that program, or open the file once with DuckDB and close it again", filepath.Base(walPath(path)))
-	}
 	// Attached, not opened by name: a path may hold what the driver takes for
 	// options.
 	connector, err := duckdb.NewConnector("", func(exec driver.ExecerContext) error {
@@ -74,8 +70,18 @@ func open(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, err
 	}
 	db := sql.OpenDB(connector)
-	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(explain(err, version), db.Close())
+	err = db.PingContext(ctx)
+	if err != nil {
+		err = explain(err, version)
+	}
+	// A log beside the file is replayed in memory: what would be read is not what
+	// the file holds. Who keeps it open is the better answer.
+	if log, werr := os.Stat(walPath(path)); werr == nil && log.Size() > 0 && !errors.Is(err, ErrInUse) {
+		err = fmt.Errorf("has a write-ahead log (%s): a program that wrote to it was interrupted, or is about to close it; "+
+			"open the file once with DuckDB and close it again", filepath.Base(walPath(path)))
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
@@ -85,7 +91,7 @@ func open(ctx context.Context, path string) (*sql.DB, error) {
 var ErrInUse = errors.New("close it there and try again")
 
 var (
-	lockedBy  = regexp.MustCompile(`PID ([0-9]+)`)
+	lockedBy  = regexp.MustCompile(`(?:held in ([^\n]*?) ?\()?PID ([0-9]+)`)
 	noVersion = regexp.MustCompile(`version number|older version of DuckDB|newer version of DuckDB`)
 )
 
@@ -96,7 +102,10 @@ func explain(err error, version uint64) error {
 	case strings.Contains(text, "Could not set lock") || strings.Contains(text, "Conflicting lock"):
 		who := "another program"
 		if m := lockedBy.FindStringSubmatch(text); m != nil {
-			who = "the process " + m[1]
+			who = "process " + m[2]
+			if m[1] != "" { // of its path the last part, which names no place
+				who = fmt.Sprintf("%s (process %s)", filepath.Base(m[1]), m[2])
+			}
 		}
 		return fmt.Errorf("is in use by %s, which has it open for writing: %w", who, ErrInUse)
 	case noVersion.MatchString(text):

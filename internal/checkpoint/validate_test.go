@@ -57,7 +57,7 @@ func TestOpenOfAFileInUse(t *testing.T) {
 		t.Fatalf("the other process says %q, error %v", line, err)
 	}
 	_, err = Open(t.Context(), path)
-	if want := fmt.Sprintf("in use by the process %d", cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), want) {
+	if want := fmt.Sprintf(" (process %d), which has it open for writing", cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q", err, want)
 	}
 	if err := stdin.Close(); err != nil {
