@@ -119,6 +119,7 @@ func (p *Paired) Contrast(weights map[int]float64) (*Contrast, error) {
 		}
 	}
 	var mean, square float64
+	c.replicates = sum[:0] // what is defined moves up
 	for _, v := range sum {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			c.undefined++
@@ -133,7 +134,7 @@ func (p *Paired) Contrast(weights map[int]float64) (*Contrast, error) {
 		square += (v - mean) * (v - mean)
 	}
 	c.SD = math.Sqrt(square / (n - 1))
-	slices.Sort(c.replicates)
+	resample.Sort(c.replicates)
 	return c, nil
 }
 

@@ -10,9 +10,9 @@ const (
 	// sortFrom and sortTo are the numbers of values between which [Sort] distributes
 	// them: below there is nothing to gain, above the buckets leave the nearest cache.
 	sortFrom, sortTo = 64, 1 << 14
-	// sortBuckets is how many buckets there are for a value, and sortMost how many
-	// values may come to lie in one before comparing is the faster.
-	sortBuckets, sortMost = 2, 24
+	// sortBuckets is how many buckets there are for a value, and sortMoves how often
+	// one may have to be moved afterwards, on average, before comparing is the faster.
+	sortBuckets, sortMoves = 2, 8
 )
 
 // sorting is memory for a sort, kept between sorts.
@@ -50,16 +50,10 @@ func Sort(values []float64) {
 	s.bucket = slices.Grow(s.bucket[:0], n)[:n]
 	s.counts = slices.Grow(s.counts[:0], buckets)[:buckets]
 	clear(s.counts)
-	fullest := uint16(0)
 	for i, v := range s.values {
 		b := uint16(int((v - least) * scale))
 		s.bucket[i] = b
 		s.counts[b]++
-		fullest = max(fullest, s.counts[b])
-	}
-	if fullest > sortMost {
-		slices.Sort(values)
-		return
 	}
 	var at uint16
 	for b, count := range s.counts {
@@ -70,12 +64,16 @@ func Sort(values []float64) {
 		values[*place] = v
 		*place++
 	}
-	for i := 1; i < n; i++ {
+	for i, moves := 1, 0; i < n; i++ {
 		v := values[i]
 		at := i
 		for ; at > 0 && values[at-1] > v; at-- {
 			values[at] = values[at-1]
 		}
 		values[at] = v
+		if moves += i - at; moves > sortMoves*n {
+			slices.Sort(values)
+			return
+		}
 	}
 }
