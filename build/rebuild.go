@@ -292,6 +292,9 @@ func (s *session) rerun(ctx context.Context, n *node, d decision) (other *anothe
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mean(ctx, n, outs, places); err != nil {
+		return nil, err
+	}
 	manifest, err := s.settleInputs(ctx, n, d)
 	if err != nil {
 		return nil, err
