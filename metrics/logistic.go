@@ -52,8 +52,14 @@ func (c *cases) totals() (events, controls float64) {
 }
 
 // logitCases returns the logits of s, which exist only for risks strictly
-// between 0 and 1, where s has both classes.
+// between 0 and 1, where s has both classes. They are made once and must not be
+// changed.
 func logitCases(s *Sample) (*cases, Reason) {
+	s.logits.made.Do(func() { s.logits.cases, s.logits.why = newLogitCases(s) })
+	return s.logits.cases, s.logits.why
+}
+
+func newLogitCases(s *Sample) (*cases, Reason) {
 	if why := s.bothClasses(); why != "" {
 		return nil, why
 	}
@@ -61,11 +67,9 @@ func logitCases(s *Sample) (*cases, Reason) {
 	if ties[0].risk == 0 || ties[len(ties)-1].risk == 1 {
 		return nil, ExtremeRisk
 	}
-	c := &cases{
-		x:        make([]float64, len(ties)),
-		events:   make([]float64, len(ties)),
-		controls: make([]float64, len(ties)),
-	}
+	k := len(ties)
+	memory := make([]float64, 3*k)
+	c := &cases{x: memory[:k:k], events: memory[k : 2*k : 2*k], controls: memory[2*k:]}
 	for i, t := range ties {
 		c.x[i] = logit(t.risk)
 		c.events[i], c.controls[i] = float64(t.events), float64(t.controls)

@@ -36,6 +36,12 @@ type Sample struct {
 	ranked sync.Once // guards order and ties, which are made when first needed
 	order  []int32   // rows by increasing risk
 	ties   []tie
+
+	logits struct { // what logitCases returns
+		made  sync.Once
+		cases *cases
+		why   Reason
+	}
 }
 
 // tie is the set of rows that share a risk.
