@@ -55,26 +55,28 @@ func (c *cases) totals() (events, controls float64) {
 // between 0 and 1, where s has both classes. They are made once and must not be
 // changed.
 func logitCases(s *Sample) (*cases, Reason) {
-	s.logits.made.Do(func() { s.logits.cases, s.logits.why = newLogitCases(s) })
-	return s.logits.cases, s.logits.why
+	s.logits.made.Do(func() { s.logits.why = s.logits.cases.set(s) })
+	if s.logits.why != "" {
+		return nil, s.logits.why
+	}
+	return &s.logits.cases, ""
 }
 
-func newLogitCases(s *Sample) (*cases, Reason) {
+func (c *cases) set(s *Sample) Reason {
 	if why := s.bothClasses(); why != "" {
-		return nil, why
+		return why
 	}
 	ties := s.distinct()
 	if ties[0].risk == 0 || ties[len(ties)-1].risk == 1 {
-		return nil, ExtremeRisk
+		return ExtremeRisk
 	}
-	k := len(ties)
-	memory := make([]float64, 3*k)
-	c := &cases{x: memory[:k:k], events: memory[k : 2*k : 2*k], controls: memory[2*k:]}
+	n := len(ties)
+	c.x, c.events, c.controls = grow(c.x, n), grow(c.events, n), grow(c.controls, n)
 	for i, t := range ties {
 		c.x[i] = logit(t.risk)
 		c.events[i], c.controls[i] = float64(t.events), float64(t.controls)
 	}
-	return c, ""
+	return ""
 }
 
 // logLikelihood returns the log-likelihood at log-odds shift + scale*x, and the

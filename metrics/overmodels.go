@@ -290,8 +290,8 @@ func (r *Refits) summarise(list []measure, each func(s *Sample)) []Row {
 	over := make([]overRefits, len(list))
 	placed := make([]float64, len(r.outcomes)) // placements, summed over refits
 	var w slopeFit
-	for m := range r.Len() {
-		s := r.sample(m)
+	ofRefit := make([]float64, len(r.outcomes))
+	r.Each(func(s *Sample) {
 		if each != nil {
 			each(s)
 		}
@@ -299,12 +299,13 @@ func (r *Refits) summarise(list []measure, each func(s *Sample)) []Row {
 			v := list[k].ofRefit(&w, s)
 			over[k].add(v)
 			if list[k].name == aurocKey && v.undefined == "" {
-				for i, c := range placements(s) {
+				placements(s, ofRefit)
+				for i, c := range ofRefit {
 					placed[i] += c
 				}
 			}
 		}
-	}
+	})
 	first := r.sample(0)
 	for k, m := range list {
 		v, spread := over[k].summary(m.median)

@@ -49,6 +49,16 @@ func (r *Refits) sample(m int) *Sample {
 	return &Sample{outcomes: r.outcomes, risks: r.risks[m], events: r.events}
 }
 
+// Each calls measure with the sample of each refit, in their order, which has that of
+// the next thereafter.
+func (r *Refits) Each(measure func(s *Sample)) {
+	s := r.sample(0)
+	for _, risks := range r.risks {
+		s.reset(risks)
+		measure(s)
+	}
+}
+
 // Mean returns the mean risk of each subject over refits. It is rounded once,
 // so that it does not depend on the order of refits: subjects with the same
 // risks in another order stay tied, and a risk that no refit changes stays
