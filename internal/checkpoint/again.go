@@ -12,6 +12,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
+	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 // Tolerances of what is computed again, relative to 1 plus the size of the
@@ -63,6 +64,7 @@ type configuration struct {
 	// What is computed again, of the predictions.
 	predictions []prediction
 	exact       bool // they are those that the tables were made of
+	curves      bool // intervals of errors of the smoothed curve are computed, too
 	sample      *metrics.Sample
 	joint       [2]metrics.Result      // slope, intercept
 	mean        map[string]metrics.Row // measures of the mean risk
@@ -82,22 +84,15 @@ func (v *validator) again() error {
 	if err != nil {
 		return err
 	}
-	var order []rule
-	broken := map[rule][]breach{}
-	for _, c := range all {
+	exact := v.privacy.SubjectTables && v.privacy.RoundRisks == 0
+	found, computedAgain := make([][]rule, len(all)), make([]bool, len(all))
+	resample.Each(len(all), func() struct{} { return struct{}{} }, func(_ struct{}, k int) {
+		c := all[k]
 		c.found = func(table, column, message string, warning bool) {
-			r := rule{table: table, column: column, message: message, warning: warning}
-			if broken[r] == nil {
-				order = append(order, r)
-			}
-			if n := len(broken[r]); n > 0 && broken[r][n-1].config == c.id {
-				broken[r][n-1].rows++
-				return
-			}
-			broken[r] = append(broken[r], breach{config: c.id, rows: 1})
+			found[k] = append(found[k], rule{table: table, column: column, message: message, warning: warning})
 		}
 		c.forms = forms
-		c.exact = v.privacy.SubjectTables && v.privacy.RoundRisks == 0
+		c.exact, c.curves = exact, ofCurves(k, len(all))
 		c.predictions = c.publishedPredictions()
 		if !c.exact {
 			if v.privacy.SubjectTables {
@@ -105,6 +100,7 @@ func (v *validator) again() error {
 			}
 		}
 		computed := c.exact && c.compute(grid)
+		computedAgain[k] = computed
 		if computed {
 			c.roc()
 			c.calibration()
@@ -120,6 +116,26 @@ func (v *validator) again() error {
 		c.overModels()
 		c.essential()
 		c.checks()
+	})
+	var order []rule
+	broken := map[rule][]breach{}
+	for k, c := range all {
+		if computedAgain[k] {
+			v.Recomputed++
+			if c.curves {
+				v.Curves++
+			}
+		}
+		for _, r := range found[k] {
+			if broken[r] == nil {
+				order = append(order, r)
+			}
+			if n := len(broken[r]); n > 0 && broken[r][n-1].config == c.id {
+				broken[r][n-1].rows++
+				continue
+			}
+			broken[r] = append(broken[r], breach{config: c.id, rows: 1})
+		}
 	}
 	slices.SortStableFunc(order, func(x, y rule) int {
 		place := func(r rule) int { return slices.IndexFunc(tables, func(t table) bool { return t.name == r.table }) }
@@ -129,6 +145,17 @@ func (v *validator) again() error {
 		v.report(r, broken[r])
 	}
 	return nil
+}
+
+// curvesAgain is of how many configurations, evenly spaced among all, intervals of
+// errors of the smoothed calibration curve are computed again. They take as long as
+// everything else together, and are made by the same code and of the same resamples as
+// the other intervals, which are computed again of every configuration.
+const curvesAgain = 16
+
+// ofCurves says whether the k-th of n configurations is one of them.
+func ofCurves(k, n int) bool {
+	return n <= curvesAgain || k*curvesAgain/n != (k-1)*curvesAgain/n || k == 0
 }
 
 func thresholdOf(measure string) (float64, bool) {
@@ -304,7 +331,9 @@ func (c *configuration) compute(thresholds []float64) bool {
 	if c.sample, err = metrics.NewSample(outcomes, risks); err != nil || c.sample.N() == 0 {
 		return false
 	}
-	rows, err := metrics.Table(c.sample, extract.MeasureOptions(thresholds))
+	options := extract.MeasureOptions(thresholds)
+	options.WithoutCurves = !c.curves
+	rows, err := metrics.Table(c.sample, options)
 	if err != nil {
 		return false
 	}
@@ -536,6 +565,13 @@ func (c *configuration) meanRisk() {
 		if m.text("undefined") != string(want.Undefined) || !agree(m.number("estimate"), value(want.Result), tolerance) {
 			c.found(stratosTable, "estimate", want.Measure+" of the mean risk is not that of the predictions", false)
 		}
+		if n := m.number("n_undefined"); n != nil && *n != 0 {
+			c.found(stratosTable, "n_undefined", "counts refits, which the mean risk has none of", false)
+		}
+		if !c.curves && metrics.OfSmoothedCurve(measure) {
+			c.form(m, known)
+			continue
+		}
 		lower, upper, method, note := math.NaN(), math.NaN(), string(metrics.NotAvailable), want.Note
 		if i := want.Interval; i.Defined() {
 			lower, upper, method = i.Lower, i.Upper, i.Method
@@ -553,9 +589,6 @@ func (c *configuration) meanRisk() {
 		}
 		if m.text("note") != note {
 			c.found(stratosTable, "note", "is not of the published form, and so may be private", false)
-		}
-		if n := m.number("n_undefined"); n != nil && *n != 0 {
-			c.found(stratosTable, "n_undefined", "counts refits, which the mean risk has none of", false)
 		}
 	}
 }

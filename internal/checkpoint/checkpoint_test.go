@@ -450,7 +450,7 @@ func TestWrite(t *testing.T) {
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o644 {
 		t.Errorf("mode %v", info.Mode())
 	}
-	findings, err := Validate(t.Context(), path, registry(t))
+	findings, err := findingsIn(t, path, registry(t))
 	if err != nil || len(findings) > 0 {
 		t.Errorf("findings %v, error %v", findings, err)
 	}

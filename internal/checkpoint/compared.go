@@ -156,7 +156,7 @@ func (v *validator) comparisons() error {
 	if err := v.sameComparisons(want, estimates); err != nil {
 		return err
 	}
-	wrong := slices.ContainsFunc(v.findings, func(f Finding) bool { return !f.Warning })
+	wrong := slices.ContainsFunc(v.Findings, func(f Finding) bool { return !f.Warning })
 	if wrong || !v.privacy.SubjectTables || v.privacy.RoundRisks > 0 {
 		return nil // there is nothing to compute them of, or it is known to be wrong
 	}

@@ -55,7 +55,7 @@ func TestPrivacy(t *testing.T) {
 			}
 		}
 		path := written(t, content)
-		findings, err := Validate(t.Context(), path, registry(t))
+		findings, err := findingsIn(t, path, registry(t))
 		if err != nil || len(findings) > 0 {
 			t.Errorf("%s: findings %v, error %v", name, findings, err)
 		}
@@ -150,7 +150,7 @@ func TestValidatePrivacy(t *testing.T) {
 	} {
 		path := written(t, assembleWith(t, s, c.privacy))
 		change(t, path, c.damage)
-		findings, err := Validate(t.Context(), path, registry(t))
+		findings, err := findingsIn(t, path, registry(t))
 		var lines []string
 		for _, f := range findings {
 			lines = append(lines, f.String())

@@ -147,7 +147,7 @@ func TestUpstream(t *testing.T) {
 			}
 		}
 	}
-	findings, err := Validate(t.Context(), written(t, c), registry(t))
+	findings, err := findingsIn(t, written(t, c), registry(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestFlowsThatAreOff(t *testing.T) {
 			t.Errorf("%s is %v, want %s", key, got, want)
 		}
 	}
-	findings, err := Validate(t.Context(), path, registry(t))
+	findings, err := findingsIn(t, path, registry(t))
 	for _, f := range findings {
 		if !f.Warning {
 			t.Error(f)
@@ -289,7 +289,7 @@ func TestValidateUpstream(t *testing.T) {
 		for _, c := range group {
 			change(t, path, c.sql)
 		}
-		findings, err := Validate(t.Context(), path, registry(t))
+		findings, err := findingsIn(t, path, registry(t))
 		if err != nil {
 			t.Fatal(err)
 		}
