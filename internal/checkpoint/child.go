@@ -26,6 +26,7 @@ var writerSettings = []string{
 	"SET memory_limit = '1GB'",
 	"SET temp_directory = ''",
 	"SET preserve_insertion_order = true",
+	"SET checkpoint_threshold = '1KB'", // a commit then writes the file and no log of all rows before it
 	"SET autoinstall_known_extensions = false",
 	"SET autoload_known_extensions = false",
 }
