@@ -70,7 +70,8 @@ type configuration struct {
 	mean        map[string]metrics.Row // measures of the mean risk
 	forms       forms                  // of measures, whatever their values
 	refitted    int                    // how many refits the notes speak of
-	found       func(table, column, message string, warning bool)
+	computed    bool                   // there are predictions that can be measured
+	broken      []rule
 }
 
 // again computes from the predictions what can be computed from them, and
@@ -84,49 +85,11 @@ func (v *validator) again() error {
 	if err != nil {
 		return err
 	}
-	exact := v.privacy.SubjectTables && v.privacy.RoundRisks == 0
-	found, computedAgain := make([][]rule, len(all)), make([]bool, len(all))
-	resample.Each(len(all), func() struct{} { return struct{}{} }, func(_ struct{}, k int) {
-		c := all[k]
-		c.found = func(table, column, message string, warning bool) {
-			found[k] = append(found[k], rule{table: table, column: column, message: message, warning: warning})
-		}
-		c.forms = forms
-		c.exact, c.curves = exact, ofCurves(k, len(all))
-		c.predictions = c.publishedPredictions()
-		if !c.exact {
-			if v.privacy.SubjectTables {
-				c.nearly(v.privacy.halfUnit())
-			}
-		}
-		computed := c.exact && c.compute(grid)
-		computedAgain[k] = computed
-		if computed {
-			c.roc()
-			c.calibration()
-			c.smoothed()
-			c.histogram()
-			c.decision()
-			c.retention()
-			c.distribution()
-		}
-		if computed || !c.exact {
-			c.meanRisk()
-		}
-		c.overModels()
-		c.essential()
-		c.checks()
-	})
 	var order []rule
 	broken := map[rule][]breach{}
-	for k, c := range all {
-		if computedAgain[k] {
-			v.Recomputed++
-			if c.curves {
-				v.Curves++
-			}
-		}
-		for _, r := range found[k] {
+	v.examine(all, 0, len(all), grid, forms)
+	for _, c := range all {
+		for _, r := range c.broken {
 			if broken[r] == nil {
 				order = append(order, r)
 			}
@@ -145,6 +108,52 @@ func (v *validator) again() error {
 		v.report(r, broken[r])
 	}
 	return nil
+}
+
+// examine looks at some configurations, those from the first on of n in all, on all
+// processors.
+func (v *validator) examine(some []*configuration, first, n int, grid []float64, forms forms) {
+	resample.Each(len(some), func() struct{} { return struct{}{} }, func(_ struct{}, k int) {
+		c := some[k]
+		c.forms = forms
+		c.exact = v.privacy.SubjectTables && v.privacy.RoundRisks == 0
+		c.curves = ofCurves(first+k, n)
+		c.predictions = c.publishedPredictions()
+		if !c.exact {
+			if v.privacy.SubjectTables {
+				c.nearly(v.privacy.halfUnit())
+			}
+		}
+		c.computed = c.exact && c.compute(grid)
+		if c.computed {
+			c.roc()
+			c.calibration()
+			c.smoothed()
+			c.histogram()
+			c.decision()
+			c.retention()
+			c.distribution()
+		}
+		if c.computed || !c.exact {
+			c.meanRisk()
+		}
+		c.overModels()
+		c.essential()
+		c.checks()
+	})
+	for _, c := range some {
+		if c.computed {
+			v.Recomputed++
+			if c.curves {
+				v.Curves++
+			}
+		}
+	}
+}
+
+// found notes what is wrong with the configuration.
+func (c *configuration) found(table, column, message string, warning bool) {
+	c.broken = append(c.broken, rule{table: table, column: column, message: message, warning: warning})
 }
 
 // curvesAgain is of how many configurations, evenly spaced among all, intervals of
