@@ -242,27 +242,40 @@ func Cells(ctx context.Context, path string, v Visitor) error {
 			if err := v.Text(t.name, "name", c.name); err != nil {
 				return err
 			}
-			if numeric(c.kind) {
-				continue
-			}
-			expr := "CAST(" + quote(c.name) + " AS VARCHAR)"
-			show := func(cell []byte) error { return v.Text(t.name, c.name, string(cell)) }
-			if c.kind == "BLOB" {
-				expr = quote(c.name)
-				show = func(cell []byte) error { return v.Bytes(t.name, c.name, cell) }
-			}
-			query := fmt.Sprintf("SELECT DISTINCT %[1]s FROM %[2]s WHERE %[3]s IS NOT NULL ORDER BY 1", expr, from(t.name), quote(c.name))
-			if err := each(ctx, db, query, show); err != nil {
-				return within(path, "table "+t.name, err)
-			}
+		}
+		if err := cellsOf(ctx, db, t, v); err != nil {
+			return within(path, "table "+t.name, err)
 		}
 	}
-	for _, o := range catalogTexts {
-		if err := each(ctx, db, o.query, func(text []byte) error { return v.Text("catalogue", o.column, string(text)) }); err != nil {
-			return within(path, "catalogue", err)
-		}
+	err = each(ctx, db, catalogQuery, func(kind string, text []byte) error { return v.Text("catalogue", kind, string(text)) })
+	if err != nil {
+		return within(path, "catalogue", err)
 	}
 	return unseen(ctx, db, found)
+}
+
+// cellsOf shows the distinct cells of a table, the texts of all its columns by one
+// query: to plan one for each column takes longer than to run it.
+func cellsOf(ctx context.Context, db *sql.DB, t table, v Visitor) error {
+	var ofText []string
+	for i, c := range t.columns {
+		name := quote(c.name)
+		switch {
+		case numeric(c.kind):
+		case c.kind == "BLOB":
+			query := fmt.Sprintf("SELECT DISTINCT %s, %s FROM %s WHERE %[2]s IS NOT NULL ORDER BY 2", quoteText(c.name), name, from(t.name))
+			if err := each(ctx, db, query, func(column string, cell []byte) error { return v.Bytes(t.name, column, cell) }); err != nil {
+				return err
+			}
+		default:
+			ofText = append(ofText, fmt.Sprintf("SELECT DISTINCT %d AS place, %s AS name, CAST(%s AS VARCHAR) AS cell FROM %s WHERE %[3]s IS NOT NULL", i, quoteText(c.name), name, from(t.name)))
+		}
+	}
+	if len(ofText) == 0 {
+		return nil
+	}
+	query := "SELECT name, cell FROM (" + strings.Join(ofText, " UNION ALL ") + ") ORDER BY place, cell"
+	return each(ctx, db, query, func(column string, cell []byte) error { return v.Text(t.name, column, string(cell)) })
 }
 
 // UnseenError says that a database holds what none of its tables shows. Its text goes
@@ -276,20 +289,39 @@ func (e *UnseenError) Error() string {
 // unseen looks for rows that were deleted and for blocks that no table uses any more,
 // such as those of a dropped table. DuckDB keeps both, compressed.
 func unseen(ctx context.Context, db *sql.DB, found []table) error {
-	for _, t := range found {
+	var kept, shown []string
+	for i, t := range found {
 		schema, name, ok := strings.Cut(t.name, ".")
 		if !ok {
 			schema, name = "main", t.name
 		}
-		var kept, shown int64
-		if err := db.QueryRowContext(ctx, "SELECT estimated_size FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?", schema, name).Scan(&kept); err != nil {
-			return fmt.Errorf("rows of table %s: %w", t.name, err)
+		kept = append(kept, fmt.Sprintf("(%d, %s, %s)", i, quoteText(schema), quoteText(name)))
+		shown = append(shown, fmt.Sprintf("SELECT %d AS place, count(*) AS rows FROM %s", i, from(t.name)))
+	}
+	if len(found) > 0 {
+		rows, err := db.QueryContext(ctx, "SELECT place, estimated_size, rows FROM (VALUES "+strings.Join(kept, ", ")+") AS names(place, schema_name, table_name) "+
+			"LEFT JOIN (SELECT * FROM duckdb_tables() WHERE database_name = current_database()) USING (schema_name, table_name) "+
+			"LEFT JOIN ("+strings.Join(shown, " UNION ALL ")+") USING (place) ORDER BY place")
+		if err != nil {
+			return fmt.Errorf("rows of the tables: %w", err)
 		}
-		if err := db.QueryRowContext(ctx, "SELECT count(*) FROM "+from(t.name)).Scan(&shown); err != nil {
-			return fmt.Errorf("rows of table %s: %w", t.name, err)
+		defer rows.Close() //nolint:errcheck // its error is that of Err
+		looked := 0
+		for ; rows.Next(); looked++ {
+			var place int
+			var kept, shown int64
+			if err := rows.Scan(&place, &kept, &shown); err != nil {
+				return fmt.Errorf("rows of the tables: %w", err)
+			}
+			if kept != shown {
+				return &UnseenError{fmt.Sprintf("table %s holds %d rows that were deleted", found[place].name, kept-shown)}
+			}
 		}
-		if kept != shown {
-			return &UnseenError{fmt.Sprintf("table %s holds %d rows that were deleted", t.name, kept-shown)}
+		if err := rows.Err(); err != nil {
+			return fmt.Errorf("rows of the tables: %w", err)
+		}
+		if looked != len(found) {
+			return fmt.Errorf("rows of the tables: counted those of %d of %d tables", looked, len(found))
 		}
 	}
 	var free int64
@@ -315,49 +347,49 @@ func within(path, what string, err error) error {
 	return fmt.Errorf("cells of %s, %s: %w", filepath.Base(path), what, err)
 }
 
-// each shows the one column of a query row by row, but for NULL.
-func each(ctx context.Context, db *sql.DB, query string, show func(cell []byte) error) (err error) {
+// each shows the rows of a query of names and cells, but for cells that are NULL.
+func each(ctx context.Context, db *sql.DB, query string, show func(name string, cell []byte) error) (err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
+		var name string
 		var cell []byte
-		if err := rows.Scan(&cell); err != nil {
+		if err := rows.Scan(&name, &cell); err != nil {
 			return err
 		}
 		if cell == nil {
 			continue
 		}
-		if err := show(cell); err != nil {
+		if err := show(name, cell); err != nil {
 			return visitError{err}
 		}
 	}
 	return rows.Err()
 }
 
-// catalogTexts find what people can write into a database beside its rows.
-var catalogTexts = []struct{ column, query string }{
-	{"name", `SELECT DISTINCT schema_name FROM duckdb_schemas() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT sql FROM duckdb_tables() WHERE database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT sql FROM duckdb_sequences() WHERE database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT function_name || ': ' || macro_definition || ' ' || coalesce(CAST(parameters AS VARCHAR), '') FROM duckdb_functions() WHERE NOT internal AND macro_definition IS NOT NULL AND database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT type_name || ': ' || coalesce(CAST(labels AS VARCHAR), '') FROM duckdb_types() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
-	{"comment", commentsQuery},
-}
-
-const commentsQuery = `SELECT comment FROM (
-SELECT comment FROM duckdb_tables() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_columns() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_views() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_schemas() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_indexes() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_sequences() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_types() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_functions() WHERE database_name = current_database()) WHERE comment IS NOT NULL ORDER BY 1`
+// catalogQuery finds what people can write into a database beside its rows, with its
+// kind. DuckDB lists its thousands of functions once.
+const catalogQuery = `WITH functions AS MATERIALIZED (
+SELECT function_name, macro_definition, parameters, comment FROM duckdb_functions() WHERE NOT internal AND database_name = current_database())
+SELECT kind, text FROM (
+SELECT DISTINCT 'name' AS kind, schema_name AS text FROM duckdb_schemas() WHERE NOT internal AND database_name = current_database()
+UNION ALL SELECT 'definition', sql FROM duckdb_tables() WHERE database_name = current_database()
+UNION ALL SELECT 'definition', sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database()
+UNION ALL SELECT 'definition', sql FROM duckdb_indexes() WHERE database_name = current_database()
+UNION ALL SELECT 'definition', sql FROM duckdb_sequences() WHERE database_name = current_database()
+UNION ALL SELECT 'definition', function_name || ': ' || macro_definition || ' ' || coalesce(CAST(parameters AS VARCHAR), '') FROM functions WHERE macro_definition IS NOT NULL
+UNION ALL SELECT 'definition', type_name || ': ' || coalesce(CAST(labels AS VARCHAR), '') FROM duckdb_types() WHERE NOT internal AND database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_tables() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_columns() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_views() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_schemas() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_indexes() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_sequences() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_types() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM functions) WHERE text IS NOT NULL ORDER BY ALL`
 
 func numeric(k kind) bool {
 	switch k {

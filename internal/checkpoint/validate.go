@@ -131,7 +131,7 @@ func (v *validator) catalogue() error {
 		{"sequences", `SELECT sequence_name FROM duckdb_sequences() WHERE database_name = current_database()`},
 		{"macros", `SELECT function_name FROM duckdb_functions() WHERE NOT internal AND database_name = current_database()`},
 		{"types", `SELECT type_name FROM duckdb_types() WHERE NOT internal AND database_name = current_database()`},
-		{"comments", commentsQuery},
+		{"comments", "SELECT text FROM (" + catalogQuery + ") WHERE kind = 'comment'"},
 	} {
 		all, err := texts(v.ctx, v.db, o.query)
 		if err != nil {
