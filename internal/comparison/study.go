@@ -247,8 +247,8 @@ func groups(thresholds []float64) []group {
 }
 
 // togetherAtMost bounds how many thresholds have their replicates in memory at once:
-// those of 542 configurations take 9 MB.
-const togetherAtMost = 4
+// those of one and 542 configurations take 9 MB.
+const togetherAtMost = 2
 
 // auroc is a quotient of whole numbers: it has no order of summation.
 func (s *study) auroc(c *subjects) compare.Weighted {
