@@ -11,7 +11,8 @@
 //
 // [Resample] costs one weighted pass over the subjects for each configuration and
 // replicate: 542 configurations of 63 subjects and 1,000 replicates take about half
-// a second. What follows costs sums of replicates.
+// a second. [ResampleWeighted] costs what its statistics do. What follows costs sums of
+// replicates, and a sort of them for each interval.
 package compare
 
 import (
