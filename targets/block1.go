@@ -8,13 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/foundation-plr/pipeline/anonymize"
 	"github.com/foundation-plr/pipeline/build"
@@ -383,17 +380,19 @@ func (s *study) subjects() build.Step {
 			if err := list.Err(); err != nil {
 				return err
 			}
-			records, err := readRecords(t, runs)
-			if err != nil {
-				return err
-			}
 			var src *extract.Source
 			if hasSource {
+				var err error
 				if src, err = extract.ReadSource(ctx, t.Path(source)); err != nil {
 					return err
 				}
 			}
-			subjects, err := extract.Subjects(records, src)
+			census := extract.NewCensus(src)
+			err := extract.Heads(recordFiles(t, runs), func(_ int, head *extract.Head) error { return census.Count(head) })
+			if err != nil {
+				return err
+			}
+			subjects, err := census.Subjects()
 			if err != nil {
 				var conflict *extract.LabelConflict
 				if errors.As(err, &conflict) {
@@ -413,7 +412,7 @@ func (s *study) subjects() build.Step {
 			if err != nil {
 				return err
 			}
-			return s.assign(t, subjects, extract.UnregisteredNames(records, stages, registry))
+			return s.assign(t, subjects, extract.UnregisteredNames(census.Configurations(), stages, registry))
 		},
 	}
 }
@@ -630,7 +629,7 @@ func (s *study) assemblyParams() map[string]any {
 
 // assembly is what contents of a database are made of.
 type assembly struct {
-	records  []*extract.Record
+	records  extract.RecordFiles
 	index    *extract.Index
 	codes    *anonymize.Lookup
 	registry *config.Registry
@@ -639,16 +638,12 @@ type assembly struct {
 
 // readAssembly reads what a step with readsRecords declares.
 func (s *study) readAssembly(t *build.Task) (*assembly, error) {
-	debug.SetGCPercent(frugal)
-	a := &assembly{index: new(extract.Index)}
-	var err error
-	if a.records, err = readRecords(t, build.OutputsOf(recordsOfRuns)); err != nil {
-		return nil, err
-	}
+	a := &assembly{records: recordFiles(t, build.OutputsOf(recordsOfRuns)), index: new(extract.Index)}
 	if err := extract.Read(t.Path(build.Ref{Root: rootPrivate, Path: indexFile}), a.index); err != nil {
 		return nil, err
 	}
 	var key []byte
+	var err error
 	if a.codes, key, err = s.verifiedLookup(t.Path(build.Ref{Root: rootPrivate, Path: lookupFile})); err != nil {
 		return nil, err
 	}
@@ -660,22 +655,11 @@ func (s *study) readAssembly(t *build.Task) (*assembly, error) {
 	return a, err
 }
 
-// frugal is how much garbage, in percent of what is in use, may lie about from when
-// all records are read: the study's 542 runs then take 220 MB and not 290, for a
-// fiftieth more time.
-const frugal = 30
-
-// readRecords reads what the run steps wrote.
-func readRecords(t *build.Task, runs build.Input) ([]*extract.Record, error) {
-	files := t.Files(runs)
-	records := make([]*extract.Record, len(files))
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, file := range files {
-		g.Go(func() error {
-			records[i] = new(extract.Record)
-			return extract.Read(t.Path(file), records[i])
-		})
+// recordFiles are what the run steps wrote.
+func recordFiles(t *build.Task, runs build.Input) extract.RecordFiles {
+	var files extract.RecordFiles
+	for _, file := range t.Files(runs) {
+		files = append(files, t.Path(file))
 	}
-	return records, g.Wait()
+	return files
 }

@@ -24,37 +24,38 @@ func comparisonOptions(thresholds []float64, margin float64) comparison.Options 
 	return comparison.Options{Thresholds: thresholds, Margin: margin, Replicates: extract.Replicates, Seed: extract.ResampleSeed, MaxPairs: extract.MaxPairs}
 }
 
+// addComparable keeps what comparisons ask of a configuration, if it is registered.
+func (a *assembler) addComparable(id int, c *coded) error {
+	p := c.Paired
+	if id == 1 {
+		a.thresholds = p.Thresholds
+	}
+	if !slices.Equal(a.thresholds, p.Thresholds) {
+		return fmt.Errorf("it and run %s were measured at different thresholds: extract them again", a.configs[0].RunID)
+	}
+	if !c.registered {
+		return nil
+	}
+	codes := make([]string, len(c.predictions))
+	for _, p := range c.predictions {
+		codes[p.place] = p.code
+	}
+	events := 0
+	for _, y := range c.Outcomes {
+		events += y
+	}
+	methods := map[string]string{config.Classifier: c.classifier, config.Featurization: c.featurization, config.Outlier: c.outlier, config.Imputation: c.imputation}
+	a.comparable = append(a.comparable, comparison.Configuration{
+		ID: id, Methods: methods, Truth: a.isTruth(config.Outlier, c.outlier) && a.isTruth(config.Imputation, c.imputation),
+		Pairs: events * (len(c.Outcomes) - events), Subjects: codes, Outcomes: c.Outcomes, Risks: c.Risks,
+		Refits: &comparison.Refits{N: c.Refits, Ranks: p.Ranks, Pairs: p.Pairs, Squares: p.Squares, Positive: p.Positive},
+	})
+	return nil
+}
+
 // addComparisons compares the registered configurations.
 func (a *assembler) addComparisons() error {
-	var thresholds []float64
-	var all []comparison.Configuration
-	for i, c := range a.configs {
-		p := c.Paired
-		if i == 0 {
-			thresholds = p.Thresholds
-		}
-		if !slices.Equal(thresholds, p.Thresholds) {
-			return fmt.Errorf("runs %s and %s were measured at different thresholds: extract them again", a.configs[0].RunID, c.RunID)
-		}
-		if !c.registered {
-			continue
-		}
-		codes := make([]string, len(c.predictions))
-		for _, p := range c.predictions {
-			codes[p.place] = p.code
-		}
-		events := 0
-		for _, y := range c.Outcomes {
-			events += y
-		}
-		methods := map[string]string{config.Classifier: c.classifier, config.Featurization: c.featurization, config.Outlier: c.outlier, config.Imputation: c.imputation}
-		all = append(all, comparison.Configuration{
-			ID: i + 1, Methods: methods, Truth: a.isTruth(config.Outlier, c.outlier) && a.isTruth(config.Imputation, c.imputation),
-			Pairs: events * (len(c.Outcomes) - events), Subjects: codes, Outcomes: c.Outcomes, Risks: c.Risks,
-			Refits: &comparison.Refits{N: c.Refits, Ranks: p.Ranks, Pairs: p.Pairs, Squares: p.Squares, Positive: p.Positive},
-		})
-	}
-	r, err := comparison.Compare(all, comparisonOptions(thresholds, a.options.Margin))
+	r, err := comparison.Compare(a.comparable, comparisonOptions(a.thresholds, a.options.Margin))
 	if err != nil {
 		return fmt.Errorf("comparison of configurations: %w", err)
 	}

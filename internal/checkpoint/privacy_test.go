@@ -11,11 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-func assembleWith(t *testing.T, s *study, p Privacy) *Content {
+func assembleWith(t *testing.T, s *study, p Privacy) *held {
 	t.Helper()
 	o := options()
 	o.Privacy = p
-	c, err := Assemble(s.records, s.index, s.code, registry(t), o)
+	c, err := gather(s, registry(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestBootstrapRisksAreNeeded(t *testing.T) {
 	s.records[0].RefitRisks = nil
 	o := options()
 	o.Privacy.BootstrapRisks = true
-	if _, err := Assemble(s.records, s.index, s.code, registry(t), o); err == nil || !strings.Contains(err.Error(), "not of all 5") {
+	if _, err := gather(s, registry(t), o); err == nil || !strings.Contains(err.Error(), "not of all 5") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -123,6 +123,7 @@ func Digest(ctx context.Context, path string) (string, error) {
 		return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
 	}
 	d := newDigester()
+	defer d.close() //nolint:errcheck // a temporary file without a name
 	for _, t := range found {
 		if err := digestTable(ctx, db, d, t); err != nil {
 			return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
@@ -189,28 +190,55 @@ func (t table) readable() []string {
 	return exprs
 }
 
-func digestTable(ctx context.Context, db *sql.DB, d *digester, t table) (err error) {
-	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(t.readable(), ", ")+" FROM "+from(t.name))
-	if err != nil {
+func digestTable(ctx context.Context, db *sql.DB, d *digester, t table) error {
+	if err := eachRow(ctx, db, t, d.row); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	return d.endTable(t.name, t.columns)
+}
+
+// rowsAtOnce is how many rows are read by one query: the driver holds all that a query
+// gives.
+const rowsAtOnce = 1 << 14
+
+// eachRow calls use with the cells of every row of a table, in the order in which it
+// has them; they are overwritten by the next.
+func eachRow(ctx context.Context, db *sql.DB, t table, use func(cells []any) error) error {
+	var last sql.NullInt64
+	if err := db.QueryRowContext(ctx, "SELECT max(rowid) FROM "+from(t.name)).Scan(&last); err != nil {
+		return err
+	}
 	cells := make([]any, len(t.columns))
 	into := make([]any, len(t.columns))
 	for i := range cells {
 		into[i] = &cells[i]
 	}
+	some := "SELECT " + strings.Join(t.readable(), ", ") + " FROM " + from(t.name) + " WHERE rowid >= %d AND rowid < %d"
+	for first := int64(0); last.Valid && first <= last.Int64; first += rowsAtOnce {
+		err := eachOf(ctx, db, fmt.Sprintf(some, first, first+rowsAtOnce), into, func() error { return use(cells) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachOf reads the rows of a query one after the other into the same cells.
+func eachOf(ctx context.Context, db *sql.DB, query string, into []any, use func() error) (err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return err
 		}
-		d.row(cells)
+		if err := use(); err != nil {
+			return err
+		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	d.endTable(t.name, t.columns)
-	return nil
+	return rows.Err()
 }
 
 // Visitor is shown what people can read in a database. An error ends the reading and

@@ -119,6 +119,31 @@ type Record struct {
 	Checks   []Check      `json:"checks"`
 }
 
+// Head is what must be known of all records before one of them is published: whose
+// it is, of which configuration, and who is in it. It is a small part of a record,
+// as private, and read without the rest.
+type Head struct {
+	Format        string        `json:"format"`
+	RunID         string        `json:"run_id"`
+	Configuration Configuration `json:"configuration"`
+	Verdict       Verdict       `json:"verdict"`
+	Reason        string        `json:"reason"`
+	Subjects      []string      `json:"subjects"`
+	Outcomes      []int         `json:"outcomes"`
+	Train         []string      `json:"train"`
+	TrainOutcomes []int         `json:"train_outcomes"`
+	Refits        int           `json:"refits"`
+}
+
+// Records are the records of all runs, of which nobody can hold all at once: those of
+// 20,000 runs take gigabytes. Each can be read as often as it is needed, by several
+// goroutines at a time.
+type Records interface {
+	Len() int
+	Head(i int) (*Head, error)
+	Record(i int) (*Record, error)
+}
+
 // Artifact says which file a record was read from.
 type Artifact struct {
 	BLAKE3 string `json:"blake3"` // hexadecimal digest of its bytes
