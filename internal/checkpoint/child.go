@@ -18,11 +18,14 @@ import (
 )
 
 // Limits of the writer. One thread: the order of rows in the file is that of
-// the stream. The memory is many times what a study needs; nothing may be
-// spilled to a folder that nobody cleans.
+// the stream. A table's pages go to the file when a row group of 122,880 rows is
+// full, so that what is in memory is one row group a table, some 100 MB, whatever
+// the number of runs, and pages that have been written. Nothing may be spilled to a
+// folder that nobody cleans.
 var writerSettings = []string{
 	"SET threads = 1",
-	"SET memory_limit = '1GB'",
+	"SET memory_limit = '192MB'",
+	"SET write_buffer_row_group_count = 1",
 	"SET temp_directory = ''",
 	"SET preserve_insertion_order = true",
 	"SET autoinstall_known_extensions = false",
@@ -145,7 +148,7 @@ func writeFile(path string, in *rowReader) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	db, err := Open(ctx, path)
+	db, err := openWithin(ctx, path, scanMemory)
 	if err != nil {
 		return err
 	}
@@ -225,10 +228,9 @@ type tableAppender struct {
 	n      int
 }
 
-// flushedRows is after how many rows DuckDB takes what it holds of a table into its
-// pages, which go to the file when they are full. By itself it holds two hundred
-// thousand rows of every table.
-const flushedRows = 1 << 14
+// flushedRows is after how many rows DuckDB takes what it holds of a table into row
+// groups. By itself it holds two hundred thousand rows of every table.
+const flushedRows = 1 << 12
 
 // appendRows adds all rows, those of one table in the order in which they come.
 func appendRows(conn driver.Conn, in *rowReader) (sent []*blake3.Hasher, err error) {

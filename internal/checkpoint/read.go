@@ -23,15 +23,25 @@ const catalog = "checkpoint"
 // programs at once. Unqualified names are those of its tables. Nothing is
 // written, loaded from the network or read from other files. Errors say what to
 // do about a file that is missing, not DuckDB's, too new or in use.
-func Open(ctx context.Context, path string) (*sql.DB, error) {
-	db, err := open(ctx, path)
+func Open(ctx context.Context, path string) (*sql.DB, error) { return openWithin(ctx, path, queryMemory) }
+
+// How much memory DuckDB may take for a file, pages of it that were read included.
+// What does not fit goes to a temporary directory: sorts and groups of the millions
+// of rows of a large study do not, and all rows in turn do.
+const (
+	queryMemory = "128MB"
+	scanMemory  = "48MB"
+)
+
+func openWithin(ctx context.Context, path, memory string) (*sql.DB, error) {
+	db, err := open(ctx, path, memory)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	return db, nil
 }
 
-func open(ctx context.Context, path string) (*sql.DB, error) {
+func open(ctx context.Context, path, memory string) (*sql.DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -57,6 +67,8 @@ func open(ctx context.Context, path string) (*sql.DB, error) {
 	// options.
 	connector, err := duckdb.NewConnector("", func(exec driver.ExecerContext) error {
 		for _, s := range []string{
+			"SET memory_limit = " + quoteText(memory),
+			"SET temp_directory = " + quoteText(filepath.Join(os.TempDir(), fmt.Sprintf("plr-duckdb-%d", os.Getpid()))),
 			"SET threads = 1", // the last bit of a sum depends on the order of its terms
 			"SET autoinstall_known_extensions = false",
 			"SET autoload_known_extensions = false",
@@ -113,7 +125,7 @@ func explain(err error, version uint64) error {
 // contents have equal digests, whatever their bytes and the order of their
 // rows; numbers count by their bits.
 func Digest(ctx context.Context, path string) (string, error) {
-	db, err := Open(ctx, path)
+	db, err := openWithin(ctx, path, scanMemory)
 	if err != nil {
 		return "", err
 	}
@@ -199,7 +211,7 @@ func digestTable(ctx context.Context, db *sql.DB, d *digester, t table) error {
 
 // rowsAtOnce is how many rows are read by one query: the driver holds all that a query
 // gives.
-const rowsAtOnce = 1 << 14
+const rowsAtOnce = 1 << 13
 
 // eachRow calls use with the cells of every row of a table, in the order in which it
 // has them; they are overwritten by the next.
@@ -256,7 +268,7 @@ type Visitor struct {
 // that holds more than its tables show, which DuckDB leaves behind and compresses, is an
 // [*UnseenError].
 func Cells(ctx context.Context, path string, v Visitor) error {
-	db, err := Open(ctx, path)
+	db, err := openWithin(ctx, path, scanMemory)
 	if err != nil {
 		return err
 	}

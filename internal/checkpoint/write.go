@@ -27,8 +27,9 @@ const (
 )
 
 // zeroedHeap makes DuckDB's allocator clear memory before it hands it out. Pages
-// of the file are written as they are, unused bytes and all.
-const zeroedHeap = "DUCKDB_JE_MALLOC_CONF=zero:true"
+// of the file are written as they are, unused bytes and all. Pages of memory that it
+// frees go back at once: kept, they make a fifth of what the writer takes.
+const zeroedHeap = "DUCKDB_JE_MALLOC_CONF=zero:true,dirty_decay_ms:0"
 
 // passedOn are the variables that the writer may need from its parent: where
 // the linker finds libraries, where coverage data go. It gets no other, for
