@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -218,9 +219,28 @@ func (s *study) index() build.Step {
 					steps = append(steps, retried(s.run(run, named(run))))
 				}
 			}
+			s.runs = len(steps)
 			return steps, nil
 		},
 	}
+}
+
+// manyRuns is of how many runs on what the engine knows of the steps is most of what
+// is in use, a fiftieth of a megabyte for each. A process that has work to do for them
+// then lets less garbage lie about, frugal in percent of what is in use: it takes a
+// third less memory and some percent more time.
+const (
+	manyRuns = 2000
+	frugal   = 30
+)
+
+// beSparing is called by what runs in a build.
+func (s *study) beSparing() {
+	s.spare.Do(func() {
+		if s.runs >= manyRuns {
+			debug.SetGCPercent(frugal)
+		}
+	})
 }
 
 // run reads one pickle. Its parameters hold what the index says of the run, so
@@ -279,6 +299,7 @@ func (s *study) runOnServer(run extract.IndexedRun, keepRisks bool) build.Step {
 
 // record reads a pickle and writes what it gave.
 func (s *study) record(t *build.Task, pickle string, options extract.RunOptions, run extract.IndexedRun, out build.Ref) error {
+	s.beSparing()
 	options.Thresholds = s.settings.Thresholds
 	record, err := extract.ReadRun(pickle, run, options)
 	if err != nil {
@@ -638,6 +659,7 @@ type assembly struct {
 
 // readAssembly reads what a step with readsRecords declares.
 func (s *study) readAssembly(t *build.Task) (*assembly, error) {
+	s.beSparing()
 	a := &assembly{records: recordFiles(t, build.OutputsOf(recordsOfRuns)), index: new(extract.Index)}
 	if err := extract.Read(t.Path(build.Ref{Root: rootPrivate, Path: indexFile}), a.index); err != nil {
 		return nil, err

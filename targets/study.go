@@ -45,6 +45,9 @@ type study struct {
 	workspace string
 	probe     *probe // of a tracking store that is no directory, when it was asked
 
+	runs  int // steps of runs, when they are known
+	spare sync.Once
+
 	serving sync.Mutex
 	server  mlflow.Store // of fetch
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -74,17 +75,13 @@ type configuration struct {
 // again computes from the predictions what can be computed from them, and
 // compares every number that stands in more than one place.
 func (v *validator) again() error {
-	all, err := v.configurations()
-	if err != nil {
-		return err
-	}
 	grid, forms, err := v.forms()
 	if err != nil {
 		return err
 	}
 	var order []rule
 	broken := map[rule][]breach{}
-	for _, c := range all {
+	err = v.configurations(func(c *configuration) {
 		c.found = func(table, column, message string, warning bool) {
 			r := rule{table: table, column: column, message: message, warning: warning}
 			if broken[r] == nil {
@@ -120,6 +117,9 @@ func (v *validator) again() error {
 		c.overModels()
 		c.essential()
 		c.checks()
+	})
+	if err != nil {
+		return err
 	}
 	slices.SortStableFunc(order, func(x, y rule) int {
 		place := func(r rule) int { return slices.IndexFunc(tables, func(t table) bool { return t.name == r.table }) }
@@ -137,27 +137,55 @@ func thresholdOf(measure string) (float64, bool) {
 	return t, ok && err == nil && t > 0 && t < 1
 }
 
-// configurations reads the tables that have rows of configurations.
-func (v *validator) configurations() ([]*configuration, error) {
+// configurationsAtOnce is how many configurations are read before they are looked at.
+// One has some 800 rows, which take half a megabyte.
+const configurationsAtOnce = 32
+
+// configurations reads the tables that have rows of configurations and calls use with
+// one after the other.
+func (v *validator) configurations(use func(*configuration)) (err error) {
+	var ids []int32
+	var id int32
+	err = eachOf(v.ctx, v.db, "SELECT DISTINCT config_id FROM essential_metrics WHERE config_id IS NOT NULL ORDER BY 1", []any{&id}, func() error {
+		ids = append(ids, id)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(ids, configurationsAtOnce) {
+		all, err := v.someConfigurations(some)
+		if err != nil {
+			return err
+		}
+		for _, c := range all {
+			use(c)
+		}
+	}
+	return nil
+}
+
+// someConfigurations reads the rows of configurations with neighbouring numbers.
+func (v *validator) someConfigurations(ids []int32) ([]*configuration, error) {
 	byID := map[int32]*configuration{}
 	var all []*configuration
+	for _, id := range ids {
+		c := &configuration{id: int(id), tables: map[string][]row{}}
+		byID[id] = c
+		all = append(all, c)
+	}
+	among := fmt.Sprintf("config_id BETWEEN %d AND %d", ids[0], ids[len(ids)-1])
 	for _, t := range tables {
 		if slices.Contains([]string{runsTable, bootstrapTable, cellsTable, differencesTable, selectedTable}, t.name) || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
 			continue
 		}
-		rows, err := readRows(v.ctx, v.db, t)
+		rows, err := readRows(v.ctx, v.db, t, among)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range rows {
-			id, ok := r.cells[r.columns["config_id"]].(int32)
-			c := byID[id]
-			if c == nil && ok && t.name == essentialTable { // the first of them
-				c = &configuration{id: int(id), tables: map[string][]row{}}
-				byID[id] = c
-				all = append(all, c)
-			}
-			if c != nil { // else a finding of its own
+			id, _ := r.cells[r.columns["config_id"]].(int32)
+			if c := byID[id]; c != nil { // else a finding of its own
 				c.tables[t.name] = append(c.tables[t.name], r)
 			}
 		}
@@ -165,7 +193,8 @@ func (v *validator) configurations() ([]*configuration, error) {
 	return all, nil
 }
 
-func readRows(ctx context.Context, db *sql.DB, t table) (all []row, err error) {
+// readRows reads the rows of a table of which an SQL condition is true, by its key.
+func readRows(ctx context.Context, db *sql.DB, t table, condition string) (all []row, err error) {
 	columns, key := map[string]int{}, make([]string, len(t.key))
 	for i, c := range t.columns {
 		columns[c.name] = i
@@ -173,7 +202,7 @@ func readRows(ctx context.Context, db *sql.DB, t table) (all []row, err error) {
 	for i, k := range t.key {
 		key[i] = quote(k)
 	}
-	rows, err := db.QueryContext(ctx, "SELECT * FROM "+t.name+" ORDER BY "+strings.Join(key, ", "))
+	rows, err := db.QueryContext(ctx, "SELECT * FROM "+t.name+" WHERE "+condition+" ORDER BY "+strings.Join(key, ", "))
 	if err != nil {
 		return nil, err
 	}

@@ -134,18 +134,19 @@ func (v *validator) comparisons() error {
 		return err
 	}
 	estimates := map[comparison.Measured]map[int]float64{}
-	rows, err := readRows(v.ctx, v.db, tableNamed(stratosTable))
+	var m comparison.Measured
+	var id int
+	var x float64
+	err = eachOf(v.ctx, v.db, "SELECT estimand, measure, config_id, estimate FROM stratos_metrics WHERE estimand IS NOT NULL AND measure IS NOT NULL AND estimate IS NOT NULL AND "+ofRegistered,
+		[]any{&m.Estimand, &m.Measure, &id, &x}, func() error {
+			if estimates[m] == nil {
+				estimates[m] = map[int]float64{}
+			}
+			estimates[m][id] = x
+			return nil
+		})
 	if err != nil {
 		return err
-	}
-	for _, r := range rows {
-		m := comparison.Measured{Estimand: r.text("estimand"), Measure: r.text("measure")}
-		if estimates[m] == nil {
-			estimates[m] = map[int]float64{}
-		}
-		if x, id := r.number("estimate"), r.number("config_id"); x != nil && id != nil {
-			estimates[m][int(*id)] = *x
-		}
 	}
 	want, err := comparison.Outline(all, common, comparisonOptions(grid, margin), func(id int, m comparison.Measured) (float64, bool) {
 		x, ok := estimates[m][id]
@@ -167,6 +168,13 @@ func (v *validator) comparisons() error {
 	return v.sameComparisons(want, nil)
 }
 
+// every row, and those of registered configurations, as conditions in SQL: only these
+// are compared, and there are as many as the registry has combinations.
+const (
+	every        = "true"
+	ofRegistered = "config_id IN (SELECT config_id FROM essential_metrics WHERE registered)"
+)
+
 // margin is what meta says of the least difference that matters.
 func (v *validator) margin() (float64, error) {
 	meta, err := v.pairs("SELECT key, value FROM meta WHERE key = " + quoteText(marginKey))
@@ -184,7 +192,7 @@ func (v *validator) margin() (float64, error) {
 // registered are the registered configurations with their predictions, and which of
 // them the file says to be compared.
 func (v *validator) registered() (all []comparison.Configuration, common []bool, err error) {
-	methods, err := readRows(v.ctx, v.db, tableNamed(methodsTable))
+	methods, err := readRows(v.ctx, v.db, tableNamed(methodsTable), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -192,15 +200,15 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 	for _, m := range methods {
 		truth[[2]string{m.text("factor"), m.text("name")}] = m.text("category") == groundTruth
 	}
-	essential, err := readRows(v.ctx, v.db, tableNamed(essentialTable))
+	essential, err := readRows(v.ctx, v.db, tableNamed(essentialTable), "registered")
 	if err != nil {
 		return nil, nil, err
 	}
-	predictions, err := readRows(v.ctx, v.db, tableNamed(predictionsTable))
+	predictions, err := readRows(v.ctx, v.db, tableNamed(predictionsTable), ofRegistered)
 	if err != nil {
 		return nil, nil, err
 	}
-	differences, err := readRows(v.ctx, v.db, tableNamed(differencesTable))
+	differences, err := readRows(v.ctx, v.db, tableNamed(differencesTable), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -322,7 +330,7 @@ func keyOf(cells ...any) string { return fmt.Sprintf("%#v", cells) }
 // sameRows compares the rows of a table; a finding names no text of the table.
 func (v *validator) sameRows(name string, want []expected, intervals bool) error {
 	t := tableNamed(name)
-	rows, err := readRows(v.ctx, v.db, t)
+	rows, err := readRows(v.ctx, v.db, t, every)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,9 @@ const catalog = "checkpoint"
 // programs at once. Unqualified names are those of its tables. Nothing is
 // written, loaded from the network or read from other files. Errors say what to
 // do about a file that is missing, not DuckDB's, too new or in use.
-func Open(ctx context.Context, path string) (*sql.DB, error) { return openWithin(ctx, path, queryMemory) }
+func Open(ctx context.Context, path string) (*sql.DB, error) {
+	return openWithin(ctx, path, queryMemory)
+}
 
 // How much memory DuckDB may take for a file, pages of it that were read included.
 // What does not fit goes to a temporary directory: sorts and groups of the millions

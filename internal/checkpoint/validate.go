@@ -423,7 +423,7 @@ var factorColumns = []struct{ factor, column string }{
 
 func (v *validator) methods(reg *config.Registry) func() error {
 	return func() error {
-		listed, err := readRows(v.ctx, v.db, tableNamed(methodsTable))
+		listed, err := readRows(v.ctx, v.db, tableNamed(methodsTable), every)
 		if err != nil {
 			return err
 		}
