@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -74,5 +75,28 @@ func TestDigestOfManyRows(t *testing.T) {
 		if got, err := Digest(t.Context(), path); err != nil || got != want {
 			t.Errorf("%s: digest %s, want %s; error %v", name, got, want, err)
 		}
+	}
+}
+
+// A query that takes more memory than there may be ends all the same, and leaves
+// nothing behind.
+func TestQueriesBeyondMemory(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	db, err := Open(t.Context(), written(t, assemble(t, newStudy(t, original))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rows = 3_000_000 // of 60 bytes and more
+	var n int
+	query := fmt.Sprintf("SELECT count(*) FROM (SELECT DISTINCT 'a text that does not fit into a word ' || i FROM range(%d) r(i))", rows)
+	if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != rows {
+		t.Errorf("%d of %d rows, error %v", n, rows, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("%d files are left in the temporary directory, error %v", len(left), err)
 	}
 }
