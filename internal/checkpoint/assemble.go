@@ -368,9 +368,6 @@ func (a *assembler) publishNames() error {
 // before it is reported: one subject would be a hint of who it is.
 type uncoded struct{ missing, contradicting map[string]struct{} }
 
-// errUncoded is all that is said of one of them.
-var errUncoded = errors.New("a subject of the record has no code, or one of the other label")
-
 func (u *uncoded) err() error {
 	if n := len(u.missing); n > 0 {
 		return fmt.Errorf("%d subjects of the runs have no code in the lookup: run the step subjects again", n)
@@ -422,6 +419,8 @@ func note(set *map[string]struct{}, member string) {
 	(*set)[member] = struct{}{}
 }
 
+var errAnother = errors.New("the record is another than a moment ago: do not change the private directory while a build runs")
+
 // read reads the record of a configuration, puts codes in the place of originals and
 // computes what its rows need. It is called by several goroutines.
 func (a *assembler) read(c *configured) (*coded, error) {
@@ -433,14 +432,14 @@ func (a *assembler) read(c *configured) (*coded, error) {
 		return nil, err
 	}
 	if r.RunID != c.RunID || r.Configuration != c.Configuration || r.Verdict != extract.Used || len(r.Subjects) != c.tested || r.Refits != c.refits {
-		return nil, errors.New("the record is another than a moment ago: do not change the private directory while a build runs")
+		return nil, errAnother
 	}
 	one := &coded{configured: c, Record: r}
 	seen := make(map[string]struct{}, len(r.Subjects))
 	for i, original := range r.Subjects {
 		code, ok, agrees := a.coded(original, r.Outcomes[i])
 		if !ok || !agrees {
-			return nil, errUncoded
+			return nil, errAnother // all had one when the heads were read
 		}
 		if _, ok := seen[original]; ok {
 			return nil, errors.New("a subject occurs twice in the test set")

@@ -24,7 +24,7 @@ import (
 // folder that nobody cleans.
 var writerSettings = []string{
 	"SET threads = 1",
-	"SET memory_limit = '192MB'",
+	"SET memory_limit = '160MB'",
 	"SET write_buffer_row_group_count = 1",
 	"SET temp_directory = ''",
 	"SET preserve_insertion_order = true",
