@@ -59,6 +59,7 @@ func (a *assembler) addComparisons() error {
 	if err != nil {
 		return fmt.Errorf("comparison of configurations: %w", err)
 	}
+	a.comparable = nil // the most that all runs take, and nobody needs it any more
 	a.compared = len(r.Compared)
 	for _, c := range r.Cells {
 		a.content.add(cellsTable, c.Factor, c.ID)

@@ -32,7 +32,7 @@ func Open(ctx context.Context, path string) (*sql.DB, error) {
 // of rows of a large study do not, and all rows in turn do.
 const (
 	queryMemory = "128MB"
-	scanMemory  = "48MB"
+	scanMemory  = "32MB"
 )
 
 func openWithin(ctx context.Context, path, memory string) (*sql.DB, error) {
