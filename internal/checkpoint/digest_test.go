@@ -93,6 +93,10 @@ func TestQueriesBeyondMemory(t *testing.T) {
 	if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != rows {
 		t.Errorf("%d of %d rows, error %v", n, rows, err)
 	}
+	var limit string
+	if err := db.QueryRowContext(t.Context(), "SELECT current_setting('memory_limit')").Scan(&limit); err != nil || limit != "122.0 MiB" { // 128 MB
+		t.Errorf("the limit is %s, error %v", limit, err)
+	}
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}

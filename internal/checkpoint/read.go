@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/duckdb/duckdb-go/v2"
 )
@@ -34,6 +36,10 @@ const (
 	queryMemory = "128MB"
 	scanMemory  = "32MB"
 )
+
+// opened counts the databases that were opened: each has a temporary directory of its
+// own, which DuckDB makes when it needs it and removes.
+var opened atomic.Int64
 
 func openWithin(ctx context.Context, path, memory string) (*sql.DB, error) {
 	db, err := open(ctx, path, memory)
@@ -67,10 +73,12 @@ func open(ctx context.Context, path, memory string) (*sql.DB, error) {
 	}
 	// Attached, not opened by name: a path may hold what the driver takes for
 	// options.
-	connector, err := duckdb.NewConnector("", func(exec driver.ExecerContext) error {
+	limits := url.Values{
+		"memory_limit":   {memory},
+		"temp_directory": {filepath.Join(os.TempDir(), fmt.Sprintf("plr-duckdb-%d-%d", os.Getpid(), opened.Add(1)))},
+	}
+	connector, err := duckdb.NewConnector("?"+limits.Encode(), func(exec driver.ExecerContext) error {
 		for _, s := range []string{
-			"SET memory_limit = " + quoteText(memory),
-			"SET temp_directory = " + quoteText(filepath.Join(os.TempDir(), fmt.Sprintf("plr-duckdb-%d", os.Getpid()))),
 			"SET threads = 1", // the last bit of a sum depends on the order of its terms
 			"SET autoinstall_known_extensions = false",
 			"SET autoload_known_extensions = false",
