@@ -64,7 +64,7 @@ func TestCanaries(t *testing.T) {
 			c.run(0, "reproduce")
 			builds := c.builds()
 			c.runAll([][]string{
-				{"status", "-json"}, {"graph", "-json"}, {"explain", "numbers.tex:PLRnRunsUsed"}, {"explain", "run:" + c.runs[0]}, {"explain", "index"},
+				{"status", "-json"}, {"graph", "-json"}, {"explain", "numbers.tex:PLRnRunsUsed"}, {"explain", "run:" + c.runs[0]}, {"explain", "run:" + c.runs[0], "-json"}, {"explain", "index"},
 				{"runs:logs", builds[0]}, {"runs:diff", builds[0], builds[1]}, {"runs:trace", "last"}, {"cache:export", "export.tar.zst"}, {"verify"},
 			})
 			if name == "file store" { // the rest does not depend on what keeps it

@@ -149,7 +149,7 @@ func NewGate(originals []string) *Gate {
 }
 
 // spellings are the forms in which our own writers and usual libraries would put
-// a code: as it is, and escaped for JSON (with or without letters beyond ASCII),
+// a code into what is printed, which is redacted as it stands: as it is, and escaped for JSON (with or without letters beyond ASCII),
 // for HTML and SVG, and for TeX; each in either case.
 func spellings(original string) []string {
 	var distinct []string

@@ -52,6 +52,35 @@ func TestMeaning(t *testing.T) {
 	s.expect("restored copy")
 }
 
+// What an output means is asked while the gate searches it: whichever refuses, nothing
+// is put in place, and the gate has the last word.
+func TestMeaningAndGateRefuse(t *testing.T) {
+	s := newSpace(t)
+	var meaning, gate error
+	s.opt.Digests = map[string]func(context.Context, string) (string, error){
+		"words": func(context.Context, string) (string, error) { return "words", meaning },
+	}
+	s.opt.Gate = func(Ref, string) error { return gate }
+	s.write("in", "a")
+	s.steps = []Step{{Name: "copy", Inputs: []Input{File("work", "in")}, Outputs: []Output{Out("work", "copied").As("words")}, Run: concat}}
+	for _, test := range []struct {
+		meaning, gate error
+		want          string
+	}{
+		{errors.New("no words"), nil, "output work:copied: digest of its words contents: no words"},
+		{nil, errors.New("a code"), "output work:copied may not become public: a code"},
+		{errors.New("no words"), errors.New("a code"), "output work:copied may not become public: a code"},
+	} {
+		meaning, gate = test.meaning, test.gate
+		s.fails("failed copy", test.want)
+		if _, err := os.Lstat(s.dir + "/copied"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: the output is there: %v", test.want, err)
+		}
+	}
+	meaning, gate = nil, nil
+	s.expect("ran copy")
+}
+
 func TestPoolsAndJobs(t *testing.T) {
 	s := newSpace(t)
 	s.opt.Jobs = 4

@@ -403,40 +403,40 @@ func (a *Account) write(b *strings.Builder) {
 	}
 	b.WriteByte('\n')
 	if a.Doc != "" {
-		fmt.Fprintf(b, "  %s\n", a.Doc)
+		line(b, "  %s", a.Doc)
 	}
 	for _, r := range a.Reasons {
 		if !slices.ContainsFunc(a.Changes, func(c Change) bool { return c.String() == r }) || a.Verdict == Fresh {
-			fmt.Fprintf(b, "  why      %s\n", r)
+			line(b, "  why      %s", r)
 		}
 	}
 	for _, c := range a.Changes {
-		fmt.Fprintf(b, "  changed  %s%s\n", c, c.values())
+		line(b, "  changed  %s%s", c, c.values())
 	}
 	for _, r := range a.Reads {
 		switch {
 		case len(r.Files) == 1 && r.Files[0].Digest != "":
-			fmt.Fprintf(b, "  reads    %s\n", r.Files[0].text())
+			line(b, "  reads    %s", r.Files[0].text())
 		case len(r.Files) == 0 && r.Files != nil:
-			fmt.Fprintf(b, "  reads    %s: no file\n", r.Input)
+			line(b, "  reads    %s: no file", r.Input)
 		case len(r.Files) < 2:
-			fmt.Fprintf(b, "  reads    %s\n", r.Input)
+			line(b, "  reads    %s", r.Input)
 		default:
-			fmt.Fprintf(b, "  reads    %s: %s\n", r.Input, console.Plural(len(r.Files), "file"))
+			line(b, "  reads    %s: %s", r.Input, console.Plural(len(r.Files), "file"))
 			if len(r.Files) <= maxFiles {
 				for _, f := range r.Files {
-					fmt.Fprintf(b, "           %s\n", f.text())
+					line(b, "           %s", f.text())
 				}
 			}
 		}
 	}
 	for _, f := range a.Keeps {
 		f.Maker = ""
-		fmt.Fprintf(b, "  keeps    %s\n", f.text())
+		line(b, "  keeps    %s", f.text())
 	}
 	for _, f := range a.Makes {
 		f.Maker = ""
-		fmt.Fprintf(b, "  makes    %s\n", f.text())
+		line(b, "  makes    %s", f.text())
 	}
 }
 

@@ -530,3 +530,27 @@ func TestMermaid(t *testing.T) {
 		t.Errorf("with one stale run (-want +got):\n%s", diff)
 	}
 }
+
+// The name of a file cannot make a line of its own, and nothing in it is obeyed.
+func TestNamesStayInTheirLines(t *testing.T) {
+	s := newSpace(t)
+	strange := "src/a\x1b[2J\u202e\nfresh    everything"
+	s.write(strange, "1")
+	s.steps = []Step{{Name: "all", Inputs: []Input{Glob("work", "src/**")}, Outputs: []Output{Out("work", "out/all")}, Code: []string{"reader"}, Run: concat}}
+	s.expect("ran all")
+	s.write(strange, "2")
+	rep, err := s.graph().Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var status strings.Builder
+	if err := rep.Write(&status); err != nil {
+		t.Fatal(err)
+	}
+	explained := text(t, s.explain("all"))
+	for _, shown := range []string{status.String(), explained} {
+		if strings.ContainsAny(shown, "\x1b\u202e") || strings.Contains(shown, "\nfresh ") || !strings.Contains(shown, `a\u001b[2J\u202e`) {
+			t.Errorf("it is shown as:\n%s", shown)
+		}
+	}
+}

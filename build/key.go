@@ -16,7 +16,7 @@ import (
 
 // manifestFormat changes whenever the same step with the same inputs shall get
 // another key, such as when the engine itself computed something wrongly.
-const manifestFormat = "step manifest 1"
+const manifestFormat = "step manifest 2"
 
 // manifest is everything that the outcome of a step depends on. Its encoding
 // is what the key is the digest of; records hold the encoding, so that the
@@ -147,21 +147,26 @@ func (n *node) manifest(groups []group, ledgers []entry) *manifest {
 }
 
 func (m *manifest) encode() []byte {
-	size := 256 // of what is short; too little costs a copy
-	for _, p := range m.params {
-		size += len(p.name) + len(p.value) + 4
-	}
-	for _, g := range m.inputs {
-		for _, e := range g.entries {
-			size += 48 + len(e.ref.Root) + len(e.ref.Path) + len(e.meaning)
-		}
-	}
-	w := writer{b: make([]byte, 0, size)}
+	var w writer
 	m.write(&w)
 	return w.b
 }
 
+// room is about how long the encoding is; too little costs a copy.
+func (m *manifest) room() int {
+	const short, each = 512, 72 // what is nowhere long, and an entry beside others of its kind
+	size := short
+	for _, p := range m.params {
+		size += len(p.name) + len(p.value) + 4
+	}
+	for _, g := range m.inputs {
+		size += len(g.input.pattern) + each*len(g.entries)
+	}
+	return size
+}
+
 func (m *manifest) write(w *writer) {
+	w.b = slices.Grow(w.b, m.room())
 	w.str(m.format)
 	w.str(m.step)
 	w.str(m.code)
@@ -244,13 +249,26 @@ func (w *writer) pairs(ps []param) {
 	}
 }
 
+// front writes how much of a string is as in the one before it, and the rest: of the
+// files of a large store that is a quarter of their paths.
+func (w *writer) front(before, s string) {
+	n := 0
+	for n < len(before) && n < len(s) && before[n] == s[n] {
+		n++
+	}
+	w.num(n)
+	w.str(s[n:])
+}
+
 func (w *writer) entries(es []entry) {
 	w.num(len(es))
+	var last Ref
 	for i := range es {
 		e := &es[i]
 		w.byte(byte(e.kind))
-		w.str(e.ref.Root)
-		w.str(e.ref.Path)
+		w.front(last.Root, e.ref.Root)
+		w.front(last.Path, e.ref.Path)
+		last = e.ref
 		switch e.kind {
 		case kindFile, kindFileOutside, kindTree:
 			w.int64(e.size)
@@ -325,10 +343,27 @@ func (r *reader) pairs() []param {
 	return ps
 }
 
+// front reads what the writer's front has written, and nothing else: a string has
+// one form only.
+func (r *reader) front(before string) string {
+	n := r.int64()
+	rest := r.str()
+	if n < 0 || n > int64(len(before)) || int(n) < len(before) && rest != "" && rest[0] == before[n] {
+		r.bad = true
+		return ""
+	}
+	if rest == "" && int(n) == len(before) {
+		return before
+	}
+	return before[:n] + rest
+}
+
 func (r *reader) entries() []entry {
 	var es []entry
+	var last Ref
 	for range r.num() {
-		e := entry{kind: entryKind(r.byte()), ref: Ref{r.str(), r.str()}}
+		e := entry{kind: entryKind(r.byte()), ref: Ref{r.front(last.Root), r.front(last.Path)}}
+		last = e.ref
 		switch e.kind {
 		case kindFile, kindFileOutside, kindTree:
 			e.size = r.int64()

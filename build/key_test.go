@@ -16,21 +16,21 @@ import (
 // manifestFormat.
 func TestKeyIsStable(t *testing.T) {
 	m := &manifest{
-		format: "step manifest 1", step: "figure:a", code: "c", toolchain: "go1.26 linux/amd64 GOAMD64=v1",
+		format: "step manifest 2", step: "figure:a", code: "c", toolchain: "go1.26 linux/amd64 GOAMD64=v1",
 		params: []param{{"n", "1"}, {"x", `{"a":[1.5,2]}`}},
 		env:    []variable{{"A", true, [32]byte{1}}, {"B", false, [32]byte{2}}},
 		tools:  []param{{"R", "4.4"}},
 		inputs: []group{
 			{File("work", "in"), []entry{{kind: kindFile, ref: Ref{"work", "in"}, size: 300, sum: [32]byte{3}}}},
 			{Glob("work", "*.db").As("duckdb"), []entry{{kind: kindMeaning, ref: Ref{"work", "x.db"}, meaning: "duckdb 1"}}},
-			{Names("work", "*"), nil},
+			{Names("work", "*"), []entry{{kind: kindNamedFile, ref: Ref{"work", "ab"}}, {kind: kindNamedDir, ref: Ref{"work", "ac"}}}},
 			{Absent("work", "no"), []entry{{kind: kindAbsent, ref: Ref{"work", "no"}}}},
 			{OutputsOf("run:*"), []entry{{kind: kindTree, ref: Ref{"work", "t"}, size: 5, sum: [32]byte{4}}}},
 		},
 		outputs: []string{"work:out\x00"},
 		ledgers: []entry{{kind: kindFile, ref: Ref{"private", "l"}, size: 1, sum: [32]byte{5}}},
 	}
-	const want = "04b121dc6203ad6dcddfbc75b357aab89114d89adf93aac2c73dcab3a1790c03"
+	const want = "8eef869f584a024b6d08b10797bfd432190981a6f59bfdbac44d459a18029944"
 	if got := keyOf(m.encode()).String(); got != want {
 		t.Errorf("the key is %s, want %s", got, want)
 	}

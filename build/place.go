@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/zeebo/blake3"
@@ -162,7 +163,8 @@ func (s *session) stage(n *node) (paths []string, clean func() error, err error)
 	return paths, clean, nil
 }
 
-// collect looks at what a step left in staging.
+// collect looks at what a step left in staging. What it means is not asked yet, see
+// mean.
 func (s *session) collect(ctx context.Context, n *node, staging []string) ([]made, error) {
 	outs := make([]made, len(n.Outputs))
 	for i, o := range n.Outputs {
@@ -177,24 +179,46 @@ func (s *session) collect(ctx context.Context, n *node, staging []string) ([]mad
 		if err != nil {
 			return nil, fmt.Errorf("output %s: %w", o, plainError(err))
 		}
-		if o.Kind != "" {
-			if m.meaning, err = s.opt.Digests[o.Kind](ctx, staging[i]); err != nil {
-				return nil, fmt.Errorf("output %s: digest of its %s contents: %w", o, o.Kind, err)
-			}
-		}
 		outs[i] = *m
 	}
 	return outs, nil
 }
 
-// publish shows public outputs to the gate, puts contents into the cache and
-// then outputs in place.
-func (s *session) publish(n *node, outs []made, staging []string) error {
-	for i := range outs {
-		if err := s.gate(&outs[i], n.outs[i], staging[i]); err != nil {
-			return err
+// mean fills in the digests of what staged outputs mean.
+func (s *session) mean(ctx context.Context, n *node, outs []made, staging []string) (err error) {
+	for i, o := range n.Outputs {
+		if o.Kind == "" {
+			continue
+		}
+		if outs[i].meaning, err = s.opt.Digests[o.Kind](ctx, staging[i]); err != nil {
+			return fmt.Errorf("output %s: digest of its %s contents: %w", o, o.Kind, err)
 		}
 	}
+	return nil
+}
+
+// judge finds out what staged outputs mean and shows public ones to the gate. Either
+// may have to read all of a database: both are done at once.
+func (s *session) judge(ctx context.Context, n *node, outs []made, staging []string) error {
+	var refused error
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for i := range outs {
+			if refused = s.gate(&outs[i], n.outs[i], staging[i]); refused != nil {
+				return
+			}
+		}
+	})
+	err := s.mean(ctx, n, outs, staging)
+	wait.Wait()
+	if refused != nil { // an original code weighs more than all else
+		return refused
+	}
+	return err
+}
+
+// publish puts contents into the cache and then outputs in place.
+func (s *session) publish(n *node, outs []made, staging []string) error {
 	for i := range outs {
 		m := &outs[i]
 		if m.tree {

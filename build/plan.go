@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sort"
 	"strings"
@@ -71,9 +72,13 @@ func (p *plan) add(steps []Step, by *node) error {
 	}
 	p.dirs = map[string]owner{}
 	defer func() { p.dirs = nil }()
+	drafts, errs := p.drafts(steps)
 	for i := range steps {
-		s := &steps[i]
-		n, err := p.node(s)
+		s, n := &steps[i], drafts[i]
+		err := errs[i]
+		if err == nil {
+			err = p.take(n)
+		}
 		if err != nil {
 			return err
 		}
@@ -111,8 +116,30 @@ func (p *plan) add(steps []Step, by *node) error {
 	return nil
 }
 
-// node checks one step by itself and takes possession of its outputs.
-func (p *plan) node(s *Step) (*node, error) {
+// drafts checks each step by itself, many of them on all processors: a study grows
+// hundreds at once, and everything waits for them.
+func (p *plan) drafts(steps []Step) ([]*node, []error) {
+	nodes, errs := make([]*node, len(steps)), make([]error, len(steps))
+	draft := func(from, to int) {
+		for i := from; i < to; i++ {
+			nodes[i], errs[i] = p.draft(&steps[i])
+		}
+	}
+	if len(steps) < parallelFiles {
+		draft(0, len(steps))
+		return nodes, errs
+	}
+	var wg sync.WaitGroup
+	share := (len(steps) + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0)
+	for from := 0; from < len(steps); from += share {
+		wg.Go(func() { draft(from, min(from+share, len(steps))) })
+	}
+	wg.Wait()
+	return nodes, errs
+}
+
+// draft checks one step by itself. It changes nothing of the plan.
+func (p *plan) draft(s *Step) (*node, error) {
 	if err := checkName(s.Name); err != nil {
 		return nil, err
 	}
@@ -153,6 +180,13 @@ func (p *plan) node(s *Step) (*node, error) {
 	}
 	slices.SortFunc(n.ins, func(a, b input) int { return a.compare(b.Input) })
 	n.ins = slices.CompactFunc(n.ins, func(a, b input) bool { return a.Input == b.Input })
+	return n, nil
+}
+
+// take gives a drafted node its outputs.
+func (p *plan) take(n *node) error {
+	s := n.Step
+	fail := func(err error) error { return fmt.Errorf("step %s: %w", s.Name, err) }
 	for i, out := range s.Outputs {
 		abs, err := p.claim(out.Ref, owner{n: n, out: i})
 		if err != nil {
@@ -181,7 +215,7 @@ func (p *plan) node(s *Step) (*node, error) {
 			return fail(err)
 		}
 	}
-	return n, nil
+	return nil
 }
 
 func (p *plan) checkKind(kind string) error {

@@ -80,7 +80,7 @@ func (r *Rebuilt) Write(w io.Writer) error {
 			if s.Found != nil {
 				what = s.Found.String()
 			}
-			fmt.Fprintf(&b, "%s: %s makes another %s: %s\n", s.State, s.Name, s.Output, what)
+			line(&b, "%s: %s makes another %s: %s", s.State, s.Name, s.Output, what)
 		default:
 			fmt.Fprintf(&b, "%s: %s: %s\n", s.State, s.Name, s.Reason)
 		}
@@ -290,6 +290,9 @@ func (s *session) rerun(ctx context.Context, n *node, d decision) (other *anothe
 	}
 	outs, err := s.collect(ctx, n, places)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.mean(ctx, n, outs, places); err != nil {
 		return nil, err
 	}
 	manifest, err := s.settleInputs(ctx, n, d)

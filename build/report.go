@@ -57,7 +57,7 @@ func (r *Report) Write(w io.Writer) error {
 	var b strings.Builder
 	for _, d := range r.Steps {
 		if d.Verdict != Fresh {
-			fmt.Fprintf(&b, "%-12s %s: %s\n", d.Verdict, d.Name, strings.Join(d.Reasons, "; "))
+			line(&b, "%-12s %s: %s", d.Verdict, d.Name, strings.Join(d.Reasons, "; "))
 		}
 	}
 	for _, name := range r.Unknown {
@@ -66,6 +66,11 @@ func (r *Report) Write(w io.Writer) error {
 	fmt.Fprintln(&b, r.Summary())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// line writes a line, whatever the names of files and parameters in it hold.
+func line(b *strings.Builder, format string, args ...any) {
+	b.WriteString(console.VisibleLine(fmt.Sprintf(format, args...)) + "\n")
 }
 
 func whatGrows(step string) string {

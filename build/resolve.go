@@ -271,7 +271,10 @@ func (r resolver) match(ctx context.Context, n *node, patterns []int, groups []g
 	for k, i := range at {
 		var more []entry
 		more, errs[i] = r.entries(ctx, onDisk[k], found[k])
-		groups[i].entries = append(groups[i].entries, more...)
+		if len(groups[i].entries) > 0 {
+			more = append(groups[i].entries, more...)
+		}
+		groups[i].entries = more
 		found[k] = matches{} // which are many
 	}
 }
@@ -307,21 +310,17 @@ func (r resolver) ofSteps(ctx context.Context, in *input, base string) ([]entry,
 // entries turns what a pattern matches on disk into what counts in the key.
 func (r resolver) entries(ctx context.Context, in *input, found matches) ([]entry, error) {
 	if len(found.files) == 0 {
-		return found.names, nil
+		return found.entries, nil
 	}
 	files, err := r.v.digests(ctx, found.files)
 	if err != nil {
 		return nil, err
 	}
-	entries := slices.Grow(found.names, len(files))
+	entries := slices.Grow(found.entries, len(files))
 	for i, f := range files {
 		at := found.files[i]
 		if in.as == "" {
-			kind := kindFile
-			if at.outside {
-				kind = kindFileOutside
-			}
-			entries = append(entries, entry{kind: kind, ref: at.ref, size: f.stat.Size, sum: f.sum})
+			entries = append(entries, fileEntry(at, f))
 			continue
 		}
 		e, err := r.count(ctx, in.as, at, f.sum, f.stat.Size)

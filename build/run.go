@@ -219,6 +219,9 @@ func (s *session) attempt(ctx context.Context, n *node, d decision, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
+	if err := s.judge(ctx, n, outs, staging); err != nil {
+		return nil, err
+	}
 	if err := s.publish(n, outs, staging); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,9 @@ type Ref struct{ Root, Path string }
 // String returns "root:path".
 func (r Ref) String() string { return r.Root + ":" + r.Path }
 
+// appendTo appends the text of the ref.
+func (r Ref) appendTo(b []byte) []byte { return append(append(append(b, r.Root...), ':'), r.Path...) }
+
 // Root is a directory that refs are relative to.
 type Root struct {
 	Path    string // absolute

@@ -143,6 +143,30 @@ func (v *view) settle(f *file, ref Ref, abs string) error {
 	return f.err
 }
 
+// known says that what counts of a regular file is known without reading it, which
+// it then is: it was settled before, or the index has it.
+func (v *view) known(f *file, ref Ref, abs string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.done.Load() {
+		return f.err == nil
+	}
+	if !f.seen || !f.mode.IsRegular() || v.changed != nil {
+		return false
+	}
+	ix := v.index(v.opt.private(abs))
+	if ix == nil {
+		return false
+	}
+	var room [256]byte
+	sum, ok := ix.Get(ref.appendTo(room[:0]), f.stat)
+	if ok {
+		f.sum = sum
+		f.done.Store(true)
+	}
+	return ok
+}
+
 // other is the digest of a file that is taken to have changed. It is the
 // digest of nothing that exists.
 func other(sum store.Sum) store.Sum {
@@ -175,8 +199,7 @@ func (v *view) look(f *file, ref Ref, abs string) (err error) {
 		return fmt.Errorf("it is %s", what)
 	}
 	var room [256]byte
-	name := append(append(append(room[:0], ref.Root...), ':'), ref.Path...)
-	f.sum, f.stat, err = hash(v.index(private), name, abs, f.stat)
+	f.sum, f.stat, err = hash(v.index(private), ref.appendTo(room[:0]), abs, f.stat)
 	return err
 }
 

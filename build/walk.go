@@ -32,10 +32,10 @@ type walker struct {
 	branch bool      // it reads a part of a directory that several share
 }
 
-// matches are what a pattern matches on disk, in the order of the walk.
+// matches are what a pattern matches on disk.
 type matches struct {
-	files []place // of Glob
-	names []entry // of Names; of Glob, what matches and is neither file nor directory
+	entries []entry // all but files
+	files   []place // files that are to be read
 }
 
 // walkError is an error with the pattern that led to it.
@@ -157,10 +157,17 @@ func (w *walker) spread(dir string, entries []fs.DirEntry, at []positions, outsi
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
+			room := make([]int, len(w.ins)) // as much as the last part needed
 			for i := range next {
 				parts[i] = *w
 				parts[i].branch, parts[i].found = true, make([]matches, len(w.ins))
+				for k := range room {
+					parts[i].found[k].entries = make([]entry, 0, room[k])
+				}
 				errs[i] = parts[i].visitAll(dir, entries[i*chunk:min((i+1)*chunk, len(entries))], at, outside)
+				for k := range room {
+					room[k] = len(parts[i].found[k].entries)
+				}
 			}
 		})
 	}
@@ -171,16 +178,17 @@ func (w *walker) spread(dir string, entries []fs.DirEntry, at []positions, outsi
 		}
 	}
 	for k := range w.found {
-		files, names := 0, 0
+		files, entries := 0, 0
 		for i := range parts {
 			files += len(parts[i].found[k].files)
-			names += len(parts[i].found[k].names)
+			entries += len(parts[i].found[k].entries)
 		}
 		all := &w.found[k]
-		all.files, all.names = slices.Grow(all.files, files), slices.Grow(all.names, names)
+		all.files, all.entries = slices.Grow(all.files, files), slices.Grow(all.entries, entries)
 		for i := range parts {
 			all.files = append(all.files, parts[i].found[k].files...)
-			all.names = append(all.names, parts[i].found[k].names...)
+			all.entries = append(all.entries, parts[i].found[k].entries...)
+			parts[i].found[k] = matches{}
 		}
 	}
 	return nil
@@ -263,13 +271,24 @@ func (w *walker) take(i int, abs string, mode fs.FileMode, f *file, outside bool
 		case mode.IsRegular():
 			kind = kindNamedFile
 		}
-		found.names = append(found.names, entry{kind: kind, ref: ref})
+		found.entries = append(found.entries, entry{kind: kind, ref: ref})
+	case mode.IsRegular() && f != nil && in.as == "" && w.v.known(f, ref, abs):
+		found.entries = append(found.entries, fileEntry(place{ref: ref, outside: outside}, f))
 	case mode.IsRegular():
 		found.files = append(found.files, place{ref, abs, outside, f})
 	case !mode.IsDir():
 		// A pipe, a device, a link to nothing: a step that meets one may say so.
-		found.names = append(found.names, entry{kind: kindNamedOther, ref: ref})
+		found.entries = append(found.entries, entry{kind: kindNamedOther, ref: ref})
 	}
+}
+
+// fileEntry is a file whose bytes count.
+func fileEntry(at place, f *file) entry {
+	kind := kindFile
+	if at.outside {
+		kind = kindFileOutside
+	}
+	return entry{kind: kind, ref: at.ref, size: f.stat.Size, sum: f.sum}
 }
 
 // leaves says whether a link is absolute or leads out of the root.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/foundation-plr/pipeline/metrics/resample"
 	"github.com/foundation-plr/pipeline/metrics/smooth"
@@ -544,7 +543,7 @@ func (r *Replicates) Interval(k int, jackknife [][][]float64, o resample.Options
 	if float64(len(r.values[k])-len(finite)) > mostUndefined*float64(len(r.values[k])) {
 		return Interval{Undefined: TooManyUndefinedReplicates}
 	}
-	slices.Sort(finite)
+	resample.Sort(finite)
 	if finite[0] == finite[len(finite)-1] {
 		return Interval{Undefined: ZeroVariance}
 	}

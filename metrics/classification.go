@@ -37,13 +37,17 @@ func Classify(s *Sample, t float64) Confusion {
 
 // positives counts the events and the controls with a risk of at least t.
 func positives(s *Sample, t float64) (tp, fp int) {
+	// Without a branch on the risk, of which a processor would guess many wrong.
+	outcomes, all := s.outcomes[:len(s.risks)], 0
 	for i, p := range s.risks {
+		positive := 0
 		if p >= t {
-			tp += s.outcomes[i]
-			fp += 1 - s.outcomes[i]
+			positive = 1
 		}
+		all += positive
+		tp += positive & outcomes[i]
 	}
-	return tp, fp
+	return tp, all - tp
 }
 
 // N returns the number of subjects, Events that of events.

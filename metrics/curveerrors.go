@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/foundation-plr/pipeline/metrics/resample"
 	"github.com/foundation-plr/pipeline/metrics/smooth"
@@ -22,6 +23,14 @@ const curvePoints = 101
 var ofLoess = map[string]Statistic{
 	"ici": StatisticICI, "e50": StatisticE50, "e90": StatisticE90, "emax": StatisticEmax,
 	"eci_stratos": StatisticECI, "eci_x100": StatisticECI100,
+}
+
+// OfSmoothedCurve reports whether a key of the table of measures is that of an error
+// of a smoothed calibration curve.
+func OfSmoothedCurve(measure string) bool {
+	name, ok := strings.CutPrefix(measure, string(LoessDirect)+"_")
+	_, known := ofLoess[name]
+	return ok && known
 }
 
 // curveErrors are what a curve of a resample is summarised by.

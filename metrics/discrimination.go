@@ -150,12 +150,11 @@ func logitLimits(a, variance, level float64) (lower, upper float64) {
 	return expit(logit(a) - half), expit(logit(a) + half)
 }
 
-// placements returns for each row twice the number of subjects of the other
+// placements sets of, for each row, to twice the number of subjects of the other
 // class that it is ranked right against (ties half). These are whole numbers, so
 // that sums over rows and refits are exact and independent of order. Both
 // classes must occur.
-func placements(s *Sample) []float64 {
-	of := make([]float64, s.N())
+func placements(s *Sample, of []float64) {
 	order := s.byRisk()
 	var controlsBelow, eventsBelow int
 	for _, t := range s.distinct() {
@@ -173,7 +172,6 @@ func placements(s *Sample) []float64 {
 		controlsBelow += t.controls
 		eventsBelow += t.events
 	}
-	return of
 }
 
 // AUROCTest compares two AUROCs by DeLong's variances. Covariance is 0 for
@@ -204,7 +202,9 @@ func CompareAUROCs(a, b *Sample) (AUROCTest, error) {
 		return t, nil
 	}
 	n1, n0 := float64(a.events), float64(a.controls())
-	pa, pb := placements(a), placements(b)
+	pa, pb := make([]float64, a.N()), make([]float64, b.N())
+	placements(a, pa)
+	placements(b, pb)
 	var ofEvents, ofControls float64
 	for i, y := range a.outcomes {
 		if y == 1 {

@@ -112,7 +112,7 @@ func TestRowsAreRanked(t *testing.T) {
 				outcomes[i], risks[i] = int(next()%3/2), risk(i)
 				events[risks[i]] += outcomes[i] // 0 and -0 are one key
 			}
-			order, ties := ranked(outcomes, risks)
+			order, ties := ranked(outcomes, risks, nil, nil)
 			seen := make([]bool, n)
 			for k, row := range order {
 				if seen[row] {

@@ -52,25 +52,31 @@ func (c *cases) totals() (events, controls float64) {
 }
 
 // logitCases returns the logits of s, which exist only for risks strictly
-// between 0 and 1, where s has both classes.
+// between 0 and 1, where s has both classes. They are made once and must not be
+// changed.
 func logitCases(s *Sample) (*cases, Reason) {
+	s.logits.made.Do(func() { s.logits.why = s.logits.cases.set(s) })
+	if s.logits.why != "" {
+		return nil, s.logits.why
+	}
+	return &s.logits.cases, ""
+}
+
+func (c *cases) set(s *Sample) Reason {
 	if why := s.bothClasses(); why != "" {
-		return nil, why
+		return why
 	}
 	ties := s.distinct()
 	if ties[0].risk == 0 || ties[len(ties)-1].risk == 1 {
-		return nil, ExtremeRisk
+		return ExtremeRisk
 	}
-	c := &cases{
-		x:        make([]float64, len(ties)),
-		events:   make([]float64, len(ties)),
-		controls: make([]float64, len(ties)),
-	}
+	n := len(ties)
+	c.x, c.events, c.controls = grow(c.x, n), grow(c.events, n), grow(c.controls, n)
 	for i, t := range ties {
 		c.x[i] = logit(t.risk)
 		c.events[i], c.controls[i] = float64(t.events), float64(t.controls)
 	}
-	return c, ""
+	return ""
 }
 
 // logLikelihood returns the log-likelihood at log-odds shift + scale*x, and the

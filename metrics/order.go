@@ -29,7 +29,9 @@ var records = sync.Pool{New: func() any { return new([]uint64) }}
 // The bits of numbers that are not negative sort as the numbers do. As many of the
 // leading ones as tell the risks apart stand in a word with the row and the outcome;
 // what they leave undecided a pass over the nearly sorted rows puts right.
-func ranked(outcomes []int, risks []float64) (order []int32, ties []tie) {
+//
+// Order and ties are memory that is used again; nil where there is none.
+func ranked(outcomes []int, risks []float64, order []int32, ties []tie) ([]int32, []tie) {
 	n := len(risks)
 	if n == 0 {
 		return nil, nil
@@ -85,14 +87,15 @@ func ranked(outcomes []int, risks []float64) (order []int32, ties []tie) {
 		}
 	}
 
-	order = make([]int32, n)
+	order = slices.Grow(order[:0], n)[:n]
 	distinct := 1
 	for i, b := range sorted[1:] {
 		if b != sorted[i] {
 			distinct++
 		}
 	}
-	ties = make([]tie, distinct)
+	ties = slices.Grow(ties[:0], distinct)[:distinct]
+	clear(ties)
 	k := 0
 	for i, w := range *words {
 		order[i] = int32(w >> 1 & mask)

@@ -48,17 +48,30 @@ type share struct {
 
 func overModels(r *Refits, o Options) []Row {
 	first := r.sample(0)
-	list := measures(o.Thresholds)
+	// Of each threshold, how the refit that is measured classifies.
+	classes := make([]Confusion, len(o.Thresholds))
+	list := measures(classes, o.Thresholds)
 	simple := func(name, domain, tier string, of func(s *Sample) value) measure {
 		return measure{name: name, domain: domain, tier: tier, ofRefit: func(_ *slopeFit, s *Sample) value { return of(s) }}
 	}
 	list = append(list,
 		simple("average_precision", Discrimination, Inadvisable, averagePrecision),
 		simple("logloss_mean", Overall, NotEssential, func(s *Sample) value { return plain(LogLoss(s)) }))
-	for _, t := range o.Thresholds {
+	// As Confusion's, without the interval.
+	proportion := func(c *Confusion, x, n int) value {
+		switch {
+		case c.why != "":
+			return undefined(c.why)
+		case n == 0:
+			return undefined(OneClass)
+		}
+		return defined(float64(x) / float64(n))
+	}
+	for k, t := range o.Thresholds {
+		c := &classes[k]
 		list = append(list,
-			simple("class@"+short(t)+"/sensitivity", Classification, Descriptive, func(s *Sample) value { return plain(Classify(s, t).Sensitivity()) }),
-			simple("class@"+short(t)+"/specificity", Classification, Descriptive, func(s *Sample) value { return plain(Classify(s, t).Specificity()) }))
+			simple("class@"+short(t)+"/sensitivity", Classification, Descriptive, func(*Sample) value { return proportion(c, c.TP, c.Events()) }),
+			simple("class@"+short(t)+"/specificity", Classification, Descriptive, func(*Sample) value { return proportion(c, c.TN, c.controls()) }))
 	}
 	n := len(r.outcomes)
 	var rankings []ranking
@@ -71,15 +84,13 @@ func overModels(r *Refits, o Options) []Row {
 			rankings = append(rankings, newRanking(s))
 		}
 		refit++
+		for k, t := range o.Thresholds {
+			classes[k] = Classify(s, t)
+		}
 	})
 
-	bySubject := func(of func(y int, p float64) float64) []float64 {
-		sums := make([]float64, n)
-		for _, risks := range r.risks {
-			for i, p := range risks {
-				sums[i] += of(r.outcomes[i], p)
-			}
-		}
+	// overRefits is the mean over refits of each subject's sum of terms.
+	overRefits := func(sums []float64) []float64 {
 		for i := range sums {
 			sums[i] /= float64(r.Len())
 		}
@@ -87,38 +98,70 @@ func overModels(r *Refits, o Options) []Row {
 	}
 	both := [2]bool{true, true}
 	var shares []share
-	add := func(key string, strata [2]bool, of func(y int, p float64) float64) {
+	add := func(key string, strata [2]bool, of func() []float64) {
 		k := slices.IndexFunc(rows, func(row Row) bool { return row.Measure == key })
 		if rows[k].Defined() && !math.IsInf(rows[k].Value, 0) {
-			shares = append(shares, share{k, bySubject(of), strata})
+			shares = append(shares, share{k, overRefits(of()), strata})
 		}
 	}
-	square := func(y int, p float64) float64 { return (float64(y) - p) * (float64(y) - p) }
-	add("brier", both, square)
+	add("brier", both, func() []float64 {
+		sums := make([]float64, n)
+		for _, risks := range r.risks {
+			for i, p := range risks {
+				d := float64(r.outcomes[i]) - p
+				sums[i] += d * d
+			}
+		}
+		return sums
+	})
 	if first.bothClasses() == "" {
 		pi := first.prevalence()
 		// Of stratified resamples the prevalence is that of the sample.
-		add("scaled_brier", both, func(y int, p float64) float64 { return 1 - square(y, p)/(pi*(1-pi)) })
-	}
-	add("logloss_mean", both, func(y int, p float64) float64 { return -logChance(y, p) })
-	for _, t := range o.Thresholds {
-		add("nb@"+short(t), both, func(y int, p float64) float64 {
-			switch {
-			case p < t:
-				return 0
-			case y == 1:
-				return 1
+		unit := pi * (1 - pi)
+		add("scaled_brier", both, func() []float64 {
+			sums := make([]float64, n)
+			for _, risks := range r.risks {
+				for i, p := range risks {
+					d := float64(r.outcomes[i]) - p
+					sums[i] += 1 - d*d/unit
+				}
 			}
-			return -odds(t)
+			return sums
 		})
-		indicator := func(holds bool) float64 {
-			if holds {
-				return 1
+	}
+	add("logloss_mean", both, func() []float64 {
+		sums := make([]float64, n)
+		for _, risks := range r.risks {
+			for i, p := range risks {
+				sums[i] -= logChance(r.outcomes[i], p)
 			}
-			return 0
 		}
-		add("class@"+short(t)+"/sensitivity", [2]bool{false, true}, func(_ int, p float64) float64 { return indicator(p >= t) })
-		add("class@"+short(t)+"/specificity", [2]bool{true, false}, func(_ int, p float64) float64 { return indicator(p < t) })
+		return sums
+	})
+	for _, t := range o.Thresholds {
+		positive := r.positive(t)
+		// The refits in which a control is positive each take the odds away.
+		taken := make([]float64, r.Len()+1)
+		for k := range r.Len() {
+			taken[k+1] = taken[k] - odds(t)
+		}
+		of := func(term func(i, positive int) float64) func() []float64 {
+			return func() []float64 {
+				sums := make([]float64, n)
+				for i, k := range positive {
+					sums[i] = term(i, k)
+				}
+				return sums
+			}
+		}
+		add("nb@"+short(t), both, of(func(i, k int) float64 {
+			if r.outcomes[i] == 1 {
+				return float64(k)
+			}
+			return taken[k]
+		}))
+		add("class@"+short(t)+"/sensitivity", [2]bool{false, true}, of(func(_, k int) float64 { return float64(k) }))
+		add("class@"+short(t)+"/specificity", [2]bool{true, false}, of(func(_, k int) float64 { return float64(r.Len() - k) }))
 	}
 	if o.Replicates > 0 {
 		strata := r.strata()
@@ -129,6 +172,22 @@ func overModels(r *Refits, o Options) []Row {
 		}
 	}
 	return rows
+}
+
+// positive counts for each subject the refits with a risk of at least t.
+func (r *Refits) positive(t float64) []int {
+	counts := make([]int, len(r.outcomes))
+	for _, risks := range r.risks {
+		risks := risks[:len(counts)]
+		for i, p := range risks {
+			positive := 0
+			if p >= t {
+				positive = 1
+			}
+			counts[i] += positive
+		}
+	}
+	return counts
 }
 
 // strata are the rows of controls and of events.
@@ -164,7 +223,7 @@ func resamplePrecision(row *Row, o Options, rankings []ranking, strata [2][]int3
 
 // bcaInterval is BCa's of replicates in any order, which it sorts.
 func bcaInterval(replicates []float64, estimate float64, left [][]float64) Interval {
-	slices.Sort(replicates)
+	resample.Sort(replicates)
 	lower, upper, err := resample.Interval(replicates, estimate, left, resample.Options{Method: resample.BCa, Level: Level})
 	if err != nil {
 		return Interval{Undefined: reasonOf(err)}
@@ -231,8 +290,8 @@ func (r *Refits) summarise(list []measure, each func(s *Sample)) []Row {
 	over := make([]overRefits, len(list))
 	placed := make([]float64, len(r.outcomes)) // placements, summed over refits
 	var w slopeFit
-	for m := range r.Len() {
-		s := r.sample(m)
+	ofRefit := make([]float64, len(r.outcomes))
+	r.Each(func(s *Sample) {
 		if each != nil {
 			each(s)
 		}
@@ -240,12 +299,13 @@ func (r *Refits) summarise(list []measure, each func(s *Sample)) []Row {
 			v := list[k].ofRefit(&w, s)
 			over[k].add(v)
 			if list[k].name == aurocKey && v.undefined == "" {
-				for i, c := range placements(s) {
+				placements(s, ofRefit)
+				for i, c := range ofRefit {
 					placed[i] += c
 				}
 			}
 		}
-	}
+	})
 	first := r.sample(0)
 	for k, m := range list {
 		v, spread := over[k].summary(m.median)

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/stat"
 
@@ -48,6 +47,16 @@ func (r *Refits) Len() int { return len(r.risks) }
 // sample returns the subjects with the risks of refit m, sharing memory.
 func (r *Refits) sample(m int) *Sample {
 	return &Sample{outcomes: r.outcomes, risks: r.risks[m], events: r.events}
+}
+
+// Each calls measure with the sample of each refit, in their order, which has that of
+// the next thereafter.
+func (r *Refits) Each(measure func(s *Sample)) {
+	s := r.sample(0)
+	for _, risks := range r.risks {
+		s.reset(risks)
+		measure(s)
+	}
 }
 
 // Mean returns the mean risk of each subject over refits. It is rounded once,
@@ -120,7 +129,7 @@ func (o *overRefits) summary(median bool) (value, *Spread) {
 			}
 		}
 	}
-	slices.Sort(o.defined)
+	resample.Sort(o.defined)
 	if len(o.defined) < 2 {
 		spread.Undefined = TooFew // one refit does not vary; a deviation of 0 would say that it cannot
 	} else if math.IsInf(o.defined[0], 0) || math.IsInf(o.defined[len(o.defined)-1], 0) {
@@ -168,7 +177,8 @@ type measure struct {
 
 const aurocKey = "auroc"
 
-func measures(thresholds []float64) []measure {
+// measures are those of a refit; classes are how it classifies at each threshold.
+func measures(classes []Confusion, thresholds []float64) []measure {
 	const recommended, notEssential = Recommended, NotEssential
 	list := []measure{
 		{name: aurocKey, domain: Discrimination, tier: recommended,
@@ -184,10 +194,11 @@ func measures(thresholds []float64) []measure {
 		{name: "oe_ratio", domain: Calibration, tier: notEssential, median: true,
 			ofRefit: func(_ *slopeFit, s *Sample) value { return oe(s) }},
 	}
-	for _, t := range thresholds {
+	for k, t := range thresholds {
+		c := &classes[k]
 		list = append(list, measure{
 			name: "nb@" + short(t), domain: Utility, tier: recommended,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return netBenefit(s, t) },
+			ofRefit: func(_ *slopeFit, s *Sample) value { return ofClasses(s.N(), c, t) },
 		})
 	}
 	return list

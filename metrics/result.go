@@ -12,11 +12,14 @@ import (
 const Level = 0.95
 
 // z is the standard normal quantile of a two-sided interval at Level.
-var z = normalQuantile(Level)
+var z = distuv.UnitNormal.Quantile(0.5 + Level/2)
 
 // normalQuantile returns the half width, in standard errors, of a two-sided
 // normal interval at level.
 func normalQuantile(level float64) float64 {
+	if level == Level {
+		return z
+	}
 	return distuv.UnitNormal.Quantile(0.5 + level/2)
 }
 

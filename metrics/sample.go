@@ -36,6 +36,19 @@ type Sample struct {
 	ranked sync.Once // guards order and ties, which are made when first needed
 	order  []int32   // rows by increasing risk
 	ties   []tie
+
+	logits struct { // what logitCases returns
+		made  sync.Once
+		cases cases
+		why   Reason
+	}
+}
+
+// reset gives the subjects other risks. What was made of the ones before is lost, its
+// memory is used again.
+func (s *Sample) reset(risks []float64) {
+	s.risks = risks
+	s.ranked, s.logits.made = sync.Once{}, sync.Once{}
 }
 
 // tie is the set of rows that share a risk.
@@ -46,7 +59,7 @@ type tie struct {
 
 // rank sorts the rows by risk, once for all measures of s.
 func (s *Sample) rank() {
-	s.ranked.Do(func() { s.order, s.ties = ranked(s.outcomes, s.risks) })
+	s.ranked.Do(func() { s.order, s.ties = ranked(s.outcomes, s.risks, s.order, s.ties) })
 }
 
 // byRisk returns the rows of s by increasing risk, ties in the order of rows.

@@ -56,6 +56,9 @@ type Options struct {
 	Wald bool
 	// Exact replaces Wilson's intervals of proportions by Clopper and Pearson's.
 	Exact bool
+	// WithoutCurves leaves errors of smoothed calibration curves without an interval:
+	// resampling them is more than half of the cost of a table.
+	WithoutCurves bool
 }
 
 // Table returns the measures of s in fixed order, with their default intervals:
@@ -227,7 +230,7 @@ func (t *table) calibration() {
 			if tier == Supplementary && !t.o.All {
 				return
 			}
-			if st, is := ofLoess[name]; is && how == LoessDirect {
+			if st, is := ofLoess[name]; is && how == LoessDirect && !t.o.WithoutCurves {
 				t.resample(st, domain, tier, r)
 				return
 			}

@@ -26,6 +26,14 @@ func netBenefit(s *Sample, t float64) value {
 	return defined(benefit(s.N(), tp, fp, t))
 }
 
+// ofClasses is the net benefit of a classification of n subjects at t.
+func ofClasses(n int, c *Confusion, t float64) value {
+	if why := decidable(n, t); why != "" {
+		return undefined(why)
+	}
+	return defined(benefit(n, c.TP, c.FP, t))
+}
+
 // NetBenefitAll returns the net benefit of treating everybody at threshold t
 // in (0, 1). It falls below 0 where t exceeds the prevalence.
 func NetBenefitAll(s *Sample, t float64) Result {

@@ -8,13 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/foundation-plr/pipeline/anonymize"
 	"github.com/foundation-plr/pipeline/build"
@@ -79,7 +76,7 @@ func (s *study) storeRoot() string {
 // inStore is the path of a file of the tracking store below its root, which
 // for the example holds the source database, too.
 func (s *study) inStore(name string) string {
-	if s.settings.StorePath == "" {
+	if s.settings.StorePath == "" || s.storeRoot() == s.settings.StorePath {
 		return name
 	}
 	return path.Join(below(s.storeRoot(), s.settings.StorePath), name)
@@ -148,80 +145,6 @@ func (s *study) unpack() build.Step {
 			return archive.Unpack(ctx, t.Path(packed), t.Out(tree), archive.DefaultLimits, func(name string) bool {
 				return slices.ContainsFunc(patterns, func(pattern string) bool { return doublestar.MatchUnvalidated(pattern, name) })
 			})
-		},
-	}
-}
-
-// index lists the runs of the store. It reads metadata and listings only, so a
-// pickle that changes does not make it stale; it yields one step a run.
-func (s *study) index() build.Step {
-	out := build.Ref{Root: rootPrivate, Path: indexFile}
-	inputs := []build.Input{build.File(rootWorkspace, registryFile)}
-	params := map[string]any{
-		"experiment": s.settings.Experiment,
-		"exclude":    s.settings.Exclude,
-		"flows":      s.settings.Flows.Stages(),
-	}
-	if s.probe != nil {
-		params["listing"] = s.probe.digest
-	} else {
-		contents, names := extract.IndexInputs(s.settings.Flows.Stages())
-		for _, pattern := range contents {
-			inputs = append(inputs, build.Glob(rootStore, s.inStore(pattern)))
-		}
-		for _, pattern := range names {
-			inputs = append(inputs, build.Names(rootStore, s.inStore(pattern)))
-		}
-	}
-	return build.Step{
-		Name:    "index",
-		Doc:     "list the runs of the tracking store, with a verdict for each",
-		Inputs:  inputs,
-		Outputs: []build.Output{build.Out(out.Root, out.Path)},
-		Params:  params,
-		Probed:  s.probed(),
-		Code:    []string{"internal/extract"},
-		Run: func(ctx context.Context, t *build.Task) error {
-			registry, err := readRegistry(t)
-			if err != nil {
-				return err
-			}
-			index, err := s.listed(ctx, registry)
-			if err != nil {
-				return err
-			}
-			for _, run := range index.Runs {
-				t.Log.Info("run", "run", run.RunID, "verdict", run.Verdict, "reason", run.Reason, "detail", run.Detail)
-			}
-			// No step reads a download before this one has run.
-			pruned, err := s.prune(index.Downloads(), false)
-			if err != nil {
-				return err
-			}
-			t.Log.Info("downloads of runs that are not used any more", "removed", pruned.Files, "bytes", pruned.Bytes)
-			return extract.Write(t.Out(out), index)
-		},
-		Grows: "run:",
-		Grow: func(_ context.Context, t *build.Task) ([]build.Step, error) {
-			var index extract.Index
-			if err := extract.Read(t.Out(out), &index); err != nil {
-				return nil, err
-			}
-			named := func(extract.IndexedRun) bool { return false }
-			if s.settings.BootstrapRisks {
-				registry, err := readRegistry(t)
-				if err != nil {
-					return nil, err
-				}
-				named = func(run extract.IndexedRun) bool { return run.Configuration.Named(registry) }
-			}
-			var steps []build.Step
-			for _, run := range index.Runs {
-				if run.Verdict == extract.Used && s.chosen(run) {
-					steps = append(steps, retried(s.run(run, named(run))))
-				}
-			}
-			return steps, nil
 		},
 	}
 }
@@ -383,17 +306,19 @@ func (s *study) subjects() build.Step {
 			if err := list.Err(); err != nil {
 				return err
 			}
-			records, err := readRecords(t, runs)
-			if err != nil {
-				return err
-			}
 			var src *extract.Source
 			if hasSource {
+				var err error
 				if src, err = extract.ReadSource(ctx, t.Path(source)); err != nil {
 					return err
 				}
 			}
-			subjects, err := extract.Subjects(records, src)
+			census := extract.NewCensus(src)
+			err := extract.Heads(recordFiles(t, runs), func(_ int, head *extract.Head) error { return census.Count(head) })
+			if err != nil {
+				return err
+			}
+			subjects, err := census.Subjects()
 			if err != nil {
 				var conflict *extract.LabelConflict
 				if errors.As(err, &conflict) {
@@ -413,7 +338,7 @@ func (s *study) subjects() build.Step {
 			if err != nil {
 				return err
 			}
-			return s.assign(t, subjects, extract.UnregisteredNames(records, stages, registry))
+			return s.assign(t, subjects, extract.UnregisteredNames(census.Configurations(), stages, registry))
 		},
 	}
 }
@@ -592,9 +517,13 @@ func (s *study) checkpoint() build.Step {
 		Inputs:       s.readsRecords(),
 		Outputs:      []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
 		Params:       s.assemblyParams(),
+		Probed:       []string{s.place(out)},
 		Code:         []string{"internal/checkpoint", "anonymize"},
 		Declassifies: true,
 		Run: func(ctx context.Context, t *build.Task) error {
+			if err := writtenElsewhere(ctx, s.place(out)); err != nil {
+				return err
+			}
 			a, err := s.readAssembly(t)
 			if err != nil {
 				return err
@@ -606,6 +535,20 @@ func (s *study) checkpoint() build.Step {
 			return checkpoint.Write(ctx, t.Out(out), content)
 		},
 	}
+}
+
+// writtenElsewhere refuses to replace a database that another process has open for
+// writing: the log that it leaves by name would lie beside the new file and be taken
+// for that one's. Readers keep the old file.
+func writtenElsewhere(ctx context.Context, name string) error {
+	db, err := checkpoint.Open(ctx, name)
+	switch {
+	case err == nil:
+		return db.Close()
+	case errors.Is(err, checkpoint.ErrInUse):
+		return err
+	}
+	return nil // whatever is there is replaced
 }
 
 // readsRecords are the inputs of a step that makes a database of the records.
@@ -630,7 +573,7 @@ func (s *study) assemblyParams() map[string]any {
 
 // assembly is what contents of a database are made of.
 type assembly struct {
-	records  []*extract.Record
+	records  extract.RecordFiles
 	index    *extract.Index
 	codes    *anonymize.Lookup
 	registry *config.Registry
@@ -639,16 +582,12 @@ type assembly struct {
 
 // readAssembly reads what a step with readsRecords declares.
 func (s *study) readAssembly(t *build.Task) (*assembly, error) {
-	debug.SetGCPercent(frugal)
-	a := &assembly{index: new(extract.Index)}
-	var err error
-	if a.records, err = readRecords(t, build.OutputsOf(recordsOfRuns)); err != nil {
-		return nil, err
-	}
+	a := &assembly{records: recordFiles(t, build.OutputsOf(recordsOfRuns)), index: new(extract.Index)}
 	if err := extract.Read(t.Path(build.Ref{Root: rootPrivate, Path: indexFile}), a.index); err != nil {
 		return nil, err
 	}
 	var key []byte
+	var err error
 	if a.codes, key, err = s.verifiedLookup(t.Path(build.Ref{Root: rootPrivate, Path: lookupFile})); err != nil {
 		return nil, err
 	}
@@ -660,22 +599,11 @@ func (s *study) readAssembly(t *build.Task) (*assembly, error) {
 	return a, err
 }
 
-// frugal is how much garbage, in percent of what is in use, may lie about from when
-// all records are read: the study's 542 runs then take 220 MB and not 290, for a
-// fiftieth more time.
-const frugal = 30
-
-// readRecords reads what the run steps wrote.
-func readRecords(t *build.Task, runs build.Input) ([]*extract.Record, error) {
-	files := t.Files(runs)
-	records := make([]*extract.Record, len(files))
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, file := range files {
-		g.Go(func() error {
-			records[i] = new(extract.Record)
-			return extract.Read(t.Path(file), records[i])
-		})
+// recordFiles are what the run steps wrote.
+func recordFiles(t *build.Task, runs build.Input) extract.RecordFiles {
+	var files extract.RecordFiles
+	for _, file := range t.Files(runs) {
+		files = append(files, t.Path(file))
 	}
-	return records, g.Wait()
+	return files
 }

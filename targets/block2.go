@@ -97,12 +97,12 @@ func (s *study) validate() build.Step {
 			if err := s.gate.file(db, t.Path(db)); err != nil {
 				return err
 			}
-			findings, err := checkpoint.Validate(ctx, t.Path(db), names)
+			verdict, err := checkpoint.Validate(ctx, t.Path(db), names)
 			if err != nil {
 				return err
 			}
 			wrong, warnings := []string{}, []string{}
-			for _, finding := range findings {
+			for _, finding := range verdict.Findings {
 				if finding.Warning {
 					warnings = append(warnings, finding.String())
 					t.Log.Warn(finding.String())
@@ -114,7 +114,10 @@ func (s *study) validate() build.Step {
 			if len(wrong) > 0 {
 				return fmt.Errorf("the public database %s is not valid; findings: %d, the first: %s", s.settings.PublicDB, len(wrong), wrong[0])
 			}
-			return writeJSON(t.Out(out), validation{Schema: "plr.validation/1", Valid: true, Warnings: warnings})
+			return writeJSON(t.Out(out), validation{
+				Schema: "plr.validation/1", Valid: true, Warnings: warnings,
+				Recomputed: verdict.Recomputed, CurvesRecomputed: verdict.Curves,
+			})
 		},
 	}
 }
@@ -125,6 +128,10 @@ type validation struct {
 	Schema   string   `json:"schema"`
 	Valid    bool     `json:"valid"`
 	Warnings []string `json:"warnings"`
+	// Of how many configurations measures of the mean risk were computed again with
+	// their intervals, and of how many also those of errors of the smoothed curve.
+	Recomputed       int `json:"configurations_recomputed"`
+	CurvesRecomputed int `json:"curve_intervals_recomputed"`
 }
 
 // validationWarnings reads that file; where there is none there are none.

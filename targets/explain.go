@@ -14,11 +14,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/foundation-plr/pipeline/anonymize"
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/analysis"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
-	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/magefile/mage/mg"
 )
@@ -62,8 +59,8 @@ func duration(report *build.Report) string {
 	return text
 }
 
-// Explain says how a step, a file, a figure, a table or a number came about:
-// everything that it depends on, with states and digests.
+// Explain says how a step, a file, a figure, a table, a number, a run or a
+// configuration of the database came about: everything that it depends on, with states and digests.
 func Explain(ctx context.Context, what string, asJSON *bool) error {
 	s, graph, _, err := survey(asJSON)
 	if err != nil {
@@ -74,19 +71,31 @@ func Explain(ctx context.Context, what string, asJSON *bool) error {
 	if answer.Number, err = s.number(ctx, what); err != nil {
 		return err
 	}
+	if answer.Row, err = s.row(ctx, what); err != nil {
+		return err
+	}
 	switch i := slices.IndexFunc(documents(), func(spec analysis.Spec) bool { return spec.ID == what }); {
 	case answer.Number != nil:
 		at = pageOf(numbersSpec()).String()
+	case answer.Row != nil:
+		at = s.database().String()
 	case i >= 0:
 		at = pageOf(documents()[i]).String()
 	}
-	answer.Chain, err = graph.Explain(ctx, at)
+	var unknownName *build.Unknown
+	if answer.Row != nil && len(answer.Row.Runs) == 1 {
+		// The step that read it, which who has the public side alone does not have.
+		answer.Chain, err = graph.Explain(ctx, runPrefix+answer.Row.Runs[0].Run)
+	}
+	if answer.Chain == nil && (err == nil || errors.As(err, &unknownName)) {
+		answer.Chain, err = graph.Explain(ctx, at)
+	}
 	if err != nil {
 		return unknown(err, what, s.names())
 	}
 	if answer.Number != nil {
 		for _, run := range answer.Number.Runs {
-			answer.Chain.Focus = append(answer.Chain.Focus, "run:"+run.Run)
+			answer.Chain.Focus = append(answer.Chain.Focus, runPrefix+run.Run)
 		}
 	}
 	if wanted(asJSON) {
@@ -94,6 +103,11 @@ func Explain(ctx context.Context, what string, asJSON *bool) error {
 	}
 	if answer.Number != nil {
 		if err := answer.Number.write(screen(), s.gate.redact); err != nil {
+			return err
+		}
+	}
+	if answer.Row != nil {
+		if err := answer.Row.write(screen(), s.gate.redact); err != nil {
 			return err
 		}
 	}
@@ -204,6 +218,7 @@ func unknown(err error, what string, more []string) error {
 type answer struct {
 	Schema string             `json:"schema"`
 	Number *number            `json:"number,omitempty"`
+	Row    *row               `json:"row,omitempty"`
 	Chain  *build.Explanation `json:"chain"`
 }
 
@@ -216,21 +231,6 @@ type number struct {
 	// Runs are the runs of its configuration in the database as it stands.
 	Runs []configured `json:"runs,omitempty"`
 	Note string       `json:"note,omitempty"` // why there are no runs
-}
-
-type configured struct {
-	Run           string `json:"run"`
-	Configuration int    `json:"configuration"`
-	// What the database says of the run's artifact.
-	ArtifactKeyed string `json:"artifact_blake3_keyed"`
-	Bytes         int64  `json:"bytes"`
-	Reader        string `json:"reader_version"`
-	// What only who holds the private side is told: the digest of the artifact
-	// as it was last read, and whether it is the one that is published.
-	Artifact  string `json:"artifact_blake3,omitempty"`
-	Published *bool  `json:"artifact_is_published,omitempty"`
-
-	Origins []origin `json:"origins,omitempty"`
 }
 
 // macroPrefix begins the names of macros, and ciSuffix ends those of intervals.
@@ -316,64 +316,6 @@ func (s *study) readSidecar(spec analysis.Spec) (*sidecar.Document, error) {
 	return readDocument(s.place(sidecarOf(spec)), sidecarOf(spec))
 }
 
-// runsOf asks the public database which runs a configuration stands on.
-func (s *study) runsOf(ctx context.Context, c sidecar.Configuration) (runs []configured, err error) {
-	db, err := checkpoint.Open(ctx, s.settings.PublicDB)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	rows, err := db.QueryContext(ctx, `SELECT run_id, config_id, artifact_blake3_keyed, bytes, reader_version
-FROM essential_metrics JOIN provenance USING (config_id)
-WHERE outlier_method = ? AND imputation_method = ? AND classifier = ? AND featurization = ? ORDER BY run_id`,
-		c.Outlier, c.Imputation, c.Classifier, c.Featurization)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var run configured
-		if err := rows.Scan(&run.Run, &run.Configuration, &run.ArtifactKeyed, &run.Bytes, &run.Reader); err != nil {
-			return nil, err
-		}
-		if err := s.compareArtifact(&run); err != nil {
-			return nil, err
-		}
-		if run.Origins, err = originsOf(ctx, db, run.Run); err != nil {
-			return nil, err
-		}
-		runs = append(runs, run)
-	}
-	return runs, rows.Err()
-}
-
-// compareArtifact adds what the private side, where it is, knows of a run's
-// artifact.
-func (s *study) compareArtifact(run *configured) error {
-	var record extract.Record
-	err := extract.Read(filepath.Join(s.settings.PrivateDir, "runs", run.Run+recordSuffix), &record)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	key, err := s.key()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	keyed, err := anonymize.KeyedDigest(key, record.Artifact.BLAKE3)
-	if err != nil {
-		return err
-	}
-	same := keyed == run.ArtifactKeyed
-	run.Artifact, run.Published = record.Artifact.BLAKE3, &same
-	return nil
-}
-
 // write prints a number for people.
 func (n *number) write(w io.Writer, redact func(string) string) error {
 	var b strings.Builder
@@ -395,18 +337,7 @@ func (n *number) write(w io.Writer, redact func(string) string) error {
 		fmt.Fprintf(&b, "  of       outlier %s, imputation %s, classifier %s, featurization %s\n", c.Outlier, c.Imputation, c.Classifier, c.Featurization)
 	}
 	for _, run := range n.Runs {
-		fmt.Fprintf(&b, "  run      %s, configuration %d of the database\n", run.Run, run.Configuration)
-		fmt.Fprintf(&b, "  artifact %d bytes, read by %s; keyed digest %.12s\n", run.Bytes, run.Reader, run.ArtifactKeyed)
-		switch {
-		case run.Published == nil:
-		case *run.Published:
-			fmt.Fprintf(&b, "           of the file with the digest %.12s\n", run.Artifact)
-		default:
-			fmt.Fprintf(&b, "           not of the file with the digest %.12s, which was read since, or codes were drawn anew: mage extract brings the database up to date\n", run.Artifact)
-		}
-		for _, from := range run.Origins {
-			fmt.Fprintf(&b, "  from     %s\n", from)
-		}
+		run.write(&b)
 	}
 	if n.Note != "" {
 		fmt.Fprintf(&b, "  run      not known: %s\n", n.Note)

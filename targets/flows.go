@@ -23,56 +23,6 @@ const classificationOff = "PREFECT.PROCESS_FLOWS.CLASSIFICATION is false"
 // tabulates says whether runs of a flow before classification are read.
 func (s *study) tabulates() bool { return len(s.settings.Flows.Upstream) > 0 }
 
-// upstream reads the runs of the flows before classification: of params and metrics
-// those on a list, and no artifacts. It keeps no name.
-func (s *study) upstream() build.Step {
-	out := build.Ref{Root: rootPrivate, Path: upstreamFile}
-	flows := s.settings.Flows.Upstream
-	inputs := []build.Input{build.File(rootWorkspace, registryFile)}
-	settings := map[string]any{"flows": flows}
-	var places, probed []string
-	if s.probe != nil {
-		settings["listing"], probed = s.probe.upstream, s.probed()
-	} else {
-		places = s.flowPlaces()
-		for _, pattern := range flowPatterns(flows, places) {
-			inputs = append(inputs, build.Glob(rootStore, s.inStore(pattern)))
-		}
-	}
-	return build.Step{
-		Name:    "upstream",
-		Doc:     "read the runs of outlier detection, imputation and featurization",
-		Inputs:  inputs,
-		Outputs: []build.Output{build.Out(out.Root, out.Path)},
-		Params:  settings,
-		Probed:  probed,
-		Code:    []string{"internal/extract"},
-		Run: func(ctx context.Context, t *build.Task) error {
-			registry, err := readRegistry(t)
-			if err != nil {
-				return err
-			}
-			read, err := s.readFlows(ctx, registry)
-			if err != nil {
-				return err
-			}
-			for i, stage := range read.Stages {
-				// What was declared is what there was as the build began.
-				if s.probe == nil && places[i] != anyExperiment && places[i] != stage.Experiment {
-					return errChanged
-				}
-				if stage.Experiment == "" {
-					t.Log.Warn("the store has no experiment of this flow", "flow", stage.Stage, "experiment", flows[i].Experiment)
-				}
-				for _, one := range stage.Runs {
-					t.Log.Info("run", "flow", stage.Stage, "run", one.RunID, "verdict", one.Verdict, "reason", one.Reason, "detail", one.Detail)
-				}
-			}
-			return extract.Write(t.Out(out), read)
-		},
-	}
-}
-
 // flowPlaces are the ids of the experiments of the flows, "" where the store has
 // none: a study has hundreds of classification runs, and none of their metrics
 // need be looked at. Where they cannot be told the step says why, and any may be it.

@@ -84,8 +84,14 @@ func (g *gate) file(ref build.Ref, path string) error {
 	err = container.Walk(ctx, ref.String(), path, container.Visitor{
 		Text: current.CheckReader, Guess: current.CheckGuessReader, Raw: current.CheckRawReader, Database: cells, Temp: g.temp(),
 	})
+	return withoutCodes(current, err)
+}
+
+// withoutCodes is an error about what cannot be searched, without the codes that the names
+// of entries may hold.
+func withoutCodes(current *anonymize.Gate, err error) error {
 	var refused *container.Error
-	if errors.As(err, &refused) { // entries have names of their own
+	if errors.As(err, &refused) {
 		return &unnamedError{"leak gate: " + current.Redact(err.Error()), err}
 	}
 	return err
@@ -129,8 +135,9 @@ func (g *gate) texts(ref build.Ref, texts []string) error {
 		return err
 	}
 	for _, text := range texts {
-		if err := current.CheckText(ref.String()+", text", text); err != nil {
-			return err
+		err := container.Text(context.Background(), ref.String()+", text", text, container.Visitor{Text: current.CheckReader, Guess: current.CheckGuessReader})
+		if err != nil {
+			return withoutCodes(current, err)
 		}
 	}
 	return nil

@@ -146,7 +146,7 @@ func TestGateOfPage(t *testing.T) {
 	page := func(before string, picture []byte, after string) []byte {
 		return slices.Concat([]byte(before), []byte(`<img src="data:image/png;base64,`), []byte(base64.StdEncoding.EncodeToString(picture)), []byte(`" alt="x">`), []byte(after))
 	}
-	// Pixels of which the base64 spells the code, whatever stands before it.
+	// Numbers of which the base64 spells the code, whatever stands before it.
 	var spells []byte
 	for i := range 3 {
 		bytes, err := base64.StdEncoding.DecodeString("/A7/"[i:] + "/A7/"[:i])
@@ -155,7 +155,7 @@ func TestGateOfPage(t *testing.T) {
 		}
 		spells = append(spells, bytes...)
 	}
-	chance := page("<p>", picture(chunk("IDAT", spells), chunk("IDAT", spells[1:]), chunk("IDAT", spells[2:])), "</p>")
+	chance := page("<p>", picture(chunk("hIST", spells), chunk("hIST", spells[1:]), chunk("hIST", spells[2:])), "</p>")
 	if anonymize.NewGate([]string{"A7"}).Check("f", chance) == nil {
 		t.Fatal("the page does not spell the code by chance: the test shows nothing")
 	}
@@ -305,7 +305,7 @@ func TestGateReadsNotations(t *testing.T) {
 		return b.Bytes()
 	}
 	picture := func(chunks ...[]byte) []byte {
-		return slices.Concat([]byte("\x89PNG\r\n\x1a\n"), slices.Concat(chunks...), chunk("IDAT", nil), chunk("IEND", nil))
+		return slices.Concat([]byte("\x89PNG\r\n\x1a\n"), slices.Concat(chunks...), chunk("IDAT", folded(t, "\x00")), chunk("IEND", nil))
 	}
 	files := map[string]func(text string) []byte{
 		"f.json": func(text string) []byte { return []byte(`{"a": "` + text + `"}`) },

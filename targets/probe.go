@@ -85,20 +85,12 @@ func (s *study) openStore(ctx context.Context) (mlflow.Store, error) {
 	})
 }
 
-// readIndex lists the runs of the tracking store.
-func (s *study) readIndex(ctx context.Context, registry *config.Registry) (index *extract.Index, err error) {
-	err = s.withStore(ctx, func(store mlflow.Store) error {
-		index, err = s.indexOf(ctx, store, registry)
-		return err
-	})
-	return index, err
-}
-
+// indexOf lists the runs of a tracking store.
 func (s *study) indexOf(ctx context.Context, store mlflow.Store, registry *config.Registry) (*extract.Index, error) {
 	return extract.ReadIndex(ctx, store, registry, extract.IndexOptions{
 		Experiment: s.settings.Experiment,
 		Exclude:    s.settings.Exclude,
-		Upstream:   s.settings.Flows.Stages(),
+		Upstream:   s.settings.Flows.Upstream,
 	})
 }
 
@@ -182,16 +174,12 @@ func (s *study) ask() error {
 		s.say("warning: for %d runs the tracking server gives no lasting ETag: a file that was replaced by one of the same size counts as fresh; "+
 			"FORCE='run:*' mage extract downloads and reads all of them again", n)
 	}
-	if s.probe, err = newProbe(index); err != nil || !s.tabulates() {
+	s.probe = &probe{base: index.Base, files: index.Downloads()}
+	if s.probe.digest, err = encoded(index); err != nil || !s.tabulates() {
 		return err
 	}
 	s.probe.upstream, err = encoded(stages)
 	return err
-}
-
-func newProbe(index *extract.Index) (*probe, error) {
-	sum, err := encoded(index)
-	return &probe{digest: sum, base: index.Base, files: index.Downloads()}, err
 }
 
 // encoded is the digest of the file that would hold a value.
@@ -226,44 +214,6 @@ func (s *study) reached() error {
 		return nil
 	}
 	return fmt.Errorf("%w; to begin from the public database as it is: mage reproduceFromCheckpoint", s.probe.unreachable)
-}
-
-// errChanged is the error of a step that finds another store than the build found
-// when it began.
-var errChanged = errors.New("the tracking store changed while the build began; run it again")
-
-// listed is readIndex for the step that writes the index: a store that was probed
-// must still be what it was.
-func (s *study) listed(ctx context.Context, registry *config.Registry) (*extract.Index, error) {
-	index, err := s.readIndex(ctx, registry)
-	if err != nil || s.probe == nil {
-		return index, err
-	}
-	now, err := newProbe(index)
-	if err != nil {
-		return nil, err
-	}
-	if now.digest != s.probe.digest || now.base != s.probe.base {
-		return nil, errChanged
-	}
-	return index, nil
-}
-
-// readFlows reads the flows before classification for the step that writes what
-// they hold, which must be what a probe found.
-func (s *study) readFlows(ctx context.Context, registry *config.Registry) (stages *extract.Upstream, err error) {
-	err = s.withStore(ctx, func(store mlflow.Store) error {
-		stages, err = extract.ReadUpstream(ctx, store, registry, s.settings.Flows.Upstream)
-		return err
-	})
-	if err != nil || s.probe == nil {
-		return stages, err
-	}
-	now, err := encoded(stages)
-	if err == nil && now != s.probe.upstream {
-		err = errChanged
-	}
-	return stages, err
 }
 
 // fetch brings the files of a run from its tracking server. All steps share its

@@ -66,8 +66,12 @@ func Release(ctx context.Context) error {
 			return plan{}, mg.Fatal(exitStale, "results are stale, and nothing was packed: mage reproduce brings them up to date; look at them before you release them")
 		}
 		packed = func() {
-			if !s.settings.DryRun {
-				s.say("the release is %s", s.place(s.releaseRef()))
+			if s.settings.DryRun {
+				return
+			}
+			s.say("the release is %s", s.place(s.releaseRef()))
+			if _, why := s.commit(); why != "" {
+				s.say("it does not name the commit that it was made of: %s", why)
 			}
 		}
 		return plan{steps: append(results, s.release()), goals: []string{stepRelease}, private: p.private}, nil
@@ -144,12 +148,13 @@ func (s *study) release() build.Step {
 		begin = all[i].path
 	}
 	settings := s.settingsOfRelease(all[0].path)
+	commit, _ := s.commit()
 	return build.Step{
 		Name:    stepRelease,
 		Doc:     "pack the public results for those who have nothing else",
 		Inputs:  inputs,
 		Outputs: []build.Output{build.Out(out.Root, out.Path).As(contentsOfRelease)},
-		Params:  map[string]any{"places": places, "settings": settings},
+		Params:  map[string]any{"places": places, "settings": settings, "commit": commit},
 		Code:    []string{"internal/release", "internal/checkpoint", "internal/lock", "internal/sidecar"},
 		Run: func(_ context.Context, t *build.Task) (err error) {
 			if _, err := readValidation(t.Path(build.Ref{Root: rootResults, Path: validationFile})); err != nil {
@@ -172,7 +177,7 @@ func (s *study) release() build.Step {
 			}
 			bundle := release.Bundle{
 				Study: s.settings.Study, Synthetic: of.Synthetic, Report: begin, Database: all[0].path, Schema: checkpoint.SchemaVersion,
-				Settings: releaseSettings, Platform: doc.Platform,
+				Settings: releaseSettings, Platform: doc.Platform, Commit: commit,
 				Files: []release.File{{Path: releaseSettings, Kind: "the settings that a rebuild takes", Text: encoded}},
 			}
 			for _, m := range all {

@@ -65,6 +65,7 @@ func openTo(stdout io.Writer) (*study, error) {
 
 // openPart is openTo for the target that RUNS is for.
 func openPart(stdout io.Writer) (*study, error) {
+	collect()
 	go ownCode() //nolint:errcheck // whoever needs it gets the error, too
 	workspace, err := os.Getwd()
 	if err != nil {

@@ -85,12 +85,14 @@ func Figures(ctx context.Context) error { return pages(ctx, "figure:*") }
 // Tables writes all tables.
 func Tables(ctx context.Context) error { return pages(ctx, "table:*") }
 
-// Clean removes public outputs that are as they were built.
+// Clean removes public outputs that are as they were built, those of flows that are
+// switched off now, too.
 func Clean(ctx context.Context) error {
 	s, err := open()
 	if err != nil {
 		return err
 	}
+	s.settings.Flows.Summarization, s.settings.Flows.Deployment = true, true
 	p, err := everything(s)
 	if err != nil {
 		return err

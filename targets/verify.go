@@ -194,6 +194,8 @@ func (v *verification) result(ctx context.Context, ref build.Ref, made bool, wan
 	case errors.Is(err, fs.ErrNotExist):
 		v.say(ref, "missing", "mage reproduce brings it back")
 		return nil
+	case errors.Is(err, checkpoint.ErrInUse):
+		return fmt.Errorf("%s cannot be compared: %w", ref.Path, err)
 	case err != nil:
 		v.say(ref, "differs", err.Error())
 		return nil

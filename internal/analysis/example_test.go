@@ -59,7 +59,7 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 	if err != nil {
 		t.Fatal(err)
 	}
-	var records []*extract.Record
+	var records extract.RecordFiles
 	runs := map[extract.Configuration]string{}
 	codes := map[string]string{}
 	counts := map[int]int{}
@@ -81,7 +81,11 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 				codes[s] = fmt.Sprintf("%c%03d", "HG"[y], counts[y])
 			}
 		}
-		records = append(records, r)
+		file := filepath.Join(dir, r.RunID+".cbor")
+		if err := extract.Write(file, r); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, file)
 		runs[r.Configuration] = r.RunID
 	}
 	content, err := checkpoint.Assemble(records, index, func(s string) (string, bool) { c, ok := codes[s]; return c, ok }, reg,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
+	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
 // Tolerances of what is computed again, relative to 1 plus the size of the
@@ -63,63 +65,42 @@ type configuration struct {
 	// What is computed again, of the predictions.
 	predictions []prediction
 	exact       bool // they are those that the tables were made of
+	curves      bool // intervals of errors of the smoothed curve are computed, too
 	sample      *metrics.Sample
 	joint       [2]metrics.Result      // slope, intercept
 	mean        map[string]metrics.Row // measures of the mean risk
 	forms       forms                  // of measures, whatever their values
 	refitted    int                    // how many refits the notes speak of
-	found       func(table, column, message string, warning bool)
+	computed    bool                   // there are predictions that can be measured
+	broken      []rule
 }
 
 // again computes from the predictions what can be computed from them, and
 // compares every number that stands in more than one place.
 func (v *validator) again() error {
-	all, err := v.configurations()
-	if err != nil {
-		return err
-	}
 	grid, forms, err := v.forms()
 	if err != nil {
 		return err
 	}
 	var order []rule
 	broken := map[rule][]breach{}
-	for _, c := range all {
-		c.found = func(table, column, message string, warning bool) {
-			r := rule{table: table, column: column, message: message, warning: warning}
-			if broken[r] == nil {
-				order = append(order, r)
-			}
-			if n := len(broken[r]); n > 0 && broken[r][n-1].config == c.id {
-				broken[r][n-1].rows++
-				return
-			}
-			broken[r] = append(broken[r], breach{config: c.id, rows: 1})
-		}
-		c.forms = forms
-		c.exact = v.privacy.SubjectTables && v.privacy.RoundRisks == 0
-		c.predictions = c.publishedPredictions()
-		if !c.exact {
-			if v.privacy.SubjectTables {
-				c.nearly(v.privacy.halfUnit())
+	err = v.configurations(func(some []*configuration, first, total int) {
+		v.examine(some, first, total, grid, forms)
+		for _, c := range some {
+			for _, r := range c.broken {
+				if broken[r] == nil {
+					order = append(order, r)
+				}
+				if n := len(broken[r]); n > 0 && broken[r][n-1].config == c.id {
+					broken[r][n-1].rows++
+					continue
+				}
+				broken[r] = append(broken[r], breach{config: c.id, rows: 1})
 			}
 		}
-		computed := c.exact && c.compute(grid)
-		if computed {
-			c.roc()
-			c.calibration()
-			c.smoothed()
-			c.histogram()
-			c.decision()
-			c.retention()
-			c.distribution()
-		}
-		if computed || !c.exact {
-			c.meanRisk()
-		}
-		c.overModels()
-		c.essential()
-		c.checks()
+	})
+	if err != nil {
+		return err
 	}
 	slices.SortStableFunc(order, func(x, y rule) int {
 		place := func(r rule) int { return slices.IndexFunc(tables, func(t table) bool { return t.name == r.table }) }
@@ -131,33 +112,119 @@ func (v *validator) again() error {
 	return nil
 }
 
+// examine looks at some configurations, those from the first on of n in all, on all
+// processors.
+func (v *validator) examine(some []*configuration, first, n int, grid []float64, forms forms) {
+	resample.Each(len(some), func() struct{} { return struct{}{} }, func(_ struct{}, k int) {
+		c := some[k]
+		c.forms = forms
+		c.exact = v.privacy.SubjectTables && v.privacy.RoundRisks == 0
+		c.curves = ofCurves(first+k, n)
+		c.predictions = c.publishedPredictions()
+		if !c.exact {
+			if v.privacy.SubjectTables {
+				c.nearly(v.privacy.halfUnit())
+			}
+		}
+		c.computed = c.exact && c.compute(grid)
+		if c.computed {
+			c.roc()
+			c.calibration()
+			c.smoothed()
+			c.histogram()
+			c.decision()
+			c.retention()
+			c.distribution()
+		}
+		if c.computed || !c.exact {
+			c.meanRisk()
+		}
+		c.overModels()
+		c.essential()
+		c.checks()
+	})
+	for _, c := range some {
+		if c.computed {
+			v.Recomputed++
+			if c.curves {
+				v.Curves++
+			}
+		}
+	}
+}
+
+// found notes what is wrong with the configuration.
+func (c *configuration) found(table, column, message string, warning bool) {
+	c.broken = append(c.broken, rule{table: table, column: column, message: message, warning: warning})
+}
+
+// curvesAgain is of how many configurations, evenly spaced among all, intervals of
+// errors of the smoothed calibration curve are computed again. They take as long as
+// everything else together, and are made by the same code and of the same resamples as
+// the other intervals, which are computed again of every configuration.
+const curvesAgain = 16
+
+// ofCurves says whether the k-th of n configurations is one of them.
+func ofCurves(k, n int) bool {
+	return n <= curvesAgain || k*curvesAgain/n != (k-1)*curvesAgain/n || k == 0
+}
+
 func thresholdOf(measure string) (float64, bool) {
 	text, ok := strings.CutPrefix(measure, "nb@")
 	t, err := strconv.ParseFloat(text, 64)
 	return t, ok && err == nil && t > 0 && t < 1
 }
 
-// configurations reads the tables that have rows of configurations.
-func (v *validator) configurations() ([]*configuration, error) {
+// configurationsAtOnce is how many configurations are read before they are looked at.
+// One has some 800 rows, which take half a megabyte.
+const configurationsAtOnce = 32
+
+// configurations reads the tables that have rows of configurations, of some of these
+// after the other, and calls use with them, the place of the first of them and how many
+// there are in all.
+func (v *validator) configurations(use func(some []*configuration, first, total int)) (err error) {
+	var ids []int32
+	var id int32
+	err = eachOf(v.ctx, v.db, "SELECT DISTINCT config_id FROM essential_metrics WHERE config_id IS NOT NULL ORDER BY 1", []any{&id}, func() error {
+		ids = append(ids, id)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	first := 0
+	for some := range slices.Chunk(ids, configurationsAtOnce) {
+		all, err := v.someConfigurations(some)
+		if err != nil {
+			return err
+		}
+		use(all, first, len(ids))
+		first += len(all)
+	}
+	return nil
+}
+
+// someConfigurations reads the rows of configurations with neighbouring numbers.
+func (v *validator) someConfigurations(ids []int32) ([]*configuration, error) {
 	byID := map[int32]*configuration{}
 	var all []*configuration
+	for _, id := range ids {
+		c := &configuration{id: int(id), tables: map[string][]row{}}
+		byID[id] = c
+		all = append(all, c)
+	}
+	among := fmt.Sprintf("config_id BETWEEN %d AND %d", ids[0], ids[len(ids)-1])
 	for _, t := range tables {
 		if slices.Contains([]string{runsTable, bootstrapTable, cellsTable, differencesTable, selectedTable}, t.name) || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
 			continue
 		}
-		rows, err := readRows(v.ctx, v.db, t)
+		rows, err := readRows(v.ctx, v.db, t, among)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range rows {
-			id, ok := r.cells[r.columns["config_id"]].(int32)
-			c := byID[id]
-			if c == nil && ok && t.name == essentialTable { // the first of them
-				c = &configuration{id: int(id), tables: map[string][]row{}}
-				byID[id] = c
-				all = append(all, c)
-			}
-			if c != nil { // else a finding of its own
+			id, _ := r.cells[r.columns["config_id"]].(int32)
+			if c := byID[id]; c != nil { // else a finding of its own
 				c.tables[t.name] = append(c.tables[t.name], r)
 			}
 		}
@@ -165,7 +232,8 @@ func (v *validator) configurations() ([]*configuration, error) {
 	return all, nil
 }
 
-func readRows(ctx context.Context, db *sql.DB, t table) (all []row, err error) {
+// readRows reads the rows of a table of which an SQL condition is true, by its key.
+func readRows(ctx context.Context, db *sql.DB, t table, condition string) (all []row, err error) {
 	columns, key := map[string]int{}, make([]string, len(t.key))
 	for i, c := range t.columns {
 		columns[c.name] = i
@@ -173,7 +241,7 @@ func readRows(ctx context.Context, db *sql.DB, t table) (all []row, err error) {
 	for i, k := range t.key {
 		key[i] = quote(k)
 	}
-	rows, err := db.QueryContext(ctx, "SELECT * FROM "+t.name+" ORDER BY "+strings.Join(key, ", "))
+	rows, err := db.QueryContext(ctx, "SELECT * FROM "+t.name+" WHERE "+condition+" ORDER BY "+strings.Join(key, ", "))
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +372,9 @@ func (c *configuration) compute(thresholds []float64) bool {
 	if c.sample, err = metrics.NewSample(outcomes, risks); err != nil || c.sample.N() == 0 {
 		return false
 	}
-	rows, err := metrics.Table(c.sample, extract.MeasureOptions(thresholds))
+	options := extract.MeasureOptions(thresholds)
+	options.WithoutCurves = !c.curves
+	rows, err := metrics.Table(c.sample, options)
 	if err != nil {
 		return false
 	}
@@ -536,6 +606,13 @@ func (c *configuration) meanRisk() {
 		if m.text("undefined") != string(want.Undefined) || !agree(m.number("estimate"), value(want.Result), tolerance) {
 			c.found(stratosTable, "estimate", want.Measure+" of the mean risk is not that of the predictions", false)
 		}
+		if n := m.number("n_undefined"); n != nil && *n != 0 {
+			c.found(stratosTable, "n_undefined", "counts refits, which the mean risk has none of", false)
+		}
+		if !c.curves && metrics.OfSmoothedCurve(measure) {
+			c.form(m, known)
+			continue
+		}
 		lower, upper, method, note := math.NaN(), math.NaN(), string(metrics.NotAvailable), want.Note
 		if i := want.Interval; i.Defined() {
 			lower, upper, method = i.Lower, i.Upper, i.Method
@@ -553,9 +630,6 @@ func (c *configuration) meanRisk() {
 		}
 		if m.text("note") != note {
 			c.found(stratosTable, "note", "is not of the published form, and so may be private", false)
-		}
-		if n := m.number("n_undefined"); n != nil && *n != 0 {
-			c.found(stratosTable, "n_undefined", "counts refits, which the mean risk has none of", false)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
@@ -53,7 +54,7 @@ var reasons = []string{
 	extract.ReasonMeta, extract.ReasonRunID, extract.ReasonParams, extract.ReasonDisagree, extract.ReasonName,
 	extract.ReasonExcluded, extract.ReasonDeleted, extract.ReasonFailed, extract.ReasonKilled, extract.ReasonUnfinished,
 	extract.ReasonOlder, extract.ReasonSameTime, extract.ReasonNoPickle, extract.ReasonManyPickles,
-	extract.ReasonArtifactLeave, extract.ReasonArtifacts, extract.ReasonIncomplete, reasonOpen,
+	extract.ReasonArtifactLeave, extract.ReasonArtifacts, extract.ReasonFileName, extract.ReasonIncomplete, reasonOpen,
 }
 
 const (
@@ -89,17 +90,18 @@ func publishedSetting(key, value string) bool {
 // that of the subjects within a record do not matter. An error may name runs
 // and counts, never a subject.
 //
+// It goes over the heads of the records and refuses what they tell to be wrong: who is
+// published under which code and name is known before there is any row. The records
+// are read again, one after the other, when [Write] asks for the rows.
+//
 // A name of a method that the registry does not list is free text of the store:
 // what is published in its place is the options' to say.
-func Assemble(records []*extract.Record, index *extract.Index, code func(original string) (string, bool), reg *config.Registry, o AssembleOptions) (*Content, error) {
+func Assemble(records extract.Records, index *extract.Index, code func(original string) (string, bool), reg *config.Registry, o AssembleOptions) (*Content, error) {
 	if o.Estimand != metrics.OverModels && o.Estimand != metrics.MeanRisk {
 		return nil, fmt.Errorf("estimand %q is neither %s nor %s", o.Estimand, metrics.OverModels, metrics.MeanRisk)
 	}
-	a := &assembler{
-		content: new(Content), reg: reg, options: o, code: code,
-		subjects: map[string]struct{}{}, verdicts: map[string]int{},
-	}
-	if err := a.match(records, index); err != nil {
+	a := &assembler{reg: reg, options: o, code: code, records: records, index: index, subjects: map[string]struct{}{}}
+	if err := a.readHeads(); err != nil {
 		return nil, err
 	}
 	if err := a.checkUpstream(index); err != nil {
@@ -108,102 +110,148 @@ func Assemble(records []*extract.Record, index *extract.Index, code func(origina
 	if err := a.publishNames(); err != nil {
 		return nil, err
 	}
-	if err := a.codeSubjects(); err != nil {
+	if err := a.uncoded.err(); err != nil {
 		return nil, err
 	}
-	for i, c := range a.configs {
-		if err := a.addConfig(i+1, c); err != nil {
-			return nil, fmt.Errorf("run %s: %w", c.RunID, err)
-		}
-	}
-	if err := a.addComparisons(); err != nil {
-		return nil, err
-	}
-	a.addRuns(index)
-	if err := a.addUpstream(index); err != nil {
-		return nil, err
-	}
-	a.addMethods()
-	if err := a.addMeta(index); err != nil {
-		return nil, err
-	}
-	if err := a.content.check(); err != nil {
-		return nil, err
-	}
-	return a.content, nil
+	return &Content{make: a.rows}, nil
 }
 
-// assembler holds what the steps of Assemble pass on.
+// assembler holds what is known when the heads have been read.
 type assembler struct {
-	content *Content
 	reg     *config.Registry
 	options AssembleOptions
 	code    func(string) (string, bool)
+	records extract.Records
+	index   *extract.Index
 
-	unfinished map[string]*extract.Record // by run id
-	configs    []*configured              // in the order of config_id
-	hidden     map[[2]string]string       // factor, name → published name of what the registry lacks
-	subjects   map[string]struct{}        // codes of all subjects, training and test
-	verdicts   map[string]int             // of the rows in the table runs
+	unfinished map[string]string    // reasons by run id
+	configs    []*configured        // in the order of config_id
+	ids        map[string]int       // config_id by run id
+	hidden     map[[2]string]string // factor, name → published name of what the registry lacks
+	subjects   map[string]struct{}  // codes of all subjects, training and test
+	uncoded    uncoded
+
+	// Of the rows that are being made.
+	content    *rows
+	verdicts   map[string]int             // of those in the table runs
+	comparable []comparison.Configuration // registered configurations
+	thresholds []float64                  // of the first configuration
 	compared   int                        // configurations
 }
 
-// configured is a record with its published names.
+// configured is a usable run with its published names. There is one for every run:
+// it holds little.
 type configured struct {
-	*extract.Record
+	RunID         string
+	Configuration extract.Configuration
+	record        int // place among the records
+	tested        int // test subjects
+	refits        int
+
 	classifier, featurization, outlier, imputation string
 	registered                                     bool
-	predictions                                    []prediction // by code
 }
 
-// match sees that there is one good record for every run that the index wants
-// to use, and none for any other.
-func (a *assembler) match(records []*extract.Record, index *extract.Index) error {
-	wanted := map[string]extract.IndexedRun{}
-	for _, run := range index.Runs {
+// coded is the record of a configuration with codes in the place of subjects. There
+// are few at a time.
+type coded struct {
+	*configured
+	*extract.Record
+	predictions []prediction // by code
+	retention   []retained
+	curve       []metrics.CurvePoint // smoothed calibration
+	noCurve     metrics.Reason
+}
+
+// rows makes all rows: of one configuration after the other, then of all.
+func (a *assembler) rows(to *rows) error {
+	now := *a
+	now.content, now.verdicts = to, map[string]int{}
+	return now.addAll()
+}
+
+func (a *assembler) addAll() error {
+	err := extract.Ahead(len(a.configs), func(i int) (*coded, error) {
+		c, err := a.read(a.configs[i])
+		if err != nil {
+			return nil, fmt.Errorf("run %s: %w", a.configs[i].RunID, err)
+		}
+		return c, nil
+	}, func(i int, c *coded) error {
+		if err := a.addConfig(i+1, c); err != nil {
+			return fmt.Errorf("run %s: %w", c.configured.RunID, err)
+		}
+		return a.content.check()
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.addComparisons(); err != nil {
+		return err
+	}
+	a.addRuns(a.index)
+	if err := a.addUpstream(a.index); err != nil {
+		return err
+	}
+	a.addMethods()
+	return a.addMeta(a.index)
+}
+
+// readHeads sees that there is one good record for every run that the index wants
+// to use, and none for any other, and that every subject has a code.
+func (a *assembler) readHeads() error {
+	index := a.index
+	wanted := map[string]int{}
+	for i, run := range index.Runs {
 		if _, ok := wanted[run.RunID]; ok {
 			return fmt.Errorf("run %s occurs twice in the index", run.RunID)
 		}
 		if run.Reason != "" && !slices.Contains(reasons, run.Reason) {
 			return fmt.Errorf("run %s has a reason for its verdict that is not of the published list", run.RunID)
 		}
-		wanted[run.RunID] = run
+		wanted[run.RunID] = i
 	}
 	if err := index.Err(); err != nil { // nobody can tell what would be missing
 		return err
 	}
-	byRun := map[string]*extract.Record{}
+	found := make([]bool, len(index.Runs))
 	byConfiguration := map[extract.Configuration]string{}
-	a.unfinished = map[string]*extract.Record{}
-	for _, r := range records {
-		run, ok := wanted[r.RunID]
-		if !ok || run.Verdict != extract.Used {
+	a.unfinished = map[string]string{}
+	err := extract.Heads(a.records, func(i int, r *extract.Head) error {
+		place, ok := wanted[r.RunID]
+		if !ok || index.Runs[place].Verdict != extract.Used {
 			return fmt.Errorf("run %s has a record and is not among the runs that the index uses", r.RunID)
 		}
-		if _, ok := byRun[r.RunID]; ok {
+		run := &index.Runs[place]
+		if found[place] {
 			return fmt.Errorf("run %s has two records", r.RunID)
 		}
-		byRun[r.RunID] = r
+		found[place] = true
 		switch {
 		case r.Verdict == extract.Unfinished && run.Open && slices.Contains(reasons, r.Reason):
-			a.unfinished[r.RunID] = r
-			continue
+			a.unfinished[run.RunID] = r.Reason
+			return nil
 		case r.Verdict != extract.Used:
 			return fmt.Errorf("run %s has a record with the verdict %s", r.RunID, r.Verdict)
 		case r.Configuration != run.Configuration:
 			return fmt.Errorf("run %s has another configuration in its record than in the index", r.RunID)
 		}
-		if other, ok := byConfiguration[r.Configuration]; ok {
+		if other, ok := byConfiguration[run.Configuration]; ok {
 			return fmt.Errorf("runs %s and %s have the same configuration and are both used", min(other, r.RunID), max(other, r.RunID))
 		}
-		byConfiguration[r.Configuration] = r.RunID
-		if err := checkRecord(r); err != nil {
+		byConfiguration[run.Configuration] = run.RunID
+		if err := a.countSubjects(r); err != nil {
 			return fmt.Errorf("run %s: %w", r.RunID, err)
 		}
-		a.configs = append(a.configs, &configured{Record: r})
+		// The strings are those of the index, which is there anyway.
+		a.configs = append(a.configs, &configured{RunID: run.RunID, Configuration: run.Configuration, record: i, tested: len(r.Subjects), refits: r.Refits})
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for _, run := range index.Runs {
-		if _, ok := byRun[run.RunID]; run.Verdict == extract.Used && !ok {
+	for i, run := range index.Runs {
+		if run.Verdict == extract.Used && !found[i] {
 			return fmt.Errorf("run %s is to be used and has no record", run.RunID)
 		}
 	}
@@ -213,20 +261,31 @@ func (a *assembler) match(records []*extract.Record, index *extract.Index) error
 	return nil
 }
 
+// checkSets sees that every subject of a record has an outcome.
+func checkSets(subjects, train []string, outcomes, trainOutcomes []int) error {
+	if len(subjects) == 0 || len(outcomes) != len(subjects) {
+		return fmt.Errorf("%d subjects and %d outcomes in the test set", len(subjects), len(outcomes))
+	}
+	if len(trainOutcomes) != len(train) {
+		return fmt.Errorf("%d subjects and %d outcomes in the training set", len(train), len(trainOutcomes))
+	}
+	for i, y := range slices.Concat(outcomes, trainOutcomes) {
+		if y != 0 && y != 1 {
+			return fmt.Errorf("outcome %d of subject %d is neither 0 nor 1", y, i+1)
+		}
+	}
+	return nil
+}
+
 func checkRecord(r *extract.Record) error {
 	if r.Format != extract.RecordFormat {
 		return fmt.Errorf("the record has format %q, not %q", r.Format, extract.RecordFormat)
 	}
-	if len(r.Subjects) == 0 || len(r.Outcomes) != len(r.Subjects) || len(r.Risks) != len(r.Subjects) {
-		return fmt.Errorf("%d subjects, %d outcomes and %d risks in the test set", len(r.Subjects), len(r.Outcomes), len(r.Risks))
+	if err := checkSets(r.Subjects, r.Train, r.Outcomes, r.TrainOutcomes); err != nil {
+		return err
 	}
-	if len(r.TrainOutcomes) != len(r.Train) {
-		return fmt.Errorf("%d subjects and %d outcomes in the training set", len(r.Train), len(r.TrainOutcomes))
-	}
-	for i, y := range slices.Concat(r.Outcomes, r.TrainOutcomes) {
-		if y != 0 && y != 1 {
-			return fmt.Errorf("outcome %d of subject %d is neither 0 nor 1", y, i+1)
-		}
+	if len(r.Risks) != len(r.Subjects) {
+		return fmt.Errorf("%d subjects and %d risks in the test set", len(r.Subjects), len(r.Risks))
 	}
 	for i, p := range r.Risks {
 		if !(p >= 0 && p <= 1) {
@@ -251,12 +310,12 @@ func checkRecord(r *extract.Record) error {
 // configurations and brings these into their order.
 func (a *assembler) publishNames() error {
 	a.hidden = map[[2]string]string{}
-	records := make([]*extract.Record, len(a.configs))
+	used := make([]extract.Configuration, len(a.configs))
 	for i, c := range a.configs {
-		records[i] = c.Record
+		used[i] = c.Configuration
 	}
 	missing := 0
-	for factor, names := range extract.UnregisteredNames(records, a.options.Upstream, a.reg) {
+	for factor, names := range extract.UnregisteredNames(used, a.options.Upstream, a.reg) {
 		taken := map[string]struct{}{}
 		for _, name := range names {
 			published, ok := "", false
@@ -298,48 +357,102 @@ func (a *assembler) publishNames() error {
 			cmp.Compare(x.outlier, y.outlier), cmp.Compare(x.imputation, y.imputation),
 		)
 	})
+	a.ids = make(map[string]int, len(a.configs))
+	for i, c := range a.configs {
+		a.ids[c.RunID] = i + 1
+	}
 	return nil
 }
 
-// codeSubjects puts codes in the place of originals. All that is wrong is
-// counted before it is reported: one subject would be a hint of who it is.
-func (a *assembler) codeSubjects() error {
-	missing, contradicting := map[string]struct{}{}, map[string]struct{}{}
-	translate := func(original string, outcome int) string {
-		code, ok := a.code(original)
-		if !ok || !codeForm.MatchString(code) {
-			missing[original] = struct{}{}
-			return ""
-		}
-		if (code[0] == 'G') != (outcome == 1) {
-			contradicting[original] = struct{}{}
-		}
-		a.subjects[code] = struct{}{}
-		return code
+// uncoded are the originals that cannot be published. All that is wrong is counted
+// before it is reported: one subject would be a hint of who it is.
+type uncoded struct{ missing, contradicting map[string]struct{} }
+
+func (u *uncoded) err() error {
+	if n := len(u.missing); n > 0 {
+		return fmt.Errorf("%d subjects of the runs have no code in the lookup: run the step subjects again", n)
 	}
-	for _, c := range a.configs {
-		seen := map[string]struct{}{}
-		for i, original := range c.Subjects {
-			code := translate(original, c.Outcomes[i])
-			if _, ok := seen[original]; ok {
-				return fmt.Errorf("run %s: a subject occurs twice in the test set", c.RunID)
-			}
-			seen[original] = struct{}{}
-			c.predictions = append(c.predictions, prediction{code, c.Outcomes[i], c.Risks[i], c.Spreads[i].Quantiles, c.Spreads[i].SD, i})
-		}
-		for i, original := range c.Train {
-			translate(original, c.TrainOutcomes[i])
-		}
-		slices.SortFunc(c.predictions, func(x, y prediction) int { return compareCodes(x.code, y.code) })
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("%d subjects of the runs have no code in the lookup: run the step subjects again", len(missing))
-	}
-	if len(contradicting) > 0 {
+	if n := len(u.contradicting); n > 0 {
 		return fmt.Errorf("%d subjects have a label in a run that contradicts their code in the lookup: correct the label, or list the runs under EXTRACTION.exclude_runs with a reason; "+
-			"if the published label was wrong, begin a new release with a new private directory and a new database", len(contradicting))
+			"if the published label was wrong, begin a new release with a new private directory and a new database", n)
 	}
 	return nil
+}
+
+// coded is the code of a subject; it is false without one, or when one contradicts
+// the outcome.
+func (a *assembler) coded(original string, outcome int) (code string, ok, agrees bool) {
+	code, ok = a.code(original)
+	if !ok || !codeForm.MatchString(code) {
+		return "", false, true
+	}
+	return code, true, (code[0] == 'G') == (outcome == 1)
+}
+
+// countSubjects looks at the subjects of one record, training and test.
+func (a *assembler) countSubjects(r *extract.Head) error {
+	if err := checkSets(r.Subjects, r.Train, r.Outcomes, r.TrainOutcomes); err != nil {
+		return err
+	}
+	count := func(originals []string, outcomes []int) {
+		for i, original := range originals {
+			code, ok, agrees := a.coded(original, outcomes[i])
+			if ok {
+				a.subjects[code] = struct{}{}
+			} else {
+				note(&a.uncoded.missing, original)
+			}
+			if !agrees {
+				note(&a.uncoded.contradicting, original)
+			}
+		}
+	}
+	count(r.Subjects, r.Outcomes)
+	count(r.Train, r.TrainOutcomes)
+	return nil
+}
+
+func note(set *map[string]struct{}, member string) {
+	if *set == nil {
+		*set = map[string]struct{}{}
+	}
+	(*set)[member] = struct{}{}
+}
+
+var errAnother = errors.New("the record is another than a moment ago: do not change the private directory while a build runs")
+
+// read reads the record of a configuration, puts codes in the place of originals and
+// computes what its rows need. It is called by several goroutines.
+func (a *assembler) read(c *configured) (*coded, error) {
+	r, err := a.records.Record(c.record)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRecord(r); err != nil {
+		return nil, err
+	}
+	if r.RunID != c.RunID || r.Configuration != c.Configuration || r.Verdict != extract.Used || len(r.Subjects) != c.tested || r.Refits != c.refits {
+		return nil, errAnother
+	}
+	one := &coded{configured: c, Record: r}
+	seen := make(map[string]struct{}, len(r.Subjects))
+	for i, original := range r.Subjects {
+		code, ok, agrees := a.coded(original, r.Outcomes[i])
+		if !ok || !agrees {
+			return nil, errAnother // all had one when the heads were read
+		}
+		if _, ok := seen[original]; ok {
+			return nil, errors.New("a subject occurs twice in the test set")
+		}
+		seen[original] = struct{}{}
+		one.predictions = append(one.predictions, prediction{code, r.Outcomes[i], r.Risks[i], r.Spreads[i].Quantiles, r.Spreads[i].SD, i})
+	}
+	slices.SortFunc(one.predictions, func(x, y prediction) int { return compareCodes(x.code, y.code) })
+	if one.retention, err = retentionCurve(one.predictions); err != nil {
+		return nil, err
+	}
+	one.curve, one.noCurve, err = smoothedCurve(one.predictions, a.options.Privacy)
+	return one, err
 }
 
 // compareCodes orders controls before events, each by number.
@@ -347,14 +460,14 @@ func compareCodes(a, b string) int {
 	return cmp.Or(-cmp.Compare(a[:min(1, len(a))], b[:min(1, len(b))]), cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 
-func (a *assembler) addConfig(id int, c *configured) error {
+func (a *assembler) addConfig(id int, c *coded) error {
 	n, events := len(c.Outcomes), 0
 	for _, y := range c.Outcomes {
 		events += y
 	}
 	auroc, brier := c.Scalars["AUROC"], c.Scalars["Brier"]
 	nb := func(threshold string) any { return measured(c.Record, metrics.MeanRisk, "nb@"+threshold) }
-	run := a.publishedRun(c.RunID)
+	run := a.publishedRun(c.configured.RunID)
 	a.content.add(essentialTable,
 		id, c.outlier, c.imputation, c.classifier, c.featurization, sourceName(c.classifier, c.featurization, c.outlier, c.imputation), run, run,
 		auroc.Mean, auroc.Lower, auroc.Upper, c.Joint.Slope, c.Joint.Intercept,
@@ -385,17 +498,11 @@ func (a *assembler) addConfig(id int, c *configured) error {
 	for i, p := range c.ROC {
 		a.content.add(rocTable, id, i, a.roundedCell(p.Threshold), p.FPR, p.TPR)
 	}
-	if err := a.addSmoothed(id, c); err != nil {
-		return err
-	}
+	a.addSmoothed(id, c)
 	if err := a.addSubjects(id, c); err != nil {
 		return err
 	}
-	curve, err := retentionCurve(c.predictions)
-	if err != nil {
-		return err
-	}
-	for _, point := range curve {
+	for _, point := range c.retention {
 		for i, name := range retentionMeasures {
 			a.content.add(retentionTable, a.next(retentionTable), id, point.rate, name, defined(point.values[i]))
 		}
@@ -420,7 +527,7 @@ func (a *assembler) addConfig(id int, c *configured) error {
 		return err
 	}
 	a.content.add(provenanceTable, id, digest, c.Artifact.Bytes, c.Format)
-	return nil
+	return a.addComparable(id, c)
 }
 
 // next is the number of the row about to be added, from 1.
@@ -475,19 +582,13 @@ func (a *assembler) publishedRun(id string) string {
 	if runIDForm.MatchString(id) {
 		return id
 	}
-	for i, c := range a.configs {
-		if c.RunID == id {
-			return otherRun + strconv.Itoa(i+1)
-		}
+	if n, ok := a.ids[id]; ok {
+		return otherRun + strconv.Itoa(n)
 	}
 	return ""
 }
 
 func (a *assembler) addRuns(index *extract.Index) {
-	ids := map[string]int{}
-	for i, c := range a.configs {
-		ids[c.RunID] = i + 1
-	}
 	type row struct {
 		run, verdict, reason string
 		config               any
@@ -495,10 +596,10 @@ func (a *assembler) addRuns(index *extract.Index) {
 	var rows []row
 	for _, run := range index.Runs {
 		r := row{a.publishedRun(run.RunID), string(run.Verdict), run.Reason, nil}
-		if u, ok := a.unfinished[run.RunID]; ok {
-			r.verdict, r.reason = string(u.Verdict), u.Reason
+		if reason, ok := a.unfinished[run.RunID]; ok {
+			r.verdict, r.reason = string(extract.Unfinished), reason
 		}
-		if id, ok := ids[run.RunID]; ok {
+		if id, ok := a.ids[run.RunID]; ok {
 			r.config = id
 			if run.Open {
 				r.reason = reasonOpen
@@ -586,14 +687,14 @@ func (a *assembler) addMeta(index *extract.Index) error {
 	// What holds for all configurations or is not said.
 	sizes, refits := map[int]struct{}{}, map[int]struct{}{}
 	for _, c := range a.configs {
-		sizes[len(c.Subjects)] = struct{}{}
-		refits[c.Refits] = struct{}{}
+		sizes[c.tested] = struct{}{}
+		refits[c.refits] = struct{}{}
 	}
 	if len(sizes) == 1 {
-		meta["n_test"] = strconv.Itoa(len(a.configs[0].Subjects))
+		meta["n_test"] = strconv.Itoa(a.configs[0].tested)
 	}
 	if len(refits) == 1 {
-		meta["n_refits"] = strconv.Itoa(a.configs[0].Refits)
+		meta["n_refits"] = strconv.Itoa(a.configs[0].refits)
 	}
 	for key, value := range a.options.Settings {
 		if _, taken := meta["settings."+key]; taken || !publishedSetting(key, value) {

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -18,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/zeebo/blake3"
 
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
@@ -169,6 +171,59 @@ func published(factor, name string) (string, bool) {
 // keyed stands for a keyed digest.
 func keyed(digest string) (string, error) { return "ab" + digest[2:], nil }
 
+// inMemory are records that nobody wrote.
+type inMemory []*extract.Record
+
+func (m inMemory) Len() int                              { return len(m) }
+func (m inMemory) Record(i int) (*extract.Record, error) { return m[i], nil }
+
+func (m inMemory) Head(i int) (*extract.Head, error) {
+	r := m[i]
+	return &extract.Head{
+		Format: r.Format, RunID: r.RunID, Configuration: r.Configuration, Verdict: r.Verdict, Reason: r.Reason,
+		Subjects: r.Subjects, Outcomes: r.Outcomes, Train: r.Train, TrainOutcomes: r.TrainOutcomes, Refits: r.Refits,
+	}, nil
+}
+
+// held are contents with their rows, by table.
+type held struct {
+	*Content
+	rows map[string][][]any
+}
+
+func (h *held) Rows(table string) [][]any { return h.rows[table] }
+
+// gather assembles a study and reads the rows as the child would.
+func gather(s *study, reg *config.Registry, o AssembleOptions) (*held, error) {
+	c, err := Assemble(inMemory(s.records), s.index, s.code, reg, o)
+	if err != nil {
+		return nil, err
+	}
+	h := &held{c, map[string][][]any{}}
+	var sent bytes.Buffer
+	if err := c.stream(&sent, "/x"); err != nil {
+		return nil, err
+	}
+	in := &rowReader{r: bufio.NewReader(&sent), h: blake3.New()}
+	if _, err := in.begin(); err != nil {
+		return nil, err
+	}
+	for {
+		place, more, err := in.table()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			return h, in.end()
+		}
+		row := make([]any, len(tables[place].columns))
+		if err := in.cells(tables[place], row); err != nil {
+			return nil, err
+		}
+		h.rows[tables[place].name] = append(h.rows[tables[place].name], row)
+	}
+}
+
 func options() AssembleOptions {
 	return AssembleOptions{
 		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Margin: 0.05, Unlabelled: 5,
@@ -177,19 +232,19 @@ func options() AssembleOptions {
 	}
 }
 
-func assemble(t testing.TB, s *study) *Content {
+func assemble(t testing.TB, s *study) *held {
 	t.Helper()
-	c, err := Assemble(s.records, s.index, s.code, registry(t), options())
+	c, err := gather(s, registry(t), options())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func written(t testing.TB, c *Content) string {
+func written(t testing.TB, c *held) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "results.db")
-	if err := Write(t.Context(), path, c); err != nil {
+	if err := Write(t.Context(), path, c.Content); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -282,7 +337,7 @@ func TestAssemble(t *testing.T) {
 func TestUnregisteredNames(t *testing.T) {
 	s := newStudy(t, original)
 	want := map[string][]string{config.Outlier: {"private outlier A", "private outlier B"}}
-	if diff := cmp.Diff(want, extract.UnregisteredNames(s.records, nil, registry(t))); diff != "" {
+	if diff := cmp.Diff(want, extract.UnregisteredNames(configurations, nil, registry(t))); diff != "" {
 		t.Error(diff)
 	}
 	for name, c := range map[string]struct {
@@ -299,7 +354,7 @@ func TestUnregisteredNames(t *testing.T) {
 	} {
 		o := options()
 		o.Published = c.published
-		content, err := Assemble(s.records, s.index, s.code, registry(t), o)
+		content, err := gather(s, registry(t), o)
 		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "private outlier")) {
 			t.Errorf("%s: error %v, want %q", name, err, c.want)
 			continue
@@ -354,7 +409,7 @@ func TestAssembleRefuses(t *testing.T) {
 	} {
 		s := newStudy(t, original)
 		spoil(s)
-		_, err := Assemble(s.records, s.index, s.code, registry(t), options())
+		_, err := gather(s, registry(t), options())
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error %v", name, err)
 		} else if strings.Contains(err.Error(), "PLR") {
@@ -376,8 +431,8 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 		o.Privacy = Privacy{SubjectTables: true, BootstrapRisks: true}
 		return o
 	}
-	assemble := func(s *study, o AssembleOptions) *Content {
-		c, err := Assemble(s.records, s.index, s.code, registry(t), o)
+	assemble := func(s *study, o AssembleOptions) *held {
+		c, err := gather(s, registry(t), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -450,7 +505,7 @@ func TestWrite(t *testing.T) {
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o644 {
 		t.Errorf("mode %v", info.Mode())
 	}
-	findings, err := Validate(t.Context(), path, registry(t))
+	findings, err := findingsIn(t, path, registry(t))
 	if err != nil || len(findings) > 0 {
 		t.Errorf("findings %v, error %v", findings, err)
 	}
@@ -522,14 +577,14 @@ func TestWriteFails(t *testing.T) {
 
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Write(cancelled, path, c); !errors.Is(err, context.Canceled) {
+	if err := Write(cancelled, path, c.Content); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if err := Write(t.Context(), filepath.Join(dir, "none", "x.db"), c); !errors.Is(err, fs.ErrNotExist) {
+	if err := Write(t.Context(), filepath.Join(dir, "none", "x.db"), c.Content); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	c = changed(c, predictionsTable, func(rows [][]any) { rows[3][4] = math.NaN() })
-	if err := Write(t.Context(), path, c); err == nil || !strings.Contains(err.Error(), "predictions.y_prob") {
+	if err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "predictions.y_prob") {
 		t.Errorf("NaN: %v", err)
 	}
 	if old, _ := os.ReadFile(path); string(old) != "old" {
@@ -541,18 +596,23 @@ func TestWriteFails(t *testing.T) {
 }
 
 // changed returns contents with other rows in one table.
-func changed(c *Content, name string, change func(rows [][]any)) *Content {
-	var other Content
+func changed(h *held, name string, change func(rows [][]any)) *held {
+	other := &held{nil, map[string][][]any{}}
 	for _, t := range tables {
-		rows := c.Rows(t.name)
-		if t.name == name {
-			change(rows)
-		}
-		for _, row := range rows {
-			other.add(t.name, row...)
+		for _, row := range h.rows[t.name] {
+			other.rows[t.name] = append(other.rows[t.name], slices.Clone(row))
 		}
 	}
-	return &other
+	change(other.rows[name])
+	other.Content = &Content{make: func(to *rows) error {
+		for _, t := range tables {
+			for _, row := range other.rows[t.name] {
+				to.add(t.name, row...)
+			}
+		}
+		return nil
+	}}
+	return other
 }
 
 // A stream that is cut anywhere, or changed, makes no file that passes.
@@ -655,7 +715,7 @@ func TestOpenIsForReading(t *testing.T) {
 	}
 	path := filepath.Join(dir, "it's.db")
 	c := assemble(t, newStudy(t, original))
-	if err := Write(t.Context(), path, c); err == nil || !strings.Contains(err.Error(), "question mark") {
+	if err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "question mark") {
 		t.Errorf("question mark: %v", err)
 	}
 	before, err := os.ReadFile(written(t, c))

@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -19,13 +18,17 @@ import (
 )
 
 // Limits of the writer. One thread: the order of rows in the file is that of
-// the stream. The memory is many times what a study needs; nothing may be
-// spilled to a folder that nobody cleans.
+// the stream. A table's pages go to the file when a row group of 122,880 rows is
+// full, so that what is in memory is one row group a table, some 100 MB, whatever
+// the number of runs, and pages that have been written. Nothing may be spilled to a
+// folder that nobody cleans.
 var writerSettings = []string{
 	"SET threads = 1",
-	"SET memory_limit = '1GB'",
+	"SET memory_limit = '160MB'",
+	"SET write_buffer_row_group_count = 1",
 	"SET temp_directory = ''",
 	"SET preserve_insertion_order = true",
+	"SET checkpoint_threshold = '1KB'", // a commit then writes the file and no log of all rows before it
 	"SET autoinstall_known_extensions = false",
 	"SET autoload_known_extensions = false",
 }
@@ -61,9 +64,9 @@ func RunChild(stdin io.Reader, stderr io.Writer) (code int) {
 
 // rowReader reads what Content.stream writes.
 type rowReader struct {
-	r *bufio.Reader
-	h *blake3.Hasher
-	b []byte
+	r   *bufio.Reader
+	h   *blake3.Hasher
+	row []byte // the cells of the last one, as they came
 }
 
 var errCut = errors.New("the rows from the parent process are cut or damaged")
@@ -78,6 +81,7 @@ func (in *rowReader) begin() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+	_, _ = in.h.Write(in.row)
 	path, ok := cell.(string)
 	if !ok || !filepath.IsAbs(path) {
 		return "", errCut
@@ -90,18 +94,35 @@ func (in *rowReader) cell() (any, error) {
 	if err != nil {
 		return nil, errCut
 	}
-	in.b = appendCell(in.b[:0], cell)
-	_, _ = in.h.Write(in.b)
+	in.row = appendCell(in.row, cell)
 	return cell, nil
 }
 
-func (in *rowReader) count() (uint64, error) {
-	var b [8]byte
-	if _, err := io.ReadFull(in.r, b[:]); err != nil {
-		return 0, errCut
+// table is the place in the schema of the table that has the next row; it is false
+// at the end of all.
+func (in *rowReader) table() (place int, more bool, err error) {
+	mark, err := in.r.ReadByte()
+	if err != nil || int(mark) > len(tables) {
+		return 0, false, errCut
 	}
-	_, _ = in.h.Write(b[:])
-	return binary.LittleEndian.Uint64(b[:]), nil
+	_, _ = in.h.Write([]byte{mark}) // a hash takes every byte
+	return int(mark) - 1, mark != endOfRows, nil
+}
+
+// cells reads the next row of a table into cells.
+func (in *rowReader) cells(t table, cells []any) error {
+	in.row = in.row[:0]
+	for i, c := range t.columns {
+		var err error
+		if cells[i], err = in.cell(); err != nil {
+			return err
+		}
+		if !c.holds(cells[i]) {
+			return fmt.Errorf("%s: %w", c.name, errCut)
+		}
+	}
+	_, _ = in.h.Write(in.row)
+	return nil
 }
 
 // end compares the digest that follows the rows with theirs.
@@ -128,27 +149,36 @@ func writeFile(path string, in *rowReader) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	db, err := Open(ctx, path)
+	db, err := openWithin(ctx, path, scanMemory)
 	if err != nil {
 		return err
 	}
 	defer db.Close() //nolint:errcheck // read only: nothing can be lost
-	d := newDigester()
-	for _, t := range tables {
-		if err := digestTable(ctx, db, d, t); err != nil {
+	for i, t := range tables {
+		var cell []byte
+		h := blake3.New()
+		if err := eachRow(ctx, db, t, func(cells []any) error {
+			cell = cell[:0]
+			for _, c := range cells {
+				cell = appendCell(cell, c)
+			}
+			_, _ = h.Write(cell) // a hash takes every byte
+			return nil
+		}); err != nil {
 			return err
 		}
-	}
-	if d.sum() != sent {
-		return errors.New("the file does not read back as it was written")
+		if !bytes.Equal(h.Sum(nil), sent[i].Sum(nil)) {
+			return fmt.Errorf("%s does not read back as it was written", t.name)
+		}
 	}
 	return nil
 }
 
-func writeTables(ctx context.Context, path string, in *rowReader) (sent string, err error) {
+// writeTables returns for each table the hash of its rows in their order.
+func writeTables(ctx context.Context, path string, in *rowReader) (sent []*blake3.Hasher, err error) {
 	connector, err := duckdb.NewConnector("", nil)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(1) // one connection: settings and the transaction are its own
@@ -163,64 +193,95 @@ func writeTables(ctx context.Context, path string, in *rowReader) (sent string, 
 	}
 	attach := fmt.Sprintf("ATTACH %s AS plr (STORAGE_VERSION %s)", quoteText(path), quoteText(storageName))
 	if err := exec(append(writerSettings, attach, "USE plr", "BEGIN TRANSACTION")...); err != nil {
-		return "", err
+		return nil, err
 	}
 	for _, t := range tables {
 		if err := exec(t.ddl()); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	d := newDigester()
 	err = conn.Raw(func(driverConn any) error {
-		for _, t := range tables {
-			if err := appendTable(driverConn.(driver.Conn), t, in, d); err != nil {
-				return fmt.Errorf("%s: %w", t.name, err)
-			}
-		}
-		return in.end()
+		var err error
+		sent, err = appendRows(driverConn.(driver.Conn), in)
+		return err
 	})
 	if err := errors.Join(err, conn.Close()); err != nil {
-		return "", err
+		return nil, err
 	}
 	for _, v := range views {
 		if err := exec(v.ddl); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return d.sum(), exec("COMMIT", "CHECKPOINT plr", "USE memory", "DETACH plr")
+	return sent, exec("COMMIT", "CHECKPOINT plr", "USE memory", "DETACH plr")
 }
 
-func appendTable(conn driver.Conn, t table, in *rowReader, d *digester) (err error) {
-	n, err := in.count()
-	if err != nil {
-		return err
-	}
-	appender, err := duckdb.NewAppender(conn, "plr", "main", t.name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, appender.Close()) }()
-	row := make([]any, len(t.columns))
-	values := make([]driver.Value, len(t.columns))
-	for range n {
-		for i, c := range t.columns {
-			if row[i], err = in.cell(); err != nil {
-				return err
+// tableAppender adds rows to one table.
+type tableAppender struct {
+	to     *duckdb.Appender
+	h      *blake3.Hasher
+	cells  []any
+	values []driver.Value
+	n      int
+}
+
+// flushedRows is after how many rows DuckDB takes what it holds of a table into row
+// groups. By itself it holds two hundred thousand rows of every table.
+const flushedRows = 1 << 12
+
+// appendRows adds all rows, those of one table in the order in which they come.
+func appendRows(conn driver.Conn, in *rowReader) (sent []*blake3.Hasher, err error) {
+	appenders := make([]tableAppender, len(tables))
+	defer func() {
+		for _, a := range appenders {
+			if a.to != nil {
+				err = errors.Join(err, a.to.Close())
 			}
-			if !c.holds(row[i]) {
-				return fmt.Errorf("%s: %w", c.name, errCut)
-			}
-			values[i] = row[i]
 		}
-		d.row(row)
-		if err := appender.AppendRow(values...); err != nil {
+	}()
+	for i, t := range tables {
+		appenders[i] = tableAppender{h: blake3.New(), cells: make([]any, len(t.columns)), values: make([]driver.Value, len(t.columns))}
+	}
+	for {
+		place, more, err := in.table()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		if err := appenders[place].add(conn, tables[place], in); err != nil {
+			return nil, fmt.Errorf("%s: %w", tables[place].name, err)
+		}
+	}
+	for _, a := range appenders {
+		sent = append(sent, a.h)
+	}
+	return sent, in.end()
+}
+
+func (a *tableAppender) add(conn driver.Conn, t table, in *rowReader) (err error) {
+	if a.to == nil {
+		if a.to, err = duckdb.NewAppender(conn, "plr", "main", t.name); err != nil {
 			return err
 		}
 	}
-	d.endTable(t.name, t.columns)
+	if err := in.cells(t, a.cells); err != nil {
+		return err
+	}
+	_, _ = a.h.Write(in.row) // a hash takes every byte
+	for i, cell := range a.cells {
+		a.values[i] = cell
+	}
+	if err := a.to.AppendRow(a.values...); err != nil {
+		return err
+	}
+	if a.n++; a.n%flushedRows == 0 {
+		return a.to.Flush()
+	}
 	return nil
 }

@@ -24,40 +24,42 @@ func comparisonOptions(thresholds []float64, margin float64) comparison.Options 
 	return comparison.Options{Thresholds: thresholds, Margin: margin, Replicates: extract.Replicates, Seed: extract.ResampleSeed, MaxPairs: extract.MaxPairs}
 }
 
+// addComparable keeps what comparisons ask of a configuration, if it is registered.
+func (a *assembler) addComparable(id int, c *coded) error {
+	p := c.Paired
+	if id == 1 {
+		a.thresholds = p.Thresholds
+	}
+	if !slices.Equal(a.thresholds, p.Thresholds) {
+		return fmt.Errorf("it and run %s were measured at different thresholds: extract them again", a.configs[0].RunID)
+	}
+	if !c.registered {
+		return nil
+	}
+	codes := make([]string, len(c.predictions))
+	for _, p := range c.predictions {
+		codes[p.place] = p.code
+	}
+	events := 0
+	for _, y := range c.Outcomes {
+		events += y
+	}
+	methods := map[string]string{config.Classifier: c.classifier, config.Featurization: c.featurization, config.Outlier: c.outlier, config.Imputation: c.imputation}
+	a.comparable = append(a.comparable, comparison.Configuration{
+		ID: id, Methods: methods, Truth: a.isTruth(config.Outlier, c.outlier) && a.isTruth(config.Imputation, c.imputation),
+		Pairs: events * (len(c.Outcomes) - events), Subjects: codes, Outcomes: c.Outcomes, Risks: c.Risks,
+		Refits: &comparison.Refits{N: c.Refits, Ranks: p.Ranks, Pairs: p.Pairs, Squares: p.Squares, Positive: p.Positive},
+	})
+	return nil
+}
+
 // addComparisons compares the registered configurations.
 func (a *assembler) addComparisons() error {
-	var thresholds []float64
-	var all []comparison.Configuration
-	for i, c := range a.configs {
-		p := c.Paired
-		if i == 0 {
-			thresholds = p.Thresholds
-		}
-		if !slices.Equal(thresholds, p.Thresholds) {
-			return fmt.Errorf("runs %s and %s were measured at different thresholds: extract them again", a.configs[0].RunID, c.RunID)
-		}
-		if !c.registered {
-			continue
-		}
-		codes := make([]string, len(c.predictions))
-		for _, p := range c.predictions {
-			codes[p.place] = p.code
-		}
-		events := 0
-		for _, y := range c.Outcomes {
-			events += y
-		}
-		methods := map[string]string{config.Classifier: c.classifier, config.Featurization: c.featurization, config.Outlier: c.outlier, config.Imputation: c.imputation}
-		all = append(all, comparison.Configuration{
-			ID: i + 1, Methods: methods, Truth: a.isTruth(config.Outlier, c.outlier) && a.isTruth(config.Imputation, c.imputation),
-			Pairs: events * (len(c.Outcomes) - events), Subjects: codes, Outcomes: c.Outcomes, Risks: c.Risks,
-			Refits: &comparison.Refits{N: c.Refits, Ranks: p.Ranks, Pairs: p.Pairs, Squares: p.Squares, Positive: p.Positive},
-		})
-	}
-	r, err := comparison.Compare(all, comparisonOptions(thresholds, a.options.Margin))
+	r, err := comparison.Compare(a.comparable, comparisonOptions(a.thresholds, a.options.Margin))
 	if err != nil {
 		return fmt.Errorf("comparison of configurations: %w", err)
 	}
+	a.comparable = nil // the most that all runs take, and nobody needs it any more
 	a.compared = len(r.Compared)
 	for _, c := range r.Cells {
 		a.content.add(cellsTable, c.Factor, c.ID)
@@ -133,18 +135,19 @@ func (v *validator) comparisons() error {
 		return err
 	}
 	estimates := map[comparison.Measured]map[int]float64{}
-	rows, err := readRows(v.ctx, v.db, tableNamed(stratosTable))
+	var m comparison.Measured
+	var id int
+	var x float64
+	err = eachOf(v.ctx, v.db, "SELECT estimand, measure, config_id, estimate FROM stratos_metrics WHERE estimand IS NOT NULL AND measure IS NOT NULL AND estimate IS NOT NULL AND "+ofRegistered,
+		[]any{&m.Estimand, &m.Measure, &id, &x}, func() error {
+			if estimates[m] == nil {
+				estimates[m] = map[int]float64{}
+			}
+			estimates[m][id] = x
+			return nil
+		})
 	if err != nil {
 		return err
-	}
-	for _, r := range rows {
-		m := comparison.Measured{Estimand: r.text("estimand"), Measure: r.text("measure")}
-		if estimates[m] == nil {
-			estimates[m] = map[int]float64{}
-		}
-		if x, id := r.number("estimate"), r.number("config_id"); x != nil && id != nil {
-			estimates[m][int(*id)] = *x
-		}
 	}
 	want, err := comparison.Outline(all, common, comparisonOptions(grid, margin), func(id int, m comparison.Measured) (float64, bool) {
 		x, ok := estimates[m][id]
@@ -156,7 +159,7 @@ func (v *validator) comparisons() error {
 	if err := v.sameComparisons(want, estimates); err != nil {
 		return err
 	}
-	wrong := slices.ContainsFunc(v.findings, func(f Finding) bool { return !f.Warning })
+	wrong := slices.ContainsFunc(v.Findings, func(f Finding) bool { return !f.Warning })
 	if wrong || !v.privacy.SubjectTables || v.privacy.RoundRisks > 0 {
 		return nil // there is nothing to compute them of, or it is known to be wrong
 	}
@@ -165,6 +168,13 @@ func (v *validator) comparisons() error {
 	}
 	return v.sameComparisons(want, nil)
 }
+
+// every row, and those of registered configurations, as conditions in SQL: only these
+// are compared, and there are as many as the registry has combinations.
+const (
+	every        = "true"
+	ofRegistered = "config_id IN (SELECT config_id FROM essential_metrics WHERE registered)"
+)
 
 // margin is what meta says of the least difference that matters.
 func (v *validator) margin() (float64, error) {
@@ -183,7 +193,7 @@ func (v *validator) margin() (float64, error) {
 // registered are the registered configurations with their predictions, and which of
 // them the file says to be compared.
 func (v *validator) registered() (all []comparison.Configuration, common []bool, err error) {
-	methods, err := readRows(v.ctx, v.db, tableNamed(methodsTable))
+	methods, err := readRows(v.ctx, v.db, tableNamed(methodsTable), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,15 +201,15 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 	for _, m := range methods {
 		truth[[2]string{m.text("factor"), m.text("name")}] = m.text("category") == groundTruth
 	}
-	essential, err := readRows(v.ctx, v.db, tableNamed(essentialTable))
+	essential, err := readRows(v.ctx, v.db, tableNamed(essentialTable), "registered")
 	if err != nil {
 		return nil, nil, err
 	}
-	predictions, err := readRows(v.ctx, v.db, tableNamed(predictionsTable))
+	predictions, err := readRows(v.ctx, v.db, tableNamed(predictionsTable), ofRegistered)
 	if err != nil {
 		return nil, nil, err
 	}
-	differences, err := readRows(v.ctx, v.db, tableNamed(differencesTable))
+	differences, err := readRows(v.ctx, v.db, tableNamed(differencesTable), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -321,7 +331,7 @@ func keyOf(cells ...any) string { return fmt.Sprintf("%#v", cells) }
 // sameRows compares the rows of a table; a finding names no text of the table.
 func (v *validator) sameRows(name string, want []expected, intervals bool) error {
 	t := tableNamed(name)
-	rows, err := readRows(v.ctx, v.db, t)
+	rows, err := readRows(v.ctx, v.db, t, every)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (a *assembler) roundedCell(risk *float64) any {
 }
 
 // addSubjects adds what is known of single subjects, as far as it is published.
-func (a *assembler) addSubjects(id int, c *configured) error {
+func (a *assembler) addSubjects(id int, c *coded) error {
 	if !a.options.Privacy.SubjectTables {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (a *assembler) addSubjects(id int, c *configured) error {
 		}
 		a.content.add(quantilesTable, append(cells, a.roundedCell(p.sd))...)
 	}
-	if !a.options.Privacy.BootstrapRisks || !c.Configuration.Named(a.reg) {
+	if !a.options.Privacy.BootstrapRisks || !c.configured.Configuration.Named(a.reg) {
 		return nil
 	}
 	if len(c.RefitRisks) != c.Refits {

@@ -11,11 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-func assembleWith(t *testing.T, s *study, p Privacy) *Content {
+func assembleWith(t *testing.T, s *study, p Privacy) *held {
 	t.Helper()
 	o := options()
 	o.Privacy = p
-	c, err := Assemble(s.records, s.index, s.code, registry(t), o)
+	c, err := gather(s, registry(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestPrivacy(t *testing.T) {
 			}
 		}
 		path := written(t, content)
-		findings, err := Validate(t.Context(), path, registry(t))
+		findings, err := findingsIn(t, path, registry(t))
 		if err != nil || len(findings) > 0 {
 			t.Errorf("%s: findings %v, error %v", name, findings, err)
 		}
@@ -150,7 +150,7 @@ func TestValidatePrivacy(t *testing.T) {
 	} {
 		path := written(t, assembleWith(t, s, c.privacy))
 		change(t, path, c.damage)
-		findings, err := Validate(t.Context(), path, registry(t))
+		findings, err := findingsIn(t, path, registry(t))
 		var lines []string
 		for _, f := range findings {
 			lines = append(lines, f.String())
@@ -219,7 +219,7 @@ func TestBootstrapRisksAreNeeded(t *testing.T) {
 	s.records[0].RefitRisks = nil
 	o := options()
 	o.Privacy.BootstrapRisks = true
-	if _, err := Assemble(s.records, s.index, s.code, registry(t), o); err == nil || !strings.Contains(err.Error(), "not of all 5") {
+	if _, err := gather(s, registry(t), o); err == nil || !strings.Contains(err.Error(), "not of all 5") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/duckdb/duckdb-go/v2"
 )
@@ -24,14 +26,30 @@ const catalog = "checkpoint"
 // written, loaded from the network or read from other files. Errors say what to
 // do about a file that is missing, not DuckDB's, too new or in use.
 func Open(ctx context.Context, path string) (*sql.DB, error) {
-	db, err := open(ctx, path)
+	return openWithin(ctx, path, queryMemory)
+}
+
+// How much memory DuckDB may take for a file, pages of it that were read included.
+// What does not fit goes to a temporary directory: sorts and groups of the millions
+// of rows of a large study do not, and all rows in turn do.
+const (
+	queryMemory = "128MB"
+	scanMemory  = "32MB"
+)
+
+// opened counts the databases that were opened: each has a temporary directory of its
+// own, which DuckDB makes when it needs it and removes.
+var opened atomic.Int64
+
+func openWithin(ctx context.Context, path, memory string) (*sql.DB, error) {
+	db, err := open(ctx, path, memory)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	return db, nil
 }
 
-func open(ctx context.Context, path string) (*sql.DB, error) {
+func open(ctx context.Context, path, memory string) (*sql.DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -49,13 +67,14 @@ func open(ctx context.Context, path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if wal, err := os.Stat(walPath(path)); err == nil && wal.Size() > 0 {
-		return nil, fmt.Errorf("has a write-ahead log (%s): a program is writing to it or was interrupted; "+
-			"close that program, or open the file once with DuckDB and close it again", filepath.Base(walPath(path)))
-	}
-	// Attached, not opened by name: a path may hold what the driver takes for
+	// Limits can only be set before the first connection forbids access to files. The
+	// file is attached, not opened by name: a path may hold what the driver takes for
 	// options.
-	connector, err := duckdb.NewConnector("", func(exec driver.ExecerContext) error {
+	limits := url.Values{
+		"memory_limit":   {memory},
+		"temp_directory": {filepath.Join(os.TempDir(), fmt.Sprintf("plr-duckdb-%d-%d", os.Getpid(), opened.Add(1)))},
+	}
+	connector, err := duckdb.NewConnector("?"+limits.Encode(), func(exec driver.ExecerContext) error {
 		for _, s := range []string{
 			"SET threads = 1", // the last bit of a sum depends on the order of its terms
 			"SET autoinstall_known_extensions = false",
@@ -74,8 +93,18 @@ func open(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, err
 	}
 	db := sql.OpenDB(connector)
-	if err := db.PingContext(ctx); err != nil {
-		return nil, errors.Join(explain(err, version), db.Close())
+	err = db.PingContext(ctx)
+	if err != nil {
+		err = explain(err, version)
+	}
+	// A log beside the file is replayed in memory: what would be read is not what
+	// the file holds. Who keeps it open is the better answer.
+	if log, werr := os.Stat(walPath(path)); werr == nil && log.Size() > 0 && !errors.Is(err, ErrInUse) {
+		err = fmt.Errorf("has a write-ahead log (%s): a program that wrote to it was interrupted, or is about to close it; "+
+			"open the file once with DuckDB and close it again", filepath.Base(walPath(path)))
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
@@ -85,7 +114,7 @@ func open(ctx context.Context, path string) (*sql.DB, error) {
 var ErrInUse = errors.New("close it there and try again")
 
 var (
-	lockedBy  = regexp.MustCompile(`PID ([0-9]+)`)
+	lockedBy  = regexp.MustCompile(`(?:held in ([^\n]*?) ?\()?PID ([0-9]+)`)
 	noVersion = regexp.MustCompile(`version number|older version of DuckDB|newer version of DuckDB`)
 )
 
@@ -96,7 +125,10 @@ func explain(err error, version uint64) error {
 	case strings.Contains(text, "Could not set lock") || strings.Contains(text, "Conflicting lock"):
 		who := "another program"
 		if m := lockedBy.FindStringSubmatch(text); m != nil {
-			who = "the process " + m[1]
+			who = "process " + m[2]
+			if m[1] != "" { // of its path the last part, which names no place
+				who = fmt.Sprintf("%s (process %s)", filepath.Base(m[1]), m[2])
+			}
 		}
 		return fmt.Errorf("is in use by %s, which has it open for writing: %w", who, ErrInUse)
 	case noVersion.MatchString(text):
@@ -113,7 +145,7 @@ func explain(err error, version uint64) error {
 // contents have equal digests, whatever their bytes and the order of their
 // rows; numbers count by their bits.
 func Digest(ctx context.Context, path string) (string, error) {
-	db, err := Open(ctx, path)
+	db, err := openWithin(ctx, path, scanMemory)
 	if err != nil {
 		return "", err
 	}
@@ -123,6 +155,7 @@ func Digest(ctx context.Context, path string) (string, error) {
 		return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
 	}
 	d := newDigester()
+	defer d.close() //nolint:errcheck // a temporary file without a name
 	for _, t := range found {
 		if err := digestTable(ctx, db, d, t); err != nil {
 			return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
@@ -189,28 +222,55 @@ func (t table) readable() []string {
 	return exprs
 }
 
-func digestTable(ctx context.Context, db *sql.DB, d *digester, t table) (err error) {
-	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(t.readable(), ", ")+" FROM "+from(t.name))
-	if err != nil {
+func digestTable(ctx context.Context, db *sql.DB, d *digester, t table) error {
+	if err := eachRow(ctx, db, t, d.row); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	return d.endTable(t.name, t.columns)
+}
+
+// rowsAtOnce is how many rows are read by one query: the driver holds all that a query
+// gives.
+const rowsAtOnce = 1 << 13
+
+// eachRow calls use with the cells of every row of a table, in the order in which it
+// has them; they are overwritten by the next.
+func eachRow(ctx context.Context, db *sql.DB, t table, use func(cells []any) error) error {
+	var last sql.NullInt64
+	if err := db.QueryRowContext(ctx, "SELECT max(rowid) FROM "+from(t.name)).Scan(&last); err != nil {
+		return err
+	}
 	cells := make([]any, len(t.columns))
 	into := make([]any, len(t.columns))
 	for i := range cells {
 		into[i] = &cells[i]
 	}
+	some := "SELECT " + strings.Join(t.readable(), ", ") + " FROM " + from(t.name) + " WHERE rowid >= %d AND rowid < %d"
+	for first := int64(0); last.Valid && first <= last.Int64; first += rowsAtOnce {
+		err := eachOf(ctx, db, fmt.Sprintf(some, first, first+rowsAtOnce), into, func() error { return use(cells) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachOf reads the rows of a query one after the other into the same cells.
+func eachOf(ctx context.Context, db *sql.DB, query string, into []any, use func() error) (err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return err
 		}
-		d.row(cells)
+		if err := use(); err != nil {
+			return err
+		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	d.endTable(t.name, t.columns)
-	return nil
+	return rows.Err()
 }
 
 // Visitor is shown what people can read in a database. An error ends the reading and
@@ -228,7 +288,7 @@ type Visitor struct {
 // that holds more than its tables show, which DuckDB leaves behind and compresses, is an
 // [*UnseenError].
 func Cells(ctx context.Context, path string, v Visitor) error {
-	db, err := Open(ctx, path)
+	db, err := openWithin(ctx, path, scanMemory)
 	if err != nil {
 		return err
 	}
@@ -242,27 +302,40 @@ func Cells(ctx context.Context, path string, v Visitor) error {
 			if err := v.Text(t.name, "name", c.name); err != nil {
 				return err
 			}
-			if numeric(c.kind) {
-				continue
-			}
-			expr := "CAST(" + quote(c.name) + " AS VARCHAR)"
-			show := func(cell []byte) error { return v.Text(t.name, c.name, string(cell)) }
-			if c.kind == "BLOB" {
-				expr = quote(c.name)
-				show = func(cell []byte) error { return v.Bytes(t.name, c.name, cell) }
-			}
-			query := fmt.Sprintf("SELECT DISTINCT %[1]s FROM %[2]s WHERE %[3]s IS NOT NULL ORDER BY 1", expr, from(t.name), quote(c.name))
-			if err := each(ctx, db, query, show); err != nil {
-				return within(path, "table "+t.name, err)
-			}
+		}
+		if err := cellsOf(ctx, db, t, v); err != nil {
+			return within(path, "table "+t.name, err)
 		}
 	}
-	for _, o := range catalogTexts {
-		if err := each(ctx, db, o.query, func(text []byte) error { return v.Text("catalogue", o.column, string(text)) }); err != nil {
-			return within(path, "catalogue", err)
-		}
+	err = each(ctx, db, catalogQuery, func(kind string, text []byte) error { return v.Text("catalogue", kind, string(text)) })
+	if err != nil {
+		return within(path, "catalogue", err)
 	}
 	return unseen(ctx, db, found)
+}
+
+// cellsOf shows the distinct cells of a table, the texts of all its columns by one
+// query: to plan one for each column takes longer than to run it.
+func cellsOf(ctx context.Context, db *sql.DB, t table, v Visitor) error {
+	var ofText []string
+	for i, c := range t.columns {
+		name := quote(c.name)
+		switch {
+		case numeric(c.kind):
+		case c.kind == "BLOB":
+			query := fmt.Sprintf("SELECT DISTINCT %s, %s FROM %s WHERE %[2]s IS NOT NULL ORDER BY 2", quoteText(c.name), name, from(t.name))
+			if err := each(ctx, db, query, func(column string, cell []byte) error { return v.Bytes(t.name, column, cell) }); err != nil {
+				return err
+			}
+		default:
+			ofText = append(ofText, fmt.Sprintf("SELECT DISTINCT %d AS place, %s AS name, CAST(%s AS VARCHAR) AS cell FROM %s WHERE %[3]s IS NOT NULL", i, quoteText(c.name), name, from(t.name)))
+		}
+	}
+	if len(ofText) == 0 {
+		return nil
+	}
+	query := "SELECT name, cell FROM (" + strings.Join(ofText, " UNION ALL ") + ") ORDER BY place, cell"
+	return each(ctx, db, query, func(column string, cell []byte) error { return v.Text(t.name, column, string(cell)) })
 }
 
 // UnseenError says that a database holds what none of its tables shows. Its text goes
@@ -276,20 +349,39 @@ func (e *UnseenError) Error() string {
 // unseen looks for rows that were deleted and for blocks that no table uses any more,
 // such as those of a dropped table. DuckDB keeps both, compressed.
 func unseen(ctx context.Context, db *sql.DB, found []table) error {
-	for _, t := range found {
+	var kept, shown []string
+	for i, t := range found {
 		schema, name, ok := strings.Cut(t.name, ".")
 		if !ok {
 			schema, name = "main", t.name
 		}
-		var kept, shown int64
-		if err := db.QueryRowContext(ctx, "SELECT estimated_size FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?", schema, name).Scan(&kept); err != nil {
-			return fmt.Errorf("rows of table %s: %w", t.name, err)
+		kept = append(kept, fmt.Sprintf("(%d, %s, %s)", i, quoteText(schema), quoteText(name)))
+		shown = append(shown, fmt.Sprintf("SELECT %d AS place, count(*) AS rows FROM %s", i, from(t.name)))
+	}
+	if len(found) > 0 {
+		rows, err := db.QueryContext(ctx, "SELECT place, estimated_size, rows FROM (VALUES "+strings.Join(kept, ", ")+") AS names(place, schema_name, table_name) "+
+			"LEFT JOIN (SELECT * FROM duckdb_tables() WHERE database_name = current_database()) USING (schema_name, table_name) "+
+			"LEFT JOIN ("+strings.Join(shown, " UNION ALL ")+") USING (place) ORDER BY place")
+		if err != nil {
+			return fmt.Errorf("rows of the tables: %w", err)
 		}
-		if err := db.QueryRowContext(ctx, "SELECT count(*) FROM "+from(t.name)).Scan(&shown); err != nil {
-			return fmt.Errorf("rows of table %s: %w", t.name, err)
+		defer rows.Close() //nolint:errcheck // its error is that of Err
+		looked := 0
+		for ; rows.Next(); looked++ {
+			var place int
+			var kept, shown int64
+			if err := rows.Scan(&place, &kept, &shown); err != nil {
+				return fmt.Errorf("rows of the tables: %w", err)
+			}
+			if kept != shown {
+				return &UnseenError{fmt.Sprintf("table %s holds %d rows that were deleted", found[place].name, kept-shown)}
+			}
 		}
-		if kept != shown {
-			return &UnseenError{fmt.Sprintf("table %s holds %d rows that were deleted", t.name, kept-shown)}
+		if err := rows.Err(); err != nil {
+			return fmt.Errorf("rows of the tables: %w", err)
+		}
+		if looked != len(found) {
+			return fmt.Errorf("rows of the tables: counted those of %d of %d tables", looked, len(found))
 		}
 	}
 	var free int64
@@ -315,49 +407,49 @@ func within(path, what string, err error) error {
 	return fmt.Errorf("cells of %s, %s: %w", filepath.Base(path), what, err)
 }
 
-// each shows the one column of a query row by row, but for NULL.
-func each(ctx context.Context, db *sql.DB, query string, show func(cell []byte) error) (err error) {
+// each shows the rows of a query of names and cells, but for cells that are NULL.
+func each(ctx context.Context, db *sql.DB, query string, show func(name string, cell []byte) error) (err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
+		var name string
 		var cell []byte
-		if err := rows.Scan(&cell); err != nil {
+		if err := rows.Scan(&name, &cell); err != nil {
 			return err
 		}
 		if cell == nil {
 			continue
 		}
-		if err := show(cell); err != nil {
+		if err := show(name, cell); err != nil {
 			return visitError{err}
 		}
 	}
 	return rows.Err()
 }
 
-// catalogTexts find what people can write into a database beside its rows.
-var catalogTexts = []struct{ column, query string }{
-	{"name", `SELECT DISTINCT schema_name FROM duckdb_schemas() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT sql FROM duckdb_tables() WHERE database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT sql FROM duckdb_sequences() WHERE database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT function_name || ': ' || macro_definition || ' ' || coalesce(CAST(parameters AS VARCHAR), '') FROM duckdb_functions() WHERE NOT internal AND macro_definition IS NOT NULL AND database_name = current_database() ORDER BY 1`},
-	{"definition", `SELECT type_name || ': ' || coalesce(CAST(labels AS VARCHAR), '') FROM duckdb_types() WHERE NOT internal AND database_name = current_database() ORDER BY 1`},
-	{"comment", commentsQuery},
-}
-
-const commentsQuery = `SELECT comment FROM (
-SELECT comment FROM duckdb_tables() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_columns() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_views() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_schemas() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_indexes() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_sequences() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_types() WHERE database_name = current_database()
-UNION ALL SELECT comment FROM duckdb_functions() WHERE database_name = current_database()) WHERE comment IS NOT NULL ORDER BY 1`
+// catalogQuery finds what people can write into a database beside its rows, with its
+// kind. DuckDB lists its thousands of functions once.
+const catalogQuery = `WITH functions AS MATERIALIZED (
+SELECT function_name, macro_definition, parameters, comment FROM duckdb_functions() WHERE NOT internal AND database_name = current_database())
+SELECT kind, text FROM (
+SELECT DISTINCT 'name' AS kind, schema_name AS text FROM duckdb_schemas() WHERE NOT internal AND database_name = current_database()
+UNION ALL SELECT 'definition', sql FROM duckdb_tables() WHERE database_name = current_database()
+UNION ALL SELECT 'definition', sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database()
+UNION ALL SELECT 'definition', sql FROM duckdb_indexes() WHERE database_name = current_database()
+UNION ALL SELECT 'definition', sql FROM duckdb_sequences() WHERE database_name = current_database()
+UNION ALL SELECT 'definition', function_name || ': ' || macro_definition || ' ' || coalesce(CAST(parameters AS VARCHAR), '') FROM functions WHERE macro_definition IS NOT NULL
+UNION ALL SELECT 'definition', type_name || ': ' || coalesce(CAST(labels AS VARCHAR), '') FROM duckdb_types() WHERE NOT internal AND database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_tables() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_columns() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_views() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_schemas() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_indexes() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_sequences() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM duckdb_types() WHERE database_name = current_database()
+UNION ALL SELECT 'comment', comment FROM functions) WHERE text IS NOT NULL ORDER BY ALL`
 
 func numeric(k kind) bool {
 	switch k {

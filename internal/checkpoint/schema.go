@@ -320,10 +320,17 @@ var tables = slices.Concat([]table{
 	}},
 })
 
+// tablePlaces are the places of tables in the schema by their names.
+var tablePlaces = func() map[string]int {
+	places := map[string]int{}
+	for i, t := range tables {
+		places[t.name] = i
+	}
+	return places
+}()
+
 // tableNamed finds a table by one of the names above.
-func tableNamed(name string) table {
-	return tables[slices.IndexFunc(tables, func(t table) bool { return t.name == name })]
-}
+func tableNamed(name string) table { return tables[tablePlaces[name]] }
 
 // views are tables of the reference that say nothing of their own. The standard
 // deviations of metrics_aggregate are those over refits, as there.

@@ -58,23 +58,18 @@ func smoothedCurve(all []prediction, privacy Privacy) ([]metrics.CurvePoint, met
 	return points, why, nil
 }
 
-func (a *assembler) addSmoothed(id int, c *configured) error {
-	points, why, err := smoothedCurve(c.predictions, a.options.Privacy)
-	if err != nil {
-		return err
+func (a *assembler) addSmoothed(id int, c *coded) {
+	if c.noCurve != "" {
+		a.content.add(smoothTable, id, 0, nil, nil, nil, nil, nil, string(smoother), string(c.noCurve))
+		return
 	}
-	if why != "" {
-		a.content.add(smoothTable, id, 0, nil, nil, nil, nil, nil, string(smoother), string(why))
-		return nil
-	}
-	for i, p := range points {
+	for i, p := range c.curve {
 		var level any
 		if !math.IsNaN(p.Lower) {
 			level = metrics.Level
 		}
 		a.content.add(smoothTable, id, i, p.Risk, p.Observed, defined(p.Lower), defined(p.Upper), level, string(smoother), nil)
 	}
-	return nil
 }
 
 // smoothed compares the smoothed curve with that of the predictions.

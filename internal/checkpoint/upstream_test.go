@@ -72,9 +72,9 @@ func upstreamOptions(s *study) AssembleOptions {
 	return o
 }
 
-func assembleUpstream(t testing.TB, s *study) *Content {
+func assembleUpstream(t testing.TB, s *study) *held {
 	t.Helper()
-	c, err := Assemble(s.records, s.index, s.code, registry(t), upstreamOptions(s))
+	c, err := gather(s, registry(t), upstreamOptions(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestUpstream(t *testing.T) {
 			}
 		}
 	}
-	findings, err := Validate(t.Context(), written(t, c), registry(t))
+	findings, err := findingsIn(t, written(t, c), registry(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestUpstreamInAnotherOrder(t *testing.T) {
 	for _, stage := range o.Upstream.Stages {
 		slices.Reverse(stage.Runs)
 	}
-	got, err := Assemble(s.records, s.index, s.code, registry(t), o)
+	got, err := gather(s, registry(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestFlowsThatAreOff(t *testing.T) {
 	o := upstreamOptions(s)
 	o.Upstream.Stages = o.Upstream.Stages[1:2] // imputation alone
 	o.Published = published                    // and no name of another stage
-	c, err := Assemble(s.records, s.index, s.code, registry(t), o)
+	c, err := gather(s, registry(t), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestFlowsThatAreOff(t *testing.T) {
 			t.Errorf("%s is %v, want %s", key, got, want)
 		}
 	}
-	findings, err := Validate(t.Context(), path, registry(t))
+	findings, err := findingsIn(t, path, registry(t))
 	for _, f := range findings {
 		if !f.Warning {
 			t.Error(f)
@@ -230,7 +230,7 @@ func TestUpstreamIsRefused(t *testing.T) {
 		s := newStudy(t, original)
 		o := upstreamOptions(s)
 		spoil(o.Upstream)
-		_, err := Assemble(s.records, s.index, s.code, registry(t), o)
+		_, err := gather(s, registry(t), o)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "private") {
 			t.Errorf("error %v, want %q", err, want)
 		}
@@ -289,7 +289,7 @@ func TestValidateUpstream(t *testing.T) {
 		for _, c := range group {
 			change(t, path, c.sql)
 		}
-		findings, err := Validate(t.Context(), path, registry(t))
+		findings, err := findingsIn(t, path, registry(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,11 +50,21 @@ func (f Finding) String() string {
 // would only bury the rest.
 const maxFindings = 10
 
+// Verdict is what Validate found, and how far it looked.
+type Verdict struct {
+	Findings []Finding
+	// Recomputed counts the configurations whose measures of the mean risk, intervals
+	// of resamples included, were computed again from the predictions; Curves counts
+	// those among them of which intervals of errors of the smoothed calibration curve
+	// were, too. Without exact predictions there are none.
+	Recomputed, Curves int
+}
+
 // Validate holds a database against the schema, the rules that keys and checks
 // of a database would keep, what one table says of another, and the registry
 // (nil: not that). No findings means that figures and tables can be made of it.
 // An error means that it could not be looked at.
-func Validate(ctx context.Context, path string, reg *config.Registry) ([]Finding, error) {
+func Validate(ctx context.Context, path string, reg *config.Registry) (*Verdict, error) {
 	db, err := Open(ctx, path)
 	if err != nil {
 		return nil, err
@@ -64,8 +74,8 @@ func Validate(ctx context.Context, path string, reg *config.Registry) ([]Finding
 	if err := v.schema(); err != nil {
 		return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 	}
-	if len(v.findings) > 0 { // the other rules would trip over what is missing
-		return v.findings, nil
+	if len(v.Findings) > 0 { // the other rules would trip over what is missing
+		return &v.Verdict, nil
 	}
 	meta, err := v.pairs("SELECT key, value FROM meta")
 	if err != nil {
@@ -77,17 +87,17 @@ func Validate(ctx context.Context, path string, reg *config.Registry) ([]Finding
 			return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 		}
 	}
-	return v.findings, nil
+	return &v.Verdict, nil
 }
 
 type validator struct {
-	ctx      context.Context
-	db       *sql.DB
-	privacy  Privacy // as the database says
-	findings []Finding
+	ctx     context.Context
+	db      *sql.DB
+	privacy Privacy // as the database says
+	Verdict
 }
 
-func (v *validator) add(f Finding) { v.findings = append(v.findings, f) }
+func (v *validator) add(f Finding) { v.Findings = append(v.Findings, f) }
 
 // schema wants exactly our tables and views, and nothing beside them.
 func (v *validator) schema() error {
@@ -121,7 +131,7 @@ func (v *validator) catalogue() error {
 		{"sequences", `SELECT sequence_name FROM duckdb_sequences() WHERE database_name = current_database()`},
 		{"macros", `SELECT function_name FROM duckdb_functions() WHERE NOT internal AND database_name = current_database()`},
 		{"types", `SELECT type_name FROM duckdb_types() WHERE NOT internal AND database_name = current_database()`},
-		{"comments", commentsQuery},
+		{"comments", "SELECT text FROM (" + catalogQuery + ") WHERE kind = 'comment'"},
 	} {
 		all, err := texts(v.ctx, v.db, o.query)
 		if err != nil {
@@ -146,7 +156,7 @@ func (v *validator) catalogue() error {
 	if n := len(found) - ours; n > 0 {
 		v.add(Finding{Table: "schema", Message: fmt.Sprintf("there are %d views that are not of this schema", n)})
 	}
-	if len(v.findings) > 0 { // the definitions would say it again
+	if len(v.Findings) > 0 { // the definitions would say it again
 		return nil
 	}
 	want, err := ownDefinitions(v.ctx)
@@ -423,7 +433,7 @@ var factorColumns = []struct{ factor, column string }{
 
 func (v *validator) methods(reg *config.Registry) func() error {
 	return func() error {
-		listed, err := readRows(v.ctx, v.db, tableNamed(methodsTable))
+		listed, err := readRows(v.ctx, v.db, tableNamed(methodsTable), every)
 		if err != nil {
 			return err
 		}

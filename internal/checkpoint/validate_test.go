@@ -16,6 +16,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
 )
 
@@ -57,7 +58,7 @@ func TestOpenOfAFileInUse(t *testing.T) {
 		t.Fatalf("the other process says %q, error %v", line, err)
 	}
 	_, err = Open(t.Context(), path)
-	if want := fmt.Sprintf("in use by the process %d", cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), want) {
+	if want := fmt.Sprintf(" (process %d), which has it open for writing", cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q", err, want)
 	}
 	if err := stdin.Close(); err != nil {
@@ -77,6 +78,16 @@ func TestOpenOfAFileInUse(t *testing.T) {
 
 // Every kind of damage that a database can have in its contents is found, and
 // found where it is.
+// findingsIn is what Validate finds.
+func findingsIn(t *testing.T, path string, reg *config.Registry) ([]Finding, error) {
+	t.Helper()
+	verdict, err := Validate(t.Context(), path, reg)
+	if err != nil {
+		return nil, err
+	}
+	return verdict.Findings, nil
+}
+
 func TestValidate(t *testing.T) {
 	reg := registry(t)
 	good, err := os.ReadFile(written(t, assemble(t, newStudy(t, original))))
@@ -301,7 +312,7 @@ func TestValidate(t *testing.T) {
 			damages = append(damages, c.damage)
 		}
 		change(t, path, damages...)
-		findings, err := Validate(t.Context(), path, reg)
+		findings, err := findingsIn(t, path, reg)
 		if err != nil {
 			t.Errorf("%s: %v", batch[0].damage, err)
 			continue
@@ -365,7 +376,7 @@ func TestValidateLooksAtTheCatalogue(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(t, path, damage)
-		findings, err := Validate(t.Context(), path, registry(t))
+		findings, err := findingsIn(t, path, registry(t))
 		if err != nil || len(findings) != 1 || !strings.Contains(findings[0].String(), want) || strings.Contains(findings[0].String(), "Jane") {
 			t.Errorf("%s: findings %v, error %v, want %q", damage, findings, err, want)
 		}
@@ -405,7 +416,7 @@ func TestValidateTakesTestSetsOfOneClass(t *testing.T) {
 			r.Scalars[missing] = extract.Scalar{N: refits}
 		}
 		path := written(t, assemble(t, s))
-		findings, err := Validate(t.Context(), path, registry(t))
+		findings, err := findingsIn(t, path, registry(t))
 		for _, f := range findings {
 			if !f.Warning {
 				t.Errorf("%s: %s", name, f)
@@ -415,7 +426,7 @@ func TestValidateTakesTestSetsOfOneClass(t *testing.T) {
 			t.Error(name, err)
 		}
 		change(t, path, `INSERT INTO roc_curves SELECT config_id, 0, NULL, 0, 0 FROM essential_metrics WHERE n_events = 0 OR n_events = n_test`)
-		if findings, err = Validate(t.Context(), path, registry(t)); err != nil || !strings.Contains(fmt.Sprint(findings), "a test set of one class has no curve") {
+		if findings, err = findingsIn(t, path, registry(t)); err != nil || !strings.Contains(fmt.Sprint(findings), "a test set of one class has no curve") {
 			t.Errorf("%s: findings %v, error %v", name, findings, err)
 		}
 	}
@@ -463,7 +474,7 @@ func TestWriteAsAReplacedProgram(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(t.Context(), out, assemble(t, newStudy(t, original))); err != nil {
+	if err := Write(t.Context(), out, assemble(t, newStudy(t, original)).Content); err != nil {
 		t.Error(err)
 	}
 }
@@ -480,13 +491,13 @@ func TestValidateIsBrief(t *testing.T) {
 	if err := v.hold(rule{table: "t", column: "c", message: "wrong", query: "SELECT i // 2 FROM range(80) r(i)"}); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(v.findings); n != maxFindings+1 {
+	if n := len(v.Findings); n != maxFindings+1 {
 		t.Fatalf("%d findings", n)
 	}
-	if last := v.findings[maxFindings].String(); last != "t.c: wrong: the same for 30 more configurations" {
+	if last := v.Findings[maxFindings].String(); last != "t.c: wrong: the same for 30 more configurations" {
 		t.Error(last)
 	}
-	if second := v.findings[1].String(); second != "t.c config_id 1: wrong (2 rows)" {
+	if second := v.Findings[1].String(); second != "t.c config_id 1: wrong (2 rows)" {
 		t.Error(second)
 	}
 }
@@ -498,7 +509,7 @@ func TestWriterComplains(t *testing.T) {
 	if err := os.Mkdir(draft, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	err := runWriter(t.Context(), draft, assemble(t, newStudy(t, original)))
+	err := runWriter(t.Context(), draft, assemble(t, newStudy(t, original)).Content)
 	if err == nil || strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "the file") {
 		t.Errorf("error %v", err)
 	}
@@ -507,5 +518,26 @@ func TestWriterComplains(t *testing.T) {
 	fmt.Fprint(&b, strings.Repeat("x", 2*keptComplaint))
 	if s := b.sentence(); s != "disk full" || b.kept.Len() != keptComplaint {
 		t.Errorf("sentence %q, %d bytes kept", s, b.kept.Len())
+	}
+}
+
+// What validation says of itself: how many configurations it computed again, and of
+// how many the intervals that take longest.
+func TestVerdictSaysHowFarItLooked(t *testing.T) {
+	for n := range 600 {
+		chosen := 0
+		for k := range n {
+			if ofCurves(k, n) {
+				chosen++
+			}
+		}
+		if chosen != min(n, curvesAgain) || n > 0 && !ofCurves(0, n) {
+			t.Errorf("curves of %d of %d configurations", chosen, n)
+		}
+	}
+	content := assemble(t, newStudy(t, original))
+	verdict, err := Validate(t.Context(), written(t, content), registry(t))
+	if want := len(content.Rows(essentialTable)); err != nil || verdict.Recomputed != want || verdict.Curves != want {
+		t.Errorf("%d configurations and curves of %d, error %v, want %d", verdict.Recomputed, verdict.Curves, err, want)
 	}
 }

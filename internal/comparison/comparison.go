@@ -179,17 +179,25 @@ func Compare(all []Configuration, o Options) (*Result, error) {
 	}
 	s.meet()
 	for _, estimand := range s.estimands() {
-		for _, m := range measures(o.Thresholds) {
-			var p *compare.Paired
-			why := s.undefined(m)
-			if why == "" {
-				p, err = s.resample(estimand, m)
+		for _, g := range groups(o.Thresholds) {
+			defined := len(g.measures)
+			for defined > 0 && s.undefined(g.measures[defined-1]) != "" {
+				defined--
 			}
-			if err == nil {
-				err = s.judge(r, Measured{estimand, m.key}, m.lowest, p, why)
+			var paired []*compare.Paired
+			if defined > 0 {
+				if paired, err = s.resample(estimand, g, defined); err != nil {
+					return nil, fmt.Errorf("%s, %s: %w", estimand, g.measures[0].key, err)
+				}
 			}
-			if err != nil {
-				return nil, fmt.Errorf("%s, %s: %w", estimand, m.key, err)
+			for k, m := range g.measures {
+				var p *compare.Paired
+				if k < defined {
+					p = paired[k]
+				}
+				if err := s.judge(r, Measured{estimand, m.key}, m.lowest, p, s.undefined(m)); err != nil {
+					return nil, fmt.Errorf("%s, %s: %w", estimand, m.key, err)
+				}
 			}
 		}
 	}
@@ -206,7 +214,11 @@ func Outline(all []Configuration, common []bool, o Options, estimate func(id int
 		return r, err
 	}
 	for _, estimand := range []string{metrics.OverModels, metrics.MeanRisk} {
-		for _, how := range measures(o.Thresholds) {
+		var all []measure
+		for _, g := range groups(o.Thresholds) {
+			all = append(all, g.measures...)
+		}
+		for _, how := range all {
 			m := Measured{estimand, how.key}
 			var results []float64
 			for _, c := range s.all {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 
@@ -27,10 +28,42 @@ type study struct {
 
 // subjects is what one configuration makes of the subjects under one estimand.
 type subjects struct {
-	refits   int32
-	pairs    [][]int32 // [event][control], as Refits.Pairs
+	refits   int64
+	pairs    lanes // of each control, by event: as Refits.Pairs
 	squares  []float64
-	positive [][]int32
+	positive lanes // of each subject, by threshold
+}
+
+// lanes hold whole numbers, several in a word, so that weighted sums of them are one
+// multiplication: parts of a word do not overflow.
+type lanes struct {
+	numbers int // of each member
+	part    int // bits of a number
+	perWord int // numbers in a word
+	mask    uint64
+	words   [][]uint64 // one for each member, of so many numbers
+}
+
+// newLanes makes room for numbers of members of which no weighted sum is above most.
+func newLanes(members, numbers int, most int64) lanes {
+	l := lanes{numbers: numbers, part: max(1, bits.Len64(uint64(most)))}
+	l.perWord, l.mask = 64/l.part, 1<<l.part-1
+	for range (numbers + l.perWord - 1) / l.perWord {
+		l.words = append(l.words, make([]uint64, members))
+	}
+	return l
+}
+
+func (l *lanes) set(member, number, value int) {
+	l.words[number/l.perWord][member] |= uint64(value) << (number % l.perWord * l.part)
+}
+
+// weigh returns the weighted sum of words; its parts are those of numbers.
+func weigh(of []compare.Count, words []uint64) (sum uint64) {
+	for _, k := range of {
+		sum += uint64(k.N) * words[k.Subject]
+	}
+	return sum
 }
 
 // measure is a statistic of the comparison.
@@ -39,7 +72,13 @@ type measure struct {
 	lowest bool // a lower value is the better
 	both   bool // it needs both outcomes
 	pairs  bool // it needs all pairs of an event and a control
-	of     func(s *study, c *subjects) compare.Weighted
+}
+
+// group are measures that are computed together, those that may have no value after
+// the others.
+type group struct {
+	measures []measure
+	of       func(s *study, c *subjects) compare.Weighted
 }
 
 // newStudy is one that knows nothing of subjects yet.
@@ -123,35 +162,42 @@ func commonOrder(all []Configuration) [][]int {
 	return orders
 }
 
+// newSubjects is what has been said of no subject yet.
+func (s *study) newSubjects(c Configuration, refits int) subjects {
+	x := subjects{refits: int64(refits)}
+	n := len(s.outcomes)
+	if c.Pairs <= s.options.MaxPairs {
+		x.pairs = newLanes(s.controls, n-s.controls, int64(s.controls)*2*int64(refits))
+	}
+	x.positive = newLanes(n, len(s.options.Thresholds), int64(n)*int64(refits))
+	return x
+}
+
 func (s *study) ofMean(c Configuration, order []int) subjects {
-	x := subjects{refits: 1}
+	x := s.newSubjects(c, 1)
 	risk := func(place int) float64 { return c.Risks[order[place]] }
-	for e := s.controls; e < len(order) && c.Pairs <= s.options.MaxPairs; e++ {
-		row := make([]int32, s.controls)
-		for k := range row {
-			row[k] = int32(1 + cmp.Compare(risk(e), risk(k)))
+	for e := range x.pairs.numbers {
+		for k := range s.controls {
+			x.pairs.set(k, e, 1+cmp.Compare(risk(s.controls+e), risk(k)))
 		}
-		x.pairs = append(x.pairs, row)
 	}
 	for place, y := range s.outcomes {
 		d := float64(y) - risk(place)
 		x.squares = append(x.squares, d*d)
 	}
-	for _, t := range s.options.Thresholds {
-		row := make([]int32, len(order))
-		for place := range row {
+	for k, t := range s.options.Thresholds {
+		for place := range order {
 			if risk(place) >= t {
-				row[place] = 1
+				x.positive.set(place, k, 1)
 			}
 		}
-		x.positive = append(x.positive, row)
 	}
 	return x
 }
 
 func (s *study) ofRefits(c Configuration, order []int) subjects {
 	f := c.Refits
-	x := subjects{refits: int32(f.N)}
+	x := s.newSubjects(c, f.N)
 	// Pairs count events and controls apart, in the order of the subjects.
 	within := make([]int, len(c.Outcomes))
 	var seen [2]int
@@ -159,22 +205,18 @@ func (s *study) ofRefits(c Configuration, order []int) subjects {
 		within[i] = seen[y]
 		seen[y]++
 	}
-	for e := s.controls; e < len(order) && c.Pairs <= s.options.MaxPairs; e++ {
-		row := make([]int32, s.controls)
-		for k := range row {
-			row[k] = int32(f.Pairs[within[order[e]]][within[order[k]]])
+	for e := range x.pairs.numbers {
+		for k := range s.controls {
+			x.pairs.set(k, e, f.Pairs[within[order[s.controls+e]]][within[order[k]]])
 		}
-		x.pairs = append(x.pairs, row)
 	}
 	for _, i := range order {
 		x.squares = append(x.squares, f.Squares[i])
 	}
-	for _, of := range f.Positive {
-		row := make([]int32, len(order))
+	for k, of := range f.Positive {
 		for place, i := range order {
-			row[place] = int32(of[i])
+			x.positive.set(place, k, of[i])
 		}
-		x.positive = append(x.positive, row)
 	}
 	return x
 }
@@ -186,82 +228,82 @@ func (s *study) estimands() []string {
 	return []string{metrics.OverModels, metrics.MeanRisk}
 }
 
-// measures are the statistics that are compared: those that are means over subjects
-// or pairs of subjects of what refits give, so that both estimands have them.
-func measures(thresholds []float64) []measure {
-	all := []measure{
-		{key: "auroc", both: true, pairs: true, of: (*study).auroc},
-		{key: "brier", lowest: true, of: func(s *study, c *subjects) compare.Weighted {
-			return func(counts []int32) float64 { b, _, _ := s.brier(c, counts); return b }
-		}},
-		{key: "scaled_brier", both: true, of: func(s *study, c *subjects) compare.Weighted {
-			return func(counts []int32) float64 {
-				b, events, controls := s.brier(c, counts)
-				n := events + controls
-				return 1 - b*n*n/(events*controls) // NaN or infinite where a class is missing
-			}
-		}},
+// groups are the statistics that are compared: those that are means over subjects or
+// pairs of subjects of what refits give, so that both estimands have them.
+func groups(thresholds []float64) []group {
+	all := []group{
+		{measures: []measure{{key: "auroc", both: true, pairs: true}}, of: (*study).auroc},
+		{measures: []measure{{key: "brier", lowest: true}, {key: "scaled_brier", both: true}}, of: (*study).brier},
 	}
-	for k, t := range thresholds {
-		all = append(all, measure{key: "nb@" + strconv.FormatFloat(t, 'f', -1, 64), of: func(s *study, c *subjects) compare.Weighted {
-			return s.netBenefit(c.positive[k], c.refits, t)
-		}})
+	for from := 0; from < len(thresholds); from += togetherAtMost {
+		part := thresholds[from:min(from+togetherAtMost, len(thresholds))]
+		g := group{of: func(s *study, c *subjects) compare.Weighted { return s.netBenefit(c, from) }}
+		for _, t := range part {
+			g.measures = append(g.measures, measure{key: "nb@" + strconv.FormatFloat(t, 'f', -1, 64)})
+		}
+		all = append(all, g)
 	}
 	return all
 }
 
+// togetherAtMost bounds how many thresholds have their replicates in memory at once:
+// those of one and 542 configurations take 9 MB.
+const togetherAtMost = 2
+
 // auroc is a quotient of whole numbers: it has no order of summation.
 func (s *study) auroc(c *subjects) compare.Weighted {
-	return func(counts []int32) float64 {
-		var sum, events, controls int64
-		of := counts[:s.controls]
-		for _, n := range of {
-			controls += int64(n)
-		}
-		for e, row := range c.pairs {
-			n := counts[s.controls+e]
-			if n == 0 {
-				continue
+	pairs := &c.pairs
+	return func(d *compare.Drawn, values []float64) {
+		var sum int64
+		events := d.Counts[s.controls:]
+		for _, words := range pairs.words {
+			above := weigh(d.Controls, words)
+			here := events[:min(pairs.perWord, len(events))]
+			for _, n := range here {
+				sum += int64(n) * int64(above&pairs.mask)
+				above >>= pairs.part & 63
 			}
-			events += int64(n)
-			above, _ := weightedSum(of, row)
-			sum += int64(n) * above
+			events = events[len(here):]
 		}
-		return float64(sum) / float64(2*int64(c.refits)*events*controls)
+		values[0] = float64(sum) / float64(2*c.refits*d.AllEvents*d.AllControls)
 	}
 }
 
-func (s *study) brier(c *subjects, counts []int32) (brier, events, controls float64) {
-	var sum float64
-	for i, n := range counts {
-		w := float64(n)
-		sum += w * c.squares[i]
-		if s.outcomes[i] == 1 {
-			events += w
-		} else {
-			controls += w
+// brier gives the Brier score, and its scaled form where that is asked for.
+func (s *study) brier(c *subjects) compare.Weighted {
+	return func(d *compare.Drawn, values []float64) {
+		var sum float64
+		for _, of := range [2][]compare.Count{d.Controls, d.Events} {
+			for _, k := range of {
+				sum += float64(k.N) * c.squares[k.Subject]
+			}
+		}
+		events, controls := float64(d.AllEvents), float64(d.AllControls)
+		n := events + controls
+		brier := sum / n
+		values[0] = brier
+		if len(values) > 1 {
+			values[1] = 1 - brier*n*n/(events*controls) // NaN or infinite where a class is missing
 		}
 	}
-	return sum / (events + controls), events, controls
 }
 
-func (s *study) netBenefit(positive []int32, refits int32, t float64) compare.Weighted {
-	return func(counts []int32) float64 {
-		fp, controls := weightedSum(counts[:s.controls], positive[:s.controls])
-		tp, events := weightedSum(counts[s.controls:], positive[s.controls:])
-		return (float64(tp) - float64(fp)*t/(1-t)) / (float64(refits) * float64(controls+events))
+// netBenefit gives that at some thresholds, from one on.
+func (s *study) netBenefit(c *subjects, first int) compare.Weighted {
+	positive := &c.positive
+	return func(d *compare.Drawn, values []float64) {
+		n := float64(c.refits) * float64(d.AllControls+d.AllEvents)
+		word, number := first/positive.perWord, first%positive.perWord
+		for i := 0; i < len(values); word, number = word+1, 0 {
+			fp, tp := weigh(d.Controls, positive.words[word]), weigh(d.Events, positive.words[word])
+			for by := number * positive.part; number < positive.perWord && i < len(values); number++ {
+				t := s.options.Thresholds[first+i]
+				values[i] = (float64(tp>>by&positive.mask) - float64(fp>>by&positive.mask)*t/(1-t)) / n
+				by += positive.part
+				i++
+			}
+		}
 	}
-}
-
-// weightedSum returns the sum of values, each as often as it counts, and how often
-// that is in all.
-func weightedSum(counts, values []int32) (sum, all int64) {
-	values = values[:len(counts)]
-	for i, n := range counts {
-		all += int64(n)
-		sum += int64(n) * int64(values[i])
-	}
-	return sum, all
 }
 
 // margin is that of a measure, 0 where it has none.
@@ -283,13 +325,14 @@ func (s *study) undefined(m measure) metrics.Reason {
 	return ""
 }
 
-// resample computes a measure of all configurations in the resamples.
-func (s *study) resample(estimand string, m measure) (*compare.Paired, error) {
+// resample computes the first measures of a group of all configurations in the
+// resamples.
+func (s *study) resample(estimand string, g group, measures int) ([]*compare.Paired, error) {
 	weighted := make([]compare.Weighted, len(s.all))
 	for k := range s.all {
-		weighted[k] = m.of(s, &s.of[estimand][k])
+		weighted[k] = g.of(s, &s.of[estimand][k])
 	}
-	return compare.ResampleWeighted(s.outcomes, weighted, s.options.Replicates, s.seed)
+	return compare.ResampleWeighted(s.outcomes, weighted, measures, s.options.Replicates, s.seed)
 }
 
 // judge adds all that is said of one measure: p are its replicates, nil where it has
@@ -476,14 +519,14 @@ func VerdictOf(equivalence, interval metrics.Interval, margin float64) string {
 }
 
 func (s *study) selections(r *Result, m Measured, lowest bool, p *compare.Paired, none Value) error {
-	type group struct {
+	type candidates struct {
 		Selection
 		among []int
 		ranks int
 	}
-	var groups []group
+	var groups []candidates
 	add := func(scope, classifier, featurization string, ranks int) {
-		g := group{Selection: Selection{Scope: scope, Classifier: classifier, Featurization: featurization, Measured: m}, ranks: ranks}
+		g := candidates{Selection: Selection{Scope: scope, Classifier: classifier, Featurization: featurization, Measured: m}, ranks: ranks}
 		for k, c := range s.all {
 			if (classifier == "" || c.Methods[config.Classifier] == classifier) && (featurization == "" || c.Methods[config.Featurization] == featurization) {
 				g.among = append(g.among, k)

@@ -90,8 +90,9 @@ func ExampleFlows() []UpstreamFlow {
 }
 
 // flows are the settings of a study. The bundled example has the experiments that
-// it has, whatever one's own are called.
-func (f flowsFile) flows(study string) (Flows, error) {
+// it has, whatever one's own are called. The other text is the id or name of the
+// experiment of classification, "" if the store is to be searched for it.
+func (f flowsFile) flows(study, classification string) (Flows, error) {
 	flows := Flows{Classification: f.ProcessFlows.Classification, Summarization: f.ProcessFlows.Summarization, Deployment: f.ProcessFlows.Deployment}
 	on := map[string]bool{
 		OutlierDetection: f.ProcessFlows.OutlierDetection, Imputing: f.ProcessFlows.Imputation, Featurizing: f.ProcessFlows.Featurization,
@@ -109,6 +110,9 @@ func (f flowsFile) flows(study string) (Flows, error) {
 			continue
 		}
 		flow := UpstreamFlow{Stage: stage, Experiment: first(given[stage], usualNames[stage]), Named: given[stage] != ""}
+		if classification != "" && flow.Experiment == classification {
+			return Flows{}, fmt.Errorf("PREFECT.FLOW_NAMES: %s names the experiment of classification, %q (MLFLOW.EXPERIMENT): name there the experiment of that stage, or switch it off in PREFECT.PROCESS_FLOWS", strings.ToUpper(stage), classification)
+		}
 		if other, ok := taken[flow.Experiment]; ok {
 			return Flows{}, fmt.Errorf("PREFECT.FLOW_NAMES: %s and %s name the same experiment, %q", strings.ToUpper(other), strings.ToUpper(stage), flow.Experiment)
 		}

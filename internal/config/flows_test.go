@@ -10,7 +10,7 @@ import (
 // flowsOf are those of a settings file that says nothing of them.
 func flowsOf(t *testing.T, study string) Flows {
 	t.Helper()
-	flows, err := allFlows().flows(study)
+	flows, err := allFlows().flows(study, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,5 +47,9 @@ func TestFlows(t *testing.T) {
 	_, err := Load(workspace(t, "STUDY: own\nPREFECT: {FLOW_NAMES: {IMPUTATION: PLR_OutlierDetection}}\n"), environment())
 	if err == nil || !strings.Contains(err.Error(), `OUTLIER_DETECTION and IMPUTATION name the same experiment, "PLR_OutlierDetection"`) {
 		t.Errorf("two flows of one experiment: %v", err)
+	}
+	_, err = Load(workspace(t, "STUDY: own\nMLFLOW: {EXPERIMENT: '7'}\nPREFECT: {FLOW_NAMES: {IMPUTATION: '7'}}\n"), environment())
+	if err == nil || !strings.Contains(err.Error(), `IMPUTATION names the experiment of classification, "7"`) {
+		t.Errorf("a flow of the classification's experiment: %v", err)
 	}
 }

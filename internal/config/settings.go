@@ -224,7 +224,7 @@ func Load(workspace string, getenv func(string) string) (*Settings, error) {
 	s.Estimand = f.Analysis.Estimand
 	s.Thresholds, s.MID = f.Analysis.Thresholds, f.Analysis.MID
 	s.SubjectTables, s.RoundRisks, s.BootstrapRisks = f.Privacy.SubjectTables, f.Privacy.RoundRisks, f.Privacy.BootstrapRisks
-	if s.Flows, err = f.Prefect.flows(s.Study); err == nil {
+	if s.Flows, err = f.Prefect.flows(s.Study, s.Experiment); err == nil {
 		err = s.check()
 	}
 	if err != nil {

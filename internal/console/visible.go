@@ -40,6 +40,11 @@ func Visible(s string) string {
 	return b.String()
 }
 
+// VisibleLine is [Visible] of what has to stay one line.
+func VisibleLine(s string) string {
+	return strings.ReplaceAll(Visible(s), "\n", `\u000a`)
+}
+
 // obeyed reports whether terminals and browsers obey a character: controls of both
 // sets, ends of lines and paragraphs, and marks of direction (Unicode TR 36, 2.4).
 func obeyed(r rune) bool {

@@ -25,6 +25,9 @@ func TestVisible(t *testing.T) {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
 	}
+	if got := VisibleLine("a\n::error::b\tc"); got != `a\u000a::error::b`+"\tc" {
+		t.Errorf("in a line: %q", got)
+	}
 	// In JSON the escapes mean what stood there.
 	text := "a\x1b\u009b\x7f\u202e\u2028"
 	encoded, err := json.Marshal(text)

@@ -106,6 +106,11 @@ func walk(ctx context.Context, name, path string, v Visitor, limit int64) (err e
 	return w.open(name, f, f, 0)
 }
 
+// Text shows a visitor a text in each way in which it may be read.
+func Text(ctx context.Context, name, text string, v Visitor) error {
+	return (&walker{Visitor: v, ctx: ctx}).said(name, []byte(text))
+}
+
 // sniffed is how much of a file says what it is: the mark of a tar archive ends
 // at 262, and that of a PDF may stand in the first 1,024 bytes.
 const sniffed = 1 << 10

@@ -3,6 +3,7 @@ package container
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -90,8 +91,15 @@ func (w *walker) read(name string, r io.Reader) error {
 		shown = w.reading(name, how, read)
 		return shown
 	})
-	if err != nil && shown == nil { // as readings of the text that w.Text sees, too
-		err = w.broken(name, err)
+	if shown != nil {
+		// What stands in the text as it is, is said of the text.
+		if _, err := io.Copy(io.Discard, text); err != nil {
+			return finish(w.broken(name, err))
+		}
+		return cmp.Or(finish(nil), shown)
+	}
+	if err != nil {
+		err = w.unread(name, err)
 	}
 	return finish(err)
 }
@@ -115,7 +123,22 @@ func (w *walker) said(name string, text []byte) error {
 	if err := w.Text(name, bytes.NewReader(text)); err != nil {
 		return err
 	}
-	return encoding.Each(text, func(how encoding.Reading, read []byte) error { return w.reading(name, how, read) })
+	var shown error
+	err := encoding.Each(text, func(how encoding.Reading, read []byte) error {
+		shown = w.reading(name, how, read)
+		return shown
+	})
+	if err != nil && shown == nil {
+		err = w.unread(name, err)
+	}
+	return err
+}
+
+func (w *walker) unread(name string, err error) error {
+	if errors.Is(err, encoding.ErrNested) {
+		return &Error{name, err.Error(), err}
+	}
+	return w.broken(name, err)
 }
 
 func (w *walker) embedded(name string, r io.Reader, depth int) error {

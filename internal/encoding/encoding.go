@@ -8,10 +8,12 @@
 package encoding
 
 import (
+	"bytes"
 	"errors"
 	"hash/maphash"
 	"io"
 	"slices"
+	"unicode/utf8"
 )
 
 // Reading is one way in which a text is read.
@@ -29,28 +31,41 @@ const (
 	window  = 256 << 10
 	overlap = 16 << 10
 	// maxDepth is how many notations may lie in each other: an address in an attribute
-	// in a page in a text of JSON. maxReadings bounds what one window is read as;
-	// what is published has five or six readings.
-	maxDepth    = 4
-	maxReadings = 64
+	// in a page in a text of JSON.
+	maxDepth = 4
+	// All readings of a window together may be so many times as long as it is, and a
+	// little more. What is published stays below a half of that.
+	maxRatio, moreRoom = 32, 64 << 10
 )
 
 // notation is a decoder. It returns nothing where a text is not written in it.
 type notation struct {
 	Reading
 	undo func(text []byte) []byte
-	// first is set for what is only looked for in a text as it is.
-	first bool
+	// within are the notations in which the result is read in turn: those that other
+	// programs put into this one.
+	within []int
 }
 
-// Ways in which a text may be read that exclude each other are two notations.
-var notations = []notation{
-	{Reading{How: "without its tags"}, withoutTags, false},
-	{Reading{How: "with its escapes undone"}, func(text []byte) []byte { return unescaped(text, hexadecimal) }, false},
-	{Reading{How: "with octal escapes and quoted-printable undone"}, func(text []byte) []byte { return unescaped(text, octal) }, false},
-	{Reading{How: "as TeX sets it"}, typeset, false},
-	{Reading{How: "read as UTF-32"}, fromUTF32, true},
-	{Reading{How: "with base64 or hexadecimal digits undone", Guess: true}, unpacked, false},
+// Notations. Ways in which a text may be read that exclude each other are two.
+const (
+	markup = iota
+	escapes
+	octals
+	tex
+	wide16
+	wide32
+	digits
+)
+
+var notations = [...]notation{
+	markup:  {Reading{How: "without its tags"}, withoutTags, []int{escapes, octals}},
+	escapes: {Reading{How: "with its escapes undone"}, func(text []byte) []byte { return unescaped(text, hexadecimal) }, []int{markup, escapes, octals, tex, digits}},
+	octals:  {Reading{How: "with octal escapes and quoted-printable undone"}, func(text []byte) []byte { return unescaped(text, octal) }, []int{markup, escapes, digits}},
+	tex:     {Reading{How: "as TeX sets it"}, typeset, nil},
+	wide16:  {Reading{How: "read as UTF-16"}, fromUTF16, []int{markup, escapes, octals, tex, digits}},
+	wide32:  {Reading{How: "read as UTF-32"}, fromUTF32, []int{markup, escapes, octals, tex, digits}},
+	digits:  {Reading{How: "with base64 or hexadecimal digits undone", Guess: true}, unpacked, []int{markup, escapes, octals, digits}},
 }
 
 // Read shows each reading of a text but the text itself. An error of show ends it and
@@ -93,8 +108,8 @@ func whole(text []byte, show func(Reading, []byte) error) error {
 	if !slices.ContainsFunc(text, func(c byte) bool { return !plain[c] }) && len(text) < shortest {
 		return nil
 	}
-	readings := &readings{seed: maphash.MakeSeed(), show: show}
-	return readings.of(text, 0)
+	readings := &readings{seed: maphash.MakeSeed(), left: maxRatio*len(text) + moreRoom, show: show}
+	return readings.of(text, []int{markup, escapes, octals, tex, wide16, wide32, digits}, false, 0)
 }
 
 // plain are the bytes that belong to no notation but base64 and its like.
@@ -106,17 +121,15 @@ var plain = func() (p [256]bool) {
 }()
 
 type readings struct {
-	seed  maphash.Seed
-	seen  map[uint64]bool // digests of readings: two ways often end in one
-	count int
-	show  func(Reading, []byte) error
+	seed maphash.Seed
+	seen map[uint64]bool // digests of readings: two ways often end in one
+	left int             // bytes
+	show func(Reading, []byte) error
 }
 
-func (r *readings) of(text []byte, depth int) error {
-	for _, n := range notations {
-		if depth > 0 && n.first {
-			continue
-		}
+func (r *readings) of(text []byte, in []int, guess bool, depth int) error {
+	for _, i := range in {
+		n := &notations[i]
 		read := n.undo(text)
 		if len(read) == 0 {
 			continue
@@ -129,14 +142,15 @@ func (r *readings) of(text []byte, depth int) error {
 			r.seen = map[uint64]bool{}
 		}
 		r.seen[digest] = true
-		if r.count++; r.count > maxReadings {
+		if r.left -= len(read); r.left < 0 {
 			return ErrNested
 		}
-		if err := r.show(n.Reading, read); err != nil {
+		how := Reading{n.How, n.Guess || guess}
+		if err := r.show(how, read); err != nil {
 			return err
 		}
 		if depth+1 < maxDepth {
-			if err := r.of(read, depth+1); err != nil {
+			if err := r.of(read, n.within, how.Guess, depth+1); err != nil {
 				return err
 			}
 		}
@@ -158,3 +172,63 @@ func Latin1(text []byte) []byte {
 	}
 	return []byte(string(runes))
 }
+
+// fromUTF16 and fromUTF32 read text of two or four bytes a character in either order,
+// wherever it begins; nothing where there is none. Each stretch of it is a line.
+func fromUTF16(text []byte) []byte {
+	if bytes.IndexByte(text, 0) < 0 { // every letter of ASCII has one
+		return nil
+	}
+	return wide(text, 2)
+}
+
+func fromUTF32(text []byte) []byte {
+	if !bytes.Contains(text, []byte{0, 0}) {
+		return nil
+	}
+	return wide(text, 4)
+}
+
+// lastLetter is beyond the alphabets of Europe. In the other order, letters of ASCII
+// are characters of Chinese.
+const lastLetter = 0x58f
+
+func wide(text []byte, width int) []byte {
+	var out []byte
+	for start := range width {
+		for _, bigEndian := range []bool{false, true} {
+			from, count := len(out), 0
+			for i := start; i+width <= len(text); i += width {
+				var r uint32
+				for j, b := range text[i : i+width] {
+					if bigEndian {
+						r = r<<8 | uint32(b)
+					} else {
+						r |= uint32(b) << (8 * j)
+					}
+				}
+				if r >= ' ' && r <= lastLetter || r == '\n' || r == '\t' || r == '\r' {
+					out = utf8.AppendRune(out, rune(r))
+					count++
+					continue
+				}
+				if count < leastWide {
+					out = out[:from]
+				} else {
+					out = append(out, '\n')
+				}
+				from, count = len(out), 0
+			}
+			if count < leastWide {
+				out = out[:from]
+			} else {
+				out = append(out, '\n')
+			}
+		}
+	}
+	return out
+}
+
+// leastWide is how many characters are a text: two turn up within bytes of other
+// contents all the time.
+const leastWide = 3

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"html"
 	"io"
+	"math/rand/v2"
 	"mime/quotedprintable"
 	"net/url"
 	"slices"
@@ -97,7 +98,9 @@ func TestRead(t *testing.T) {
 		"placed":                    `<text x="0" y="9" font-size="10">sub</text><text x="17" y="9">ject-41</text>`,
 		"letters placed":            `<tspan x="0" y="9">s</tspan><tspan x="8" y="9">u</tspan><tspan x="16" y="9">bject-41</tspan>`,
 		"raised":                    `<text x="0" y="9">subject<tspan dy="-2">-41</tspan></text>`,
-		"CDATA":                     "<a><![CDATA[sub]]><i>ject-41</i></a>", // of which the end stays
+		"CDATA":                     "<a><![CDATA[sub]]><i>ject-41</i></a>",
+		"Word":                      `<w:t>sub</w:t></w:r><w:proofErr w:type="x"/><w:r><w:rPr><w:b/></w:rPr><w:t>ject-41</w:t>`,
+		"spreadsheet":               `<si><r><t>sub</t></r><r><rPr/><t>ject-41</t></r></si>`,
 		"page in JSON":              `"\u003cb\u003esub\u003c/b\u003eject-41"`,
 		"page in a page":            html.EscapeString(html.EscapeString("<b>sub</b>ject-41")),
 		"address in a page":         "?of=" + url.QueryEscape(html.EscapeString("sub<i>ject-41")),
@@ -110,6 +113,9 @@ func TestRead(t *testing.T) {
 		"TeX, spaces":               `sub\hspace{0pt}ject\kern-1pt-\discretionary{-}{}{}4\textcolor[rgb]{red}1`,
 		"TeX, mathematics":          `subject-$41$`,
 		"TeX, underscore":           `sub\hskip 0pt{}ject\texthyphen 41`,
+		"UTF-16 LE, escaped":        strings.Join(strings.Split("sub&#106;ect-41", ""), "\x00") + "\x00",
+		"UTF-16 BE, escaped":        "x\x00" + strings.Join(strings.Split(`sub\u006aect-41`, ""), "\x00"),
+		"UTF-16 LE, elements":       strings.Join(strings.Split("<b>sub</b>ject-41", ""), "\x00") + "\x00",
 		"UTF-32 LE":                 each(func(c byte) string { return string([]byte{c, 0, 0, 0}) }),
 		"UTF-32 BE, shifted":        "x" + each(func(c byte) string { return string([]byte{0, 0, 0, c}) }),
 	} {
@@ -117,9 +123,6 @@ func TestRead(t *testing.T) {
 		want := []string{code}
 		if name == "base64 of UTF-16" {
 			want = []string{"s\x00u\x00b\x00j\x00e\x00c\x00t\x00-\x004\x001"}
-		}
-		if name == "CDATA" {
-			continue
 		}
 		for _, w := range want {
 			if !strings.Contains(read+guesses, w) {
@@ -137,6 +140,7 @@ func TestReadApart(t *testing.T) {
 	for _, text := range []string{
 		"<td>ABC</td><td>2019</td>", "ABC<br>2019", "<li>ABC<li>2019", `<text x="0" y="9">ABC</text><text x="99" y="9">2019</text>`,
 		`<text x="0" y="9">ABC</text><text x="0" y="29">2019</text>`, `<text x="0" y="9">ABC<tspan x="0" dy="16">2019</tspan></text>`,
+		`<w:p><w:t>ABC</w:t></w:p><w:p><w:t>2019</w:t></w:p>`, `<si><t>ABC</t></si><si><t>2019</t></si>`,
 		`ABC \textit{2019}`, `ABC & 2019 \\`, "ABC\n% comment\n2019", `"ABC\n2019"`, "ABC&nbsp;2019", "ABC%202019", "ABC&#10;2019",
 		`<g transform="translate(1)"><text>ABC</text></g><g><text>2019</text></g>`,
 	} {
@@ -176,6 +180,23 @@ func TestReadLong(t *testing.T) {
 	}
 	if err := Read(iotest.ErrReader(stop), func(Reading, []byte) error { return nil }); !errors.Is(err, stop) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A text that is random, and one that is made to be read in as many ways as can be.
+func TestReadBounds(t *testing.T) {
+	random := make([]byte, 3*window/2)
+	r := rand.NewChaCha8([32]byte{1})
+	if _, err := r.Read(random); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{
+		"random": random, "base64": []byte(base64.StdEncoding.EncodeToString(random)), "hexadecimal": []byte(hex.EncodeToString(random)),
+		"dense": bytes.Repeat([]byte(`<b x="1">a &amp;\u0041 \101 =41 %41</b>{"b"}\-`), 8_000),
+	} {
+		if err := Read(bytes.NewReader(text), func(Reading, []byte) error { return nil }); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

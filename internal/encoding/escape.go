@@ -27,6 +27,12 @@ func unescaped(text []byte, digits base) []byte {
 	}
 	var out []byte
 	done := 0
+	take := func(i int) {
+		if out == nil {
+			out = make([]byte, 0, len(text))
+		}
+		out = append(out, text[done:i]...)
+	}
 	for i := 0; i < len(text); {
 		for i < len(text) && !begins[text[i]] {
 			i++
@@ -41,7 +47,8 @@ func unescaped(text []byte, digits base) []byte {
 		case c == '&':
 			reference, n := reference(text[i:])
 			if n > 0 {
-				out = append(append(out, text[done:i]...), reference...)
+				take(i)
+				out = append(out, reference...)
 				i += n
 				done = i
 				continue
@@ -61,7 +68,7 @@ func unescaped(text []byte, digits base) []byte {
 			i++
 			continue
 		}
-		out = append(out, text[done:i]...)
+		take(i)
 		switch {
 		case char < 0: // nothing
 		case char < 0x100 && text[i] != '\\' && text[i] < 0x80: // a byte of whatever encoding
@@ -250,6 +257,12 @@ func quotedPrintable(text []byte) (char rune, n int) {
 	return 0, 0
 }
 
+// usualReferences are those that nearly all are.
+var usualReferences = []struct {
+	name string
+	char []byte
+}{{"&amp;", []byte{'&'}}, {"&lt;", []byte{'<'}}, {"&gt;", []byte{'>'}}, {"&quot;", []byte{'"'}}}
+
 // maxReference is longer than the longest name of a character in HTML.
 const maxReference = 40
 
@@ -285,6 +298,11 @@ func reference(text []byte) (chars []byte, n int) {
 	}
 	if end < len(text) && text[end] == ';' {
 		end++
+	}
+	for _, usual := range usualReferences {
+		if string(text[:end]) == usual.name {
+			return usual.char, end
+		}
 	}
 	name := string(text[:end])
 	read := html.UnescapeString(name)

@@ -26,7 +26,11 @@ func withoutTags(text []byte) []byte {
 			done = at + 1
 			continue
 		}
-		out = append(out, text[done:at]...)
+		if out == nil {
+			out = make([]byte, 0, len(text))
+		}
+		// The end of a section of CDATA is no text either.
+		out = append(out, bytes.TrimSuffix(text[done:at], []byte("]]>"))...)
 		out = append(out, place.between(text[at:at+end], out)...)
 		done = at + end
 		tags++
@@ -74,11 +78,12 @@ func tagEnd(text []byte) int {
 	return 0
 }
 
-// inline are the elements that part no words (HTML, 15.3.4 and phrasing content; SVG).
+// inline are the elements that part no words (phrasing content of HTML, MathML, SVG;
+// the runs of texts of a spreadsheet).
 var inline = func() map[string]bool {
 	set := map[string]bool{}
 	for _, name := range strings.Fields(`a abbr acronym altglyph b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr
-		q rb ruby s samp small span strike strong sub sup time tt u var wbr tspan textpath tref mi mn mo ms mtext mrow mstyle`) {
+		q r rb rpr ruby s samp small span strike strong sub sup t time tt u var wbr tspan textpath tref mi mn mo ms mtext mrow mstyle`) {
 		set[name] = true
 	}
 	return set
@@ -108,10 +113,10 @@ func (d *drawing) between(tag, before []byte) string {
 		return ""
 	}
 	closes := tag[1] == '/'
-	element := elementOf(tag)
+	prefix, element := elementOf(tag)
 	switch {
 	case element == "text" || element == "tspan":
-	case inline[element]:
+	case inline[element], office[prefix] && !parts[element]:
 		return ""
 	default:
 		return "\n"
@@ -167,17 +172,24 @@ func (d *drawing) between(tag, before []byte) string {
 	return " "
 }
 
-// elementOf is the name of an element in lower case, without the prefix of its
-// namespace.
-func elementOf(tag []byte) string {
-	name := bytes.TrimLeft(tag[1:], "/")
-	if end := bytes.IndexAny(name, " \t\r\n\f/>"); end >= 0 {
-		name = name[:end]
+// office are the prefixes of texts in documents of Word and PowerPoint, where a change
+// of style, a bookmark or a mark of the spelling may stand within a word; parts are the
+// elements there that do begin another.
+var (
+	office = map[string]bool{"w": true, "a": true}
+	parts  = map[string]bool{"p": true, "tab": true, "br": true, "cr": true, "tr": true, "tc": true, "tbl": true, "body": true}
+)
+
+// elementOf is the name of an element in lower case, and the prefix of its namespace.
+func elementOf(tag []byte) (prefix, name string) {
+	text := bytes.TrimLeft(tag[1:], "/")
+	if end := bytes.IndexAny(text, " \t\r\n\f/>"); end >= 0 {
+		text = text[:end]
 	}
-	if _, local, found := bytes.Cut(name, []byte{':'}); found {
-		name = local
+	if before, local, found := bytes.Cut(text, []byte{':'}); found {
+		return strings.ToLower(string(before)), strings.ToLower(string(local))
 	}
-	return strings.ToLower(string(name))
+	return "", strings.ToLower(string(text))
 }
 
 // attribute is the first number of an attribute, or of a property of its style; 0

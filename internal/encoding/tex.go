@@ -11,10 +11,18 @@ import (
 // stand in the place of their numbers. It returns nothing where there is nothing of TeX.
 // What macros of the text's own stand for is not known.
 func typeset(text []byte) []byte {
-	var out []byte
+	if !bytes.ContainsAny(text, `\{}^%$`) {
+		return nil
+	}
+	out := make([]byte, 0, len(text))
 	found := false
 	for i := 0; i < len(text); {
 		c := text[i]
+		if !setsOther[c] {
+			out = append(out, c)
+			i++
+			continue
+		}
 		switch c {
 		case '\\':
 			n, chars := command(text[i:])
@@ -67,13 +75,16 @@ func typeset(text []byte) []byte {
 	return out
 }
 
+// setsOther are the characters that TeX does not set as they are.
+var setsOther = [256]bool{'\\': true, '{': true, '}': true, '^': true, '%': true, '~': true, '$': true}
+
 func letter(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
 }
 
 // dropped are commands whose arguments in braces are not set as text, and how many.
 var dropped = map[string]int{
-	"hspace": 1, "vspace": 1, "color": 1, "textcolor": 1, "colorbox": 1, "label": 1, "href": 1, "fontsize": 2, "selectfont": 0,
+	"hspace": 1, "vspace": 1, "color": 1, "textcolor": 1, "colorbox": 1, "label": 1, "href": 1, "fontsize": 2,
 	"discretionary": 2, "raisebox": 1, "scalebox": 1, "resizebox": 2, "rotatebox": 1, "phantom": 1, "hphantom": 1, "vphantom": 1, "index": 1,
 }
 
@@ -113,7 +124,7 @@ func command(text []byte) (n int, chars []byte) {
 		chars = []byte{'_'}
 	case "textendash", "texthyphen", "textminus":
 		chars = []byte{'-'}
-	case "kern", "hskip", "mkern", "mskip", "penalty", "hskp", "vskip":
+	case "kern", "hskip", "mkern", "mskip", "penalty", "vskip":
 		for end < len(text) && bytes.IndexByte([]byte("0123456789.,+-= "), text[end]) >= 0 {
 			end++
 		}

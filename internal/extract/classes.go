@@ -33,18 +33,21 @@ var aboveHalf = math.Nextafter(0.5, 1)
 // put 0, 1 or nothing in its place.
 func (r *Record) checkClassification(risks [][]float64) error {
 	values, undefined := make([][]float64, len(classified)), make([]bool, len(classified))
-	for _, refit := range risks {
-		s, err := metrics.NewSample(r.Outcomes, refit)
-		if err != nil {
-			return fmt.Errorf("predictions: %w", err)
-		}
+	refits, err := metrics.NewRefits(r.Outcomes, risks)
+	if err != nil {
+		return fmt.Errorf("predictions: %w", err)
+	}
+	for k := range values {
+		values[k] = make([]float64, 0, len(risks))
+	}
+	refits.Each(func(s *metrics.Sample) {
 		c := metrics.Classify(s, aboveHalf)
 		for k, m := range classified {
 			v := m.of(s, c)
 			undefined[k] = undefined[k] || !v.Defined()
 			values[k] = append(values[k], v.Value)
 		}
-	}
+	})
 	for k, m := range classified {
 		if pickled, ok := r.Scalars[m.pickled]; ok && !undefined[k] {
 			r.checkSummary(m.check, pickled, summarise(values[k], len(risks)))

@@ -435,7 +435,7 @@ func (e example) compareSubjects(t *testing.T, records map[string]*Record) {
 		list = append(list, record)
 	}
 	for name, from := range map[string]*Source{"with the source database": source, "from pickles alone": nil} {
-		subjects, err := Subjects(list, from)
+		subjects, err := subjects(list, from)
 		if err != nil {
 			t.Fatal(err)
 		}

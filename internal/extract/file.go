@@ -38,17 +38,21 @@ func Encode(v any) ([]byte, error) {
 	return storeEncoding.Marshal(v)
 }
 
-// Read fills an *Index, an *Upstream or a *Record from path. A file of another format, an
-// unknown field or anything after the value is an error: a half-understood
-// record would publish half a result.
+// Read fills an *Index, an *Upstream, a *Record or its *Head from path. A file of
+// another format, an unknown field or anything after the value is an error: a
+// half-understood record would publish half a result. Only a Head passes over the
+// fields that it lacks.
 func Read(path string, v any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read extracted data: %w", err)
 	}
 	decoding := storeDecoding
-	if _, ok := v.(*Record); ok {
+	switch v.(type) {
+	case *Record:
 		decoding = recordDecoding
+	case *Head:
+		decoding = headDecoding
 	}
 	if err = decoding.Unmarshal(data, v); err == nil {
 		err = checkFormat(v)
@@ -81,15 +85,21 @@ var (
 		MaxArrayElements:  math.MaxInt32, // a store of any size
 		MaxMapPairs:       math.MaxInt32,
 	}.DecMode())
-	recordDecoding = mode(cbor.DecOptions{
+	recordDecoding = mode(ofRecords(cbor.ExtraDecErrorUnknownField).DecMode())
+	headDecoding   = mode(ofRecords(cbor.ExtraDecErrorNone).DecMode())
+)
+
+// ofRecords are the options of decoding a record or a part of one.
+func ofRecords(errs cbor.ExtraDecErrorCond) cbor.DecOptions {
+	return cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		ExtraReturnErrors: errs,
 		IndefLength:       cbor.IndefLengthForbidden,
 		NaN:               cbor.NaNDecodeForbidden,
 		Inf:               cbor.InfDecodeForbidden,
 		MaxArrayElements:  math.MaxInt32, // a test set, or refits, of any size
-	}.DecMode())
-)
+	}
+}
 
 // mode is of options that are constants: an error is one of this file.
 func mode[T any](v T, err error) T {
@@ -105,6 +115,8 @@ func checkFormat(v any) error {
 	case *Index:
 		got, want = v.Format, IndexFormat
 	case *Record:
+		got, want = v.Format, RecordFormat
+	case *Head:
 		got, want = v.Format, RecordFormat
 	case *Upstream:
 		got, want = v.Format, UpstreamFormat

@@ -2,10 +2,15 @@ package extract
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +35,13 @@ func TestFiles(t *testing.T) {
 	}
 	if diff := cmp.Diff(record, &got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
+	}
+	var head Head
+	if err := Read(path, &head); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Head{Format: RecordFormat, RunID: "r", Verdict: Used, Subjects: []string{madeCode(1)}}, head); diff != "" {
+		t.Errorf("head (-want +got):\n%s", diff)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -119,6 +131,9 @@ func TestFilesRefused(t *testing.T) {
 		"field of an index":     {record(map[string]any{"format": IndexFormat, "colour": 1}), new(Index), "unknown field"},
 		"more than an index":    {record(map[string]any{"format": IndexFormat}) + "\xa0", new(Index), "extraneous"},
 		"an index in JSON":      {`{"format": "plr.index/2"}`, new(Index), "unexpected EOF"},
+		"format of a head":      {record(map[string]any{"format": "plr.run/0"}), new(Head), "extract again"},
+		"a head that is cut":    {record(map[string]any{"format": RecordFormat})[:5], new(Head), "unexpected EOF"},
+		"more than a head":      {record(map[string]any{"format": RecordFormat}) + "\xa0", new(Head), "extraneous"},
 		"no index":              {``, new(Index), "EOF"},
 	} {
 		path := filepath.Join(dir, name)
@@ -128,5 +143,54 @@ func TestFilesRefused(t *testing.T) {
 		if err := Read(path, c.into); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
 		}
+	}
+}
+
+// A field of a head is one of a record, under the same name and of the same type:
+// else it would be read as empty.
+func TestHeadIsOfARecord(t *testing.T) {
+	head, record := reflect.TypeFor[Head](), reflect.TypeFor[Record]()
+	for i := range head.NumField() {
+		f := head.Field(i)
+		if g, ok := record.FieldByName(f.Name); !ok || f.Tag != g.Tag || f.Type != g.Type {
+			t.Errorf("the field %s of a head is not that of a record", f.Name)
+		}
+	}
+}
+
+func TestAhead(t *testing.T) {
+	const n = 200
+	var held, most atomic.Int64
+	read := func(i int) (int, error) {
+		if now := held.Add(1); now > most.Load() {
+			most.Store(now)
+		}
+		if i == n/2 {
+			return 0, io.ErrNoProgress
+		}
+		return i * i, nil
+	}
+	var got []int
+	err := Ahead(n, read, func(i, v int) error {
+		held.Add(-1)
+		if v != i*i || i != len(got) {
+			t.Errorf("%d: %d after %d", i, v, len(got))
+		}
+		got = append(got, v)
+		return nil
+	})
+	if !errors.Is(err, io.ErrNoProgress) || len(got) != n/2 {
+		t.Errorf("%d were used, error %v", len(got), err)
+	}
+	if limit := int64(runtime.GOMAXPROCS(0)) + 2; most.Load() > limit {
+		t.Errorf("%d were held at once, more than %d", most.Load(), limit)
+	}
+	if err := Ahead(n, func(i int) (int, error) { return i, nil }, func(i, _ int) error {
+		if i == 3 {
+			return io.EOF
+		}
+		return nil
+	}); !errors.Is(err, io.EOF) {
+		t.Errorf("error %v", err)
 	}
 }

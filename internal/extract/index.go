@@ -8,7 +8,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"golang.org/x/sync/errgroup"
@@ -36,6 +38,7 @@ const (
 	ReasonManyPickles   = "several metrics pickles, none named after the run"
 	ReasonArtifactLeave = "a link among the artifacts leaves the store"
 	ReasonArtifacts     = "artifacts cannot be listed"
+	ReasonFileName      = "the name of the metrics pickle is not UTF-8, or holds a backslash"
 )
 
 const (
@@ -63,7 +66,7 @@ type IndexOptions struct {
 	Exclude []config.ExcludedRun
 	// Upstream are the stages whose runs the used runs are asked for, see
 	// [Index.From].
-	Upstream []string
+	Upstream []config.UpstreamFlow
 }
 
 // IndexInputs returns what ReadIndex depends on when it asks for the runs of the
@@ -109,7 +112,7 @@ func Artifacts() []string {
 // Where the artifacts of a store lie anywhere on this machine, [Index.Base] is
 // the directory that those of the used runs share.
 func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o IndexOptions) (*Index, error) {
-	experiment, runs, err := chooseExperiment(ctx, store, o.Experiment)
+	experiment, runs, err := chooseExperiment(ctx, store, o)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +134,7 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 	}
 	var rivals []rival
 	for i, run := range runs {
-		r := IndexedRun{RunID: run.ID, Name: run.Name}
+		r := IndexedRun{RunID: spelled(run.ID), Name: run.Name}
 		if from := (References{}); judge(ctx, store, reg, run, o, &r, from) {
 			x.From[run.ID] = from
 			rivals = append(rivals, rival{i, run})
@@ -140,18 +143,21 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 	}
 	supersede(x.Runs, rivals)
 	places := make([]string, len(x.Runs))
-	group, ctx := errgroup.WithContext(ctx)
+	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(listings)
 	for _, v := range rivals {
 		if r := &x.Runs[v.at]; r.Verdict == "" {
 			group.Go(func() error {
 				var err error
-				places[v.at], err = chooseArtifact(ctx, store, v.run, r)
+				places[v.at], err = chooseArtifact(within, store, v.run, r)
 				return err
 			})
 		}
 	}
 	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := x.findFlaws(ctx, store, rivals); err != nil {
 		return nil, err
 	}
 	x.place(store, places)
@@ -217,7 +223,7 @@ const maxNamed = 10
 func (x *Index) Err() error {
 	var bad []string
 	for _, r := range x.Runs {
-		if r.Verdict != BadMeta && r.Verdict != Unreadable {
+		if r.Verdict != BadMeta && r.Verdict != Unreadable && r.Flaw == "" {
 			continue
 		}
 		if !isRunID(r.RunID) {
@@ -228,7 +234,11 @@ func (x *Index) Err() error {
 		if r.Reason == ReasonMeta {
 			file += "/meta.yaml"
 		}
-		bad = append(bad, fmt.Sprintf("run %s (%s): %s", r.RunID, file, r.Reason))
+		why := r.Reason
+		if r.Flaw != "" {
+			why = r.Flaw + " (and it is next when the run that superseded it is left out)"
+		}
+		bad = append(bad, fmt.Sprintf("run %s (%s): %s", r.RunID, file, why))
 	}
 	if len(bad) == 0 {
 		return nil
@@ -242,7 +252,8 @@ func (x *Index) Err() error {
 }
 
 // chooseExperiment returns an experiment with its runs.
-func chooseExperiment(ctx context.Context, store mlflow.Store, wanted string) (mlflow.Experiment, []mlflow.Run, error) {
+func chooseExperiment(ctx context.Context, store mlflow.Store, o IndexOptions) (mlflow.Experiment, []mlflow.Run, error) {
+	wanted := o.Experiment
 	fail := func(format string, args ...any) (mlflow.Experiment, []mlflow.Run, error) {
 		return mlflow.Experiment{}, nil, fmt.Errorf("tracking store %s: %w", store, fmt.Errorf(format, args...))
 	}
@@ -282,6 +293,12 @@ func chooseExperiment(ctx context.Context, store mlflow.Store, wanted string) (m
 	experiment := chosen[0]
 	if experiment.Err != nil {
 		return fail("%w", experiment.Err)
+	}
+	for _, flow := range o.Upstream {
+		if e := named(active, flow.Experiment); len(e) == 1 && e[0].ID == experiment.ID {
+			return fail("experiment %s is the one of classification, and %s names it, too: name there the experiment of that stage, or switch the flow off in PREFECT.PROCESS_FLOWS",
+				experiment.ID, flowSetting(flow.Stage))
+		}
 	}
 	if wanted != "" {
 		if runs, err = store.Runs(ctx, experiment); err != nil {
@@ -340,7 +357,7 @@ func isClassification(r mlflow.Run) bool {
 func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run mlflow.Run, o IndexOptions, r *IndexedRun, from References) bool {
 	exclude := o.Exclude
 	decide := func(v Verdict, reason, detail string) bool {
-		r.Verdict, r.Reason, r.Detail = v, reason, detail
+		r.Verdict, r.Reason, r.Detail = v, reason, printable(detail)
 		return false
 	}
 	name, classification := parseName(run.Name)
@@ -350,44 +367,70 @@ func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run ml
 	}
 	at := slices.IndexFunc(exclude, func(e config.ExcludedRun) bool { return e.Run == run.ID || e.Run == run.Name })
 	excluded := func(cause string) bool {
+		if cause != "" {
+			cause = "; " + cause
+		}
 		return decide(Excluded, ReasonExcluded, exclude[at].Reason+cause)
 	}
+	verdict, reason, detail := described(run)
 	switch {
-	case !isRunID(run.ID):
-		if at >= 0 {
-			return excluded("")
-		}
-		return decide(BadMeta, ReasonRunID, fmt.Sprintf("%q is not a run id of %d hexadecimal digits", run.ID, runIDDigits))
-	case run.Err != nil:
-		if at >= 0 {
-			return excluded("; " + run.Err.Error())
-		}
-		return decide(BadMeta, ReasonMeta, run.Err.Error())
+	case verdict == BadMeta && at >= 0:
+		return excluded(detail)
+	case verdict == BadMeta:
+		return decide(verdict, reason, detail)
 	case !classification:
 		return decide(NotClassification, ReasonName, fmt.Sprintf("the run is called %q", run.Name))
 	case at >= 0:
 		return excluded("")
-	case run.Lifecycle == mlflow.Deleted:
-		return decide(Deleted, ReasonDeleted, "")
-	case run.Status == mlflow.Failed:
-		return decide(Failed, ReasonFailed, "")
-	case run.Status == mlflow.Killed:
-		return decide(Failed, ReasonKilled, "")
+	case verdict != "":
+		return decide(verdict, reason, detail)
 	}
 	r.Open = run.Status == mlflow.Running || run.Status == mlflow.Scheduled
-	params, err := store.Params(ctx, run, indexedParams(o.Upstream)...)
+	params, err := store.Params(ctx, run, indexedParams(stagesOf(o.Upstream))...)
 	if err != nil {
 		return decide(BadMeta, ReasonParams, err.Error())
 	}
-	for _, stage := range o.Upstream {
-		if value := params[classificationReference(stage)]; value != "" {
-			from[stage] = value
+	for _, flow := range o.Upstream {
+		if value := params[classificationReference(flow.Stage)]; value != "" {
+			from[flow.Stage] = value
 		}
 	}
 	if differ := disagreements(reg, r.Configuration, params); len(differ) > 0 {
 		return decide(BadMeta, ReasonDisagree, strings.Join(differ, "; "))
 	}
 	return true
+}
+
+// printable is a text as the private log can hold it: names of files need not be
+// UTF-8.
+func printable(text string) string { return strings.ToValidUTF8(text, string(utf8.RuneError)) }
+
+// spelled is a run's id, or what stands for the name of a directory that is no text.
+func spelled(id string) string {
+	if utf8.ValidString(id) {
+		return id
+	}
+	return strings.Trim(strconv.Quote(id), `"`)
+}
+
+func stagesOf(flows []config.UpstreamFlow) []string { return config.Flows{Upstream: flows}.Stages() }
+
+// described gives the verdict on a run, of whatever experiment, whose metadata
+// suffice to leave it out; "" for others.
+func described(run mlflow.Run) (v Verdict, reason, detail string) {
+	switch {
+	case !isRunID(run.ID):
+		return BadMeta, ReasonRunID, fmt.Sprintf("%q is not a run id of %d hexadecimal digits", run.ID, runIDDigits)
+	case run.Err != nil:
+		return BadMeta, ReasonMeta, run.Err.Error()
+	case run.Lifecycle == mlflow.Deleted:
+		return Deleted, ReasonDeleted, ""
+	case run.Status == mlflow.Failed:
+		return Failed, ReasonFailed, ""
+	case run.Status == mlflow.Killed:
+		return Failed, ReasonKilled, ""
+	}
+	return "", "", ""
 }
 
 // disagreements compares the parts of a run's name with the params that repeat
@@ -420,20 +463,50 @@ type rival struct {
 	run mlflow.Run
 }
 
-// supersede leaves one run of each configuration without a verdict: finished
-// before unfinished, then the later end, then the smaller run id.
-func supersede(runs []IndexedRun, rivals []rival) {
-	better := func(a, b rival) int {
-		return cmp.Or(
-			cmp.Compare(openness(runs[a.at]), openness(runs[b.at])),
-			cmp.Compare(b.run.End, a.run.End),
-			cmp.Compare(a.run.ID, b.run.ID),
-		)
+// rank puts the better of two runs of a configuration first: finished before
+// unfinished, then the later end, then the smaller run id.
+func rank(runs []IndexedRun, a, b rival) int {
+	return cmp.Or(
+		cmp.Compare(openness(runs[a.at]), openness(runs[b.at])),
+		cmp.Compare(b.run.End, a.run.End),
+		cmp.Compare(a.run.ID, b.run.ID),
+	)
+}
+
+// findFlaws looks at the runs behind one that cannot be used: whoever leaves that
+// one out shall not meet the next only then.
+func (x *Index) findFlaws(ctx context.Context, store mlflow.Store, rivals []rival) error {
+	broken := map[Configuration]bool{}
+	for _, v := range rivals {
+		if r := x.Runs[v.at]; r.Verdict == Unreadable {
+			broken[r.Configuration] = true
+		}
 	}
+	behind := slices.DeleteFunc(slices.Clone(rivals), func(v rival) bool {
+		return x.Runs[v.at].Verdict != Superseded || !broken[x.Runs[v.at].Configuration]
+	})
+	slices.SortFunc(behind, func(a, b rival) int { return rank(x.Runs, a, b) })
+	for _, v := range behind {
+		r := x.Runs[v.at]
+		if !broken[r.Configuration] {
+			continue // one before it could be used
+		}
+		if _, err := chooseArtifact(ctx, store, v.run, &r); err != nil {
+			return err
+		}
+		if broken[r.Configuration] = r.Verdict == Unreadable; r.Verdict == Unreadable {
+			x.Runs[v.at].Flaw = r.Reason
+		}
+	}
+	return nil
+}
+
+// supersede leaves the first by rank of each configuration without a verdict.
+func supersede(runs []IndexedRun, rivals []rival) {
 	best := map[Configuration]rival{}
 	for _, v := range rivals {
 		c := runs[v.at].Configuration
-		if b, ok := best[c]; !ok || better(v, b) < 0 {
+		if b, ok := best[c]; !ok || rank(runs, v, b) < 0 {
 			best[c] = v
 		}
 	}
@@ -467,7 +540,7 @@ func openness(r IndexedRun) int {
 // is none. A server that fails is an error: its runs are not judged by it.
 func chooseArtifact(ctx context.Context, store mlflow.Store, run mlflow.Run, r *IndexedRun) (string, error) {
 	decide := func(v Verdict, reason, detail string) (string, error) {
-		r.Verdict, r.Reason, r.Detail = v, reason, detail
+		r.Verdict, r.Reason, r.Detail = v, reason, printable(detail)
 		return "", nil
 	}
 	files, err := store.Artifacts(ctx, run, metricsDir)
@@ -498,6 +571,9 @@ func chooseArtifact(ctx context.Context, store mlflow.Store, run mlflow.Run, r *
 		return decide(AmbiguousArtifact, ReasonManyPickles, strings.Join(names, ", "))
 	}
 	pickle := pickles[choice]
+	if !utf8.ValidString(pickle.Name) || strings.ContainsRune(pickle.Name, '\\') {
+		return decide(Unreadable, ReasonFileName, fmt.Sprintf("%q", pickle.Name))
+	}
 	// A pickle elsewhere in a file store would be no input of the step that
 	// reads the index, and a change of it would go unnoticed.
 	if dir := store.Dir(); dir != "" {

@@ -488,6 +488,87 @@ func TestArtifactsOutOfReach(t *testing.T) {
 	}
 }
 
+// A name that no text can hold is a reason not to use that run, and no error of the
+// index; what stands behind such a run is looked at in the same go.
+func TestNamesOfFiles(t *testing.T) {
+	root := t.TempDir()
+	latin := "artifacts/metrics/metrics_\xe9.pickle"
+	writeStore(t, root,
+		testRun{id: "01", end: 4, pickles: []string{latin}},
+		testRun{id: "02", end: 3, pickles: []string{`artifacts/metrics/a\b.pickle`}},
+		testRun{id: "03", end: 2},
+		testRun{id: "04", end: 1, pickles: []string{latin}},
+		testRun{id: "05", name: "CATBOOST_eval-auc__simple1.0__SAITS__PROPHET"},
+		testRun{id: "\xff folder"}, testRun{id: "\xfe folder"},
+	)
+	x := mustIndex(t, root, IndexOptions{})
+	path := filepath.Join(t.TempDir(), "index.cbor")
+	if err := Write(path, x); err != nil {
+		t.Fatal(err)
+	}
+	x = new(Index)
+	if err := Read(path, x); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, r := range x.Runs {
+		got[r.RunID] = strings.Join([]string{string(r.Verdict), r.Reason, r.Flaw}, "|")
+	}
+	id := func(two string) string { return strings.Repeat(two, runIDDigits/2) }
+	want := map[string]string{
+		id("01"):      "unreadable|" + ReasonFileName + "|",
+		id("02"):      "superseded|" + ReasonOlder + "|" + ReasonFileName,
+		id("03"):      "superseded|" + ReasonOlder + "|",
+		id("04"):      "superseded|" + ReasonOlder + "|", // 03 would be used
+		id("05"):      "used||",
+		`\xff folder`: "bad_meta|" + ReasonRunID + "|",
+		`\xfe folder`: "bad_meta|" + ReasonRunID + "|",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	err := x.Err()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, said := range []string{"4 of 7 runs", "run " + id("01"), "run " + id("02"), "not UTF-8", "it is next"} {
+		if !strings.Contains(err.Error(), said) {
+			t.Errorf("the error does not say %q: %v", said, err)
+		}
+	}
+}
+
+// An experiment is of one flow.
+func TestFlowOfClassification(t *testing.T) {
+	root := t.TempDir()
+	writeStore(t, root, testRun{id: "01"})
+	name := mustExperiment(t, root).Name
+	for _, wanted := range []string{"", classificationID} {
+		for _, called := range []string{classificationID, name} {
+			flows := []config.UpstreamFlow{{Stage: config.Imputing, Experiment: called, Named: true}}
+			_, err := readIndex(t, root, IndexOptions{Experiment: wanted, Upstream: flows})
+			if err == nil || !strings.Contains(err.Error(), "PREFECT.FLOW_NAMES.IMPUTATION names it, too") {
+				t.Errorf("experiment %q, flow %q: %v", wanted, called, err)
+			}
+		}
+	}
+}
+
+func mustExperiment(t *testing.T, root string) mlflow.Experiment {
+	t.Helper()
+	store, err := mlflow.OpenFiles(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	all, err := store.Experiments(t.Context())
+	at := slices.IndexFunc(all, func(e mlflow.Experiment) bool { return e.ID == classificationID })
+	if err != nil || at < 0 {
+		t.Fatalf("%d experiments, %v", len(all), err)
+	}
+	return all[at]
+}
+
 // Whatever runs a configuration has, exactly one of those that may stand for it
 // is not superseded, and it is the best.
 func TestSupersedeProperty(t *testing.T) {

@@ -149,7 +149,7 @@ func newSpread(risks [][]float64, subject int) Spread {
 	for m := range risks {
 		all[m] = risks[m][subject]
 	}
-	slices.Sort(all)
+	resample.Sort(all)
 	var s Spread
 	for _, p := range RiskQuantiles {
 		s.Quantiles = append(s.Quantiles, resample.Quantile(all, p))

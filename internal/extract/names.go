@@ -24,13 +24,8 @@ func (c Configuration) Of(factor string) string {
 // UnregisteredNames are the names of methods, by factor and in byte order, that
 // the registry lacks and the configurations of usable runs or upstream runs (nil:
 // none) have. They are free text of the store, and private.
-func UnregisteredNames(records []*Record, upstream *Upstream, reg *config.Registry) map[string][]string {
-	var used []Configuration
-	for _, r := range records {
-		if r.Verdict == Used {
-			used = append(used, r.Configuration)
-		}
-	}
+func UnregisteredNames(used []Configuration, upstream *Upstream, reg *config.Registry) map[string][]string {
+	used = slices.Clone(used)
 	if upstream != nil {
 		for _, stage := range upstream.Stages {
 			for _, r := range stage.Runs {

@@ -1,9 +1,6 @@
 package extract
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // MaxPairs is the number of pairs of an event and a control up to which they are
 // counted one by one: what a comparison of configurations keeps and does for each
@@ -45,10 +42,23 @@ func newPaired(outcomes []int, risks [][]float64, thresholds []float64, ranks []
 	for range thresholds {
 		p.Positive = append(p.Positive, make([]int, len(outcomes)))
 	}
+	controls := make([]float64, len(of[0]))
 	for _, refit := range risks {
+		for c, j := range of[0] {
+			controls[c] = refit[j]
+		}
 		for e, row := range p.Pairs {
-			for c, j := range of[0] {
-				row[c] += 1 + cmp.Compare(refit[of[1][e]], refit[j])
+			// Without branches: a processor would guess many of them wrong.
+			risk, row := refit[of[1][e]], row[:len(controls)]
+			for c, other := range controls {
+				var above, atLeast int
+				if risk > other {
+					above = 1
+				}
+				if risk >= other {
+					atLeast = 1
+				}
+				row[c] += above + atLeast
 			}
 		}
 		for i, y := range outcomes {
@@ -56,10 +66,13 @@ func newPaired(outcomes []int, risks [][]float64, thresholds []float64, ranks []
 			p.Squares[i] += d * d
 		}
 		for k, t := range thresholds {
-			for i := range outcomes {
-				if refit[i] >= t {
-					p.Positive[k][i]++
+			counts := p.Positive[k][:len(refit)]
+			for i, risk := range refit {
+				positive := 0
+				if risk >= t {
+					positive = 1
 				}
+				counts[i] += positive
 			}
 		}
 	}

@@ -68,8 +68,11 @@ type IndexedRun struct {
 	Configuration Configuration `json:"configuration"`
 	Artifact      string        `json:"artifact,omitempty"` // slash path of the pickle below the index's Base
 	Registered    bool          `json:"registered"`         // its name, and so that of its pickle, is made of names of the registry
-	Open          bool          `json:"open,omitempty"`     // RUNNING or SCHEDULED: usable if the pickle is complete
-	Remote        *Remote       `json:"remote,omitempty"`   // what a server is asked for; nil where artifacts are files
+	// Flaw, from the same list, is why a superseded run could not be used either
+	// if those were left out that took its place and cannot be.
+	Flaw   string  `json:"flaw,omitempty"`
+	Open   bool    `json:"open,omitempty"`   // RUNNING or SCHEDULED: usable if the pickle is complete
+	Remote *Remote `json:"remote,omitempty"` // what a server is asked for; nil where artifacts are files
 }
 
 // Remote is what a run has on a tracking server. Version, size and end stand for
@@ -117,6 +120,31 @@ type Record struct {
 	Decision []NetBenefit `json:"decision"`
 	Joint    Joint        `json:"joint"`
 	Checks   []Check      `json:"checks"`
+}
+
+// Head is what must be known of all records before one of them is published: whose
+// it is, of which configuration, and who is in it. It is a small part of a record,
+// as private, and read without the rest.
+type Head struct {
+	Format        string        `json:"format"`
+	RunID         string        `json:"run_id"`
+	Configuration Configuration `json:"configuration"`
+	Verdict       Verdict       `json:"verdict"`
+	Reason        string        `json:"reason"`
+	Subjects      []string      `json:"subjects"`
+	Outcomes      []int         `json:"outcomes"`
+	Train         []string      `json:"train"`
+	TrainOutcomes []int         `json:"train_outcomes"`
+	Refits        int           `json:"refits"`
+}
+
+// Records are the records of all runs, of which nobody can hold all at once: those of
+// 20,000 runs take gigabytes. Each can be read as often as it is needed, by several
+// goroutines at a time.
+type Records interface {
+	Len() int
+	Head(i int) (*Head, error)
+	Record(i int) (*Record, error)
 }
 
 // Artifact says which file a record was read from.

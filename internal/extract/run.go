@@ -514,7 +514,7 @@ func summarise(values []float64, n int) Scalar {
 	if len(values) == 0 {
 		return s
 	}
-	slices.Sort(values)
+	resample.Sort(values)
 	mean, sd := stat.PopMeanStdDev(values, nil)
 	if values[0] == values[len(values)-1] {
 		mean, sd = values[0], 0

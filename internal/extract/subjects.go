@@ -2,6 +2,7 @@ package extract
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -48,89 +49,90 @@ func (e *UnknownSubjects) Error() string {
 		len(e.Originals), runs)
 }
 
-// unknown returns the subjects of records that the source lacks, nil if there
-// are none.
-func unknown(records []*Record, source *Source) error {
-	known := map[string]bool{}
-	for _, subject := range source.Subjects {
-		known[subject.Original] = true
-	}
-	strangers := map[string]bool{}
-	e := new(UnknownSubjects)
-	for _, record := range records {
-		met := false
-		for _, original := range slices.Concat(record.Subjects, record.Train) {
-			if !known[original] {
-				strangers[original], met = true, true
-			}
-		}
-		if met {
-			e.Runs = append(e.Runs, record.RunID)
-		}
-	}
-	if len(strangers) == 0 {
-		return nil
-	}
-	for original := range strangers {
-		e.Originals = append(e.Originals, original)
-	}
-	slices.Sort(e.Originals)
-	slices.Sort(e.Runs)
-	return e
+// Census is who is in the records of a study and in its source database, and of which
+// configurations the usable records are. It grows with the number of people and of
+// configurations, not with that of records.
+type Census struct {
+	known          map[string]bool // to the source database; nil: there is none
+	merged         map[string]*Subject
+	conflicts      map[string]bool
+	strangers      map[string]bool
+	strange        []string // runs that hold one
+	configurations map[Configuration]struct{}
 }
 
-// Subjects merges the subjects of all run records, training and test set, with
-// those of the source database (nil where there is none), by original code. A
-// subject that two of them label differently makes a *LabelConflict, one of the
-// records that a source lacks an *UnknownSubjects: its code would be for ever.
-func Subjects(records []*Record, source *Source) ([]Subject, error) {
+// NewCensus begins with the subjects of the source database, nil where there is none.
+func NewCensus(source *Source) *Census {
+	c := &Census{merged: map[string]*Subject{}, conflicts: map[string]bool{}, strangers: map[string]bool{}, configurations: map[Configuration]struct{}{}}
 	if source != nil {
-		if err := unknown(records, source); err != nil {
-			return nil, err
-		}
-	}
-	merged := map[string]*Subject{}
-	conflicts := map[string]bool{}
-	add := func(original string, outcome *int) {
-		subject := merged[original]
-		if subject == nil {
-			subject = &Subject{Original: original}
-			merged[original] = subject
-		}
-		switch {
-		case outcome == nil:
-		case subject.Outcome == nil:
-			value := *outcome
-			subject.Outcome = &value
-		case *subject.Outcome != *outcome:
-			conflicts[original] = true
-		}
-	}
-	for _, record := range records {
-		for i, original := range record.Subjects {
-			add(original, &record.Outcomes[i])
-		}
-		for i, original := range record.Train {
-			add(original, &record.TrainOutcomes[i])
-		}
-	}
-	if source != nil {
+		c.known = map[string]bool{}
 		for _, subject := range source.Subjects {
-			add(subject.Original, subject.Outcome)
+			c.known[subject.Original] = true
+			c.add(subject.Original, subject.Outcome)
 		}
 	}
-	subjects := make([]Subject, 0, len(merged))
-	for _, subject := range merged {
-		subjects = append(subjects, *subject)
+	return c
+}
+
+func (c *Census) add(original string, outcome *int) {
+	subject := c.merged[original]
+	if subject == nil {
+		subject = &Subject{Original: original}
+		c.merged[original] = subject
 	}
-	slices.SortFunc(subjects, func(a, b Subject) int { return strings.Compare(a.Original, b.Original) })
-	if len(conflicts) > 0 {
-		conflict := &LabelConflict{Labelled: len(subjects) - Unlabelled(subjects)}
-		for original := range conflicts {
-			conflict.Originals = append(conflict.Originals, original)
+	switch {
+	case outcome == nil:
+	case subject.Outcome == nil:
+		value := *outcome
+		subject.Outcome = &value
+	case *subject.Outcome != *outcome:
+		c.conflicts[original] = true
+	}
+}
+
+// Count takes in the test and training subjects of a record.
+func (c *Census) Count(head *Head) error {
+	if len(head.Outcomes) != len(head.Subjects) || len(head.TrainOutcomes) != len(head.Train) {
+		return fmt.Errorf("run %s: the record has not one outcome for each subject: extract the run again", head.RunID)
+	}
+	if head.Verdict == Used {
+		c.configurations[head.Configuration] = struct{}{}
+	}
+	strange := false
+	count := func(originals []string, outcomes []int) {
+		for i, original := range originals {
+			if c.known != nil && !c.known[original] {
+				c.strangers[original], strange = true, true
+			}
+			c.add(original, &outcomes[i])
 		}
-		slices.Sort(conflict.Originals)
-		return nil, conflict
+	}
+	count(head.Subjects, head.Outcomes)
+	count(head.Train, head.TrainOutcomes)
+	if strange {
+		c.strange = append(c.strange, head.RunID)
+	}
+	return nil
+}
+
+// Configurations are those of the usable records, in no order.
+func (c *Census) Configurations() []Configuration {
+	return slices.Collect(maps.Keys(c.configurations))
+}
+
+// Subjects are all, by original code. A subject that two sources label differently
+// makes a *LabelConflict, one of the records that the source database lacks an
+// *UnknownSubjects: its code would be for ever.
+func (c *Census) Subjects() ([]Subject, error) {
+	if len(c.strangers) > 0 {
+		return nil, &UnknownSubjects{Originals: slices.Sorted(maps.Keys(c.strangers)), Runs: slices.Sorted(slices.Values(c.strange))}
+	}
+	subjects := make([]Subject, 0, len(c.merged))
+	for _, original := range slices.Sorted(maps.Keys(c.merged)) {
+		subjects = append(subjects, *c.merged[original])
+	}
+	if len(c.conflicts) > 0 {
+		return nil, &LabelConflict{Originals: slices.Sorted(maps.Keys(c.conflicts)), Labelled: len(subjects) - Unlabelled(subjects)}
 	}
 	return subjects, nil
 }

@@ -8,6 +8,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// subjects counts those of records.
+func subjects(records []*Record, source *Source) ([]Subject, error) {
+	census := NewCensus(source)
+	for _, r := range records {
+		err := census.Count(&Head{RunID: r.RunID, Verdict: r.Verdict, Subjects: r.Subjects, Outcomes: r.Outcomes, Train: r.Train, TrainOutcomes: r.TrainOutcomes})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return census.Subjects()
+}
+
 func TestSubjects(t *testing.T) {
 	records := []*Record{
 		{Subjects: []string{madeCode(5), madeCode(1)}, Outcomes: []int{1, 0}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
@@ -22,7 +34,7 @@ func TestSubjects(t *testing.T) {
 		{Original: madeCode(5), Outcome: ptr(1)},
 		{Original: madeCode(6)},
 	}}
-	got, err := Subjects(records, source)
+	got, err := subjects(records, source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +48,7 @@ func TestSubjects(t *testing.T) {
 	if n := Unlabelled(got); n != 1 {
 		t.Errorf("unlabelled: %d, want 1", n)
 	}
-	without, err := Subjects(records, nil)
+	without, err := subjects(records, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +63,7 @@ func TestSubjectsUnknownToTheSource(t *testing.T) {
 		{RunID: "a", Subjects: []string{madeCode(1)}, Outcomes: []int{1}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
 		{RunID: "c", Subjects: []string{madeCode(1)}, Outcomes: []int{1}},
 	}
-	_, err := Subjects(records, &Source{Subjects: []SourceSubject{{Original: madeCode(1)}}})
+	_, err := subjects(records, &Source{Subjects: []SourceSubject{{Original: madeCode(1)}}})
 	var unknown *UnknownSubjects
 	if !errors.As(err, &unknown) {
 		t.Fatalf("got %v", err)
@@ -73,7 +85,7 @@ func TestSubjectsContradicting(t *testing.T) {
 	source := &Source{Subjects: []SourceSubject{
 		{Original: madeCode(1)}, {Original: madeCode(2)}, {Original: madeCode(3), Outcome: ptr(1)}, {Original: madeCode(4)},
 	}}
-	_, err := Subjects(records, source)
+	_, err := subjects(records, source)
 	var conflict *LabelConflict
 	if !errors.As(err, &conflict) {
 		t.Fatalf("got %v, want a *LabelConflict", err)
@@ -83,5 +95,12 @@ func TestSubjectsContradicting(t *testing.T) {
 	}
 	if text := err.Error(); !strings.Contains(text, "2 of 3 labelled subjects") || strings.Contains(text, "PLR7") {
 		t.Errorf("error %q does not count, or names a subject", text)
+	}
+}
+
+func TestCensusRefuses(t *testing.T) {
+	err := NewCensus(nil).Count(&Head{RunID: "a", Subjects: []string{madeCode(1)}})
+	if err == nil || !strings.Contains(err.Error(), "run a: ") || strings.Contains(err.Error(), madeCode(1)) {
+		t.Errorf("a subject without an outcome: %v", err)
 	}
 }

@@ -250,10 +250,12 @@ func findUpstream(ctx context.Context, store mlflow.Store, flows []config.Upstre
 	return found, nil
 }
 
+func flowSetting(stage string) string { return "PREFECT.FLOW_NAMES." + strings.ToUpper(stage) }
+
 // flowExperiment finds the experiment of a flow; nil is that the store has none
 // and need not have one.
 func flowExperiment(active, deleted []mlflow.Experiment, flow config.UpstreamFlow) (*mlflow.Experiment, error) {
-	setting := "PREFECT.FLOW_NAMES." + strings.ToUpper(flow.Stage)
+	setting := flowSetting(flow.Stage)
 	chosen := named(active, flow.Experiment)
 	switch {
 	case len(chosen) > 1:
@@ -308,22 +310,14 @@ func ReadUpstream(ctx context.Context, store mlflow.Store, reg *config.Registry,
 
 // readUpstreamRun reads one run. A store that fails as a whole is an error.
 func readUpstreamRun(ctx context.Context, store mlflow.Store, reg *config.Registry, stage string, run mlflow.Run) (UpstreamRun, error) {
-	r := UpstreamRun{RunID: run.ID, Verdict: Used}
+	r := UpstreamRun{RunID: spelled(run.ID), Verdict: Used}
 	decide := func(v Verdict, reason, detail string) (UpstreamRun, error) {
-		return UpstreamRun{RunID: run.ID, Verdict: v, Reason: reason, Detail: detail}, nil
+		return UpstreamRun{RunID: r.RunID, Verdict: v, Reason: reason, Detail: printable(detail)}, nil
 	}
-	switch {
-	case !isRunID(run.ID):
-		return decide(BadMeta, ReasonRunID, fmt.Sprintf("%q is not a run id of %d hexadecimal digits", run.ID, runIDDigits))
-	case run.Err != nil:
-		return decide(BadMeta, ReasonMeta, run.Err.Error())
-	case run.Lifecycle == mlflow.Deleted:
-		return decide(Deleted, ReasonDeleted, "")
-	case run.Status == mlflow.Failed:
-		return decide(Failed, ReasonFailed, "")
-	case run.Status == mlflow.Killed:
-		return decide(Failed, ReasonKilled, "")
-	case run.Status == mlflow.Running, run.Status == mlflow.Scheduled:
+	if v, reason, detail := described(run); v != "" {
+		return decide(v, reason, detail)
+	}
+	if run.Status == mlflow.Running || run.Status == mlflow.Scheduled {
 		r.Verdict, r.Reason = Unfinished, ReasonRunning
 	}
 	wanted, keys := upstreamKeys(stage)

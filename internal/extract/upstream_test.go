@@ -120,14 +120,14 @@ func TestUpstreamOfExample(t *testing.T) {
 				if _, err := fmt.Sscan(string(data), &at, &value, &step); err != nil {
 					t.Fatal(err)
 				}
-				if float64(m.Value) != value || m.Split != "" || m.Lower != nil || m.Upper != nil {
+				if m.Value != value || m.Split != "" || m.Lower != nil || m.Upper != nil {
 					t.Errorf("run %s, %s: %+v, want %v", run.RunID, key, m, value)
 				}
 			}
 		}
 	}
 	// Every reference of a used run is None or a run that is there.
-	index := mustIndex(t, root, IndexOptions{Upstream: config.Stages()})
+	index := mustIndex(t, root, IndexOptions{Upstream: config.ExampleFlows()})
 	counts := map[string]int{}
 	for _, run := range index.Runs {
 		from, ok := index.From[run.RunID]

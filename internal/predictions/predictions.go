@@ -86,6 +86,7 @@ func Read(ctx context.Context, file, outcome, risk string) (_ *Set, err error) {
 type table struct {
 	path, sql string
 	header    string // reads the header of a CSV file as a row
+	schema    string // reads the schema of a Parquet file
 }
 
 // tableOf looks at the first bytes of a file. The path is absolute, so that none
@@ -115,7 +116,7 @@ func tableOf(file string) (t table, err error) {
 	pattern := quoteText(escapeGlob.Replace(t.path))
 	// Folders called name=value would become columns.
 	if string(magic[:]) == "PAR1" {
-		t.sql = "read_parquet(" + pattern + ", hive_partitioning = false)"
+		t.sql, t.schema = "read_parquet("+pattern+", hive_partitioning = false)", "parquet_schema("+pattern+")"
 	} else {
 		// Texts become numbers where a fault can be named with its row; no line
 		// may be skipped as a comment, or rows would be counted otherwise.
@@ -144,11 +145,14 @@ func findColumns(ctx context.Context, conn *sql.Conn, file string, source table,
 	if err != nil {
 		return nil, err
 	}
-	names := known
-	if source.header != "" {
-		if names, err = headerOf(ctx, conn, file, source.header, known); err != nil {
-			return nil, err
-		}
+	var names []string
+	if source.schema != "" {
+		names, err = schemaOf(ctx, conn, file, source.schema, known)
+	} else {
+		names, err = headerOf(ctx, conn, file, source.header, known)
+	}
+	if err != nil {
+		return nil, err
 	}
 	var columns []column
 	for _, name := range wanted {
@@ -212,6 +216,39 @@ func headerOf(ctx context.Context, conn *sql.Conn, file, header string, known []
 		}
 	}
 	return names, rows.Err()
+}
+
+// schemaOf returns the names of the columns of a Parquet file as it spells them.
+// The schema is a tree, of which DuckDB lists each node before its children.
+func schemaOf(ctx context.Context, conn *sql.Conn, file, schema string, known []string) (names []string, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT name, coalesce(num_children, 0) FROM "+schema)
+	if err != nil {
+		return nil, fmt.Errorf("read the schema of %s: %w", file, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	left := []int64{1} // nodes to come at each depth, of which the first is the root
+	for rows.Next() {
+		var name sql.NullString
+		var children int64
+		if err := rows.Scan(&name, &children); err != nil {
+			return nil, fmt.Errorf("read the schema of %s: %w", file, err)
+		}
+		for len(left) > 1 && left[len(left)-1] == 0 {
+			left = left[:len(left)-1]
+		}
+		if len(left) == 2 {
+			names = append(names, name.String)
+		}
+		left[len(left)-1]--
+		left = append(left, children)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the schema of %s: %w", file, err)
+	}
+	if len(names) != len(known) {
+		return nil, fmt.Errorf("read the schema of %s: it has %d columns, of which DuckDB reads %d", file, len(names), len(known))
+	}
+	return names, nil
 }
 
 // cell is a value of a column: a number, or the text that is none.

@@ -68,6 +68,30 @@ func TestParquet(t *testing.T) {
 	}
 }
 
+// The columns of a Parquet file are told apart as it spells them: the file has two
+// called p, and others with parts of that name.
+func TestParquetNames(t *testing.T) {
+	const file = "testdata/twice.parquet"
+	for name, want := range map[string]*Set{
+		"q": {Outcomes: []int{0, 1, 0, 1}, Risks: []float64{0.4, 0.3, 0.2, 0.1}},
+		"Q": {Outcomes: []int{0, 1, 0, 1}, Risks: []float64{0.1, 0.6, 0.2, 0.7}},
+	} {
+		got, err := Read(t.Context(), file, "y", name)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+	for name, want := range map[string]string{
+		"p":    `twice.parquet has 2 columns "p", number 3 and number 5 among them: rename all but the one that is meant`,
+		"p_1":  `has no column "p_1"; there are parts, y, p, list, p, q, Q`,
+		"deep": `has no column "deep"`,
+	} {
+		if _, err := Read(t.Context(), file, "y", name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want it to say %q", name, err, want)
+		}
+	}
+}
+
 func TestFaultsNameRowAndColumn(t *testing.T) {
 	for text, want := range map[string]string{
 		"y,p\n0,0.1\n1,NaN\n":          "row 2, column p: NaN is not in [0, 1]",

@@ -42,6 +42,9 @@ func readme(m Manifest) []byte {
 	line("With the pipeline (Go and a C/C++ compiler), in a clean checkout of the version that")
 	line("made this release, unpacked over it:")
 	line("")
+	if m.Commit != "" {
+		line("  git checkout %s", m.Commit)
+	}
 	line("  unzip PATH/TO/THIS.zip")
 	line("  export PLR_CONFIG=%s", m.Settings)
 	line("  go tool mage verify")

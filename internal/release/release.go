@@ -53,6 +53,7 @@ type Bundle struct {
 	Schema    string // version of the database's tables
 	Settings  string // path of the settings file that a rebuild takes
 	Platform  string // where the results were made
+	Commit    string // of the code and the settings that made them, "" if none can be named
 	Files     []File
 }
 
@@ -66,6 +67,7 @@ type Manifest struct {
 	DatabaseSchema string  `json:"database_schema"`
 	Settings       string  `json:"settings"`
 	Platform       string  `json:"platform"`
+	Commit         string  `json:"commit,omitempty"`
 	Files          []Entry `json:"files"` // by path
 }
 
@@ -88,7 +90,7 @@ func Write(w io.Writer, b Bundle) error {
 	files := slices.SortedFunc(slices.Values(b.Files), func(x, y File) int { return strings.Compare(x.Path, y.Path) })
 	m := Manifest{
 		Schema: Schema, Study: b.Study, Synthetic: b.Synthetic, Report: b.Report, Database: b.Database, DatabaseSchema: b.Schema,
-		Settings: b.Settings, Platform: b.Platform, Files: []Entry{},
+		Settings: b.Settings, Platform: b.Platform, Commit: b.Commit, Files: []Entry{},
 	}
 	taken := map[string]bool{ManifestFile: true, SumsFile: true, ReadmeFile: true}
 	packed := zip.NewWriter(w)

@@ -33,9 +33,9 @@ type Index struct {
 	// What the log held when it was opened, the newest of each file. In the place
 	// of names are their hashes, which takes half of the memory: where the Stat is
 	// the same, so is the file, whatever it is called.
-	files table // by index of known
-	known []known
-	live  int64 // about how large the entries of the log are that these were in
+	files table     // by index of known
+	known [][]known // knownChunk in each but the last
+	live  int64     // about how large the entries of the log are that these were in
 
 	mu       sync.RWMutex
 	recent   map[string]indexed // since the index was opened
@@ -53,6 +53,23 @@ type indexed struct {
 type known struct {
 	name uint64 // its hash
 	indexed
+}
+
+// knownChunk is how many files room is made for at once: to grow as slices do would
+// take twice the memory for a while.
+const knownChunk = 1 << 10
+
+func (ix *Index) at(i uint32) *known { return &ix.known[i/knownChunk][i%knownChunk] }
+
+// add keeps what is known of one more file, and returns its place.
+func (ix *Index) add(k known) uint32 {
+	last := len(ix.known) - 1
+	if last < 0 || len(ix.known[last]) == knownChunk {
+		ix.known = append(ix.known, make([]known, 0, knownChunk))
+		last++
+	}
+	ix.known[last] = append(ix.known[last], k)
+	return uint32(last*knownChunk + len(ix.known[last]) - 1)
 }
 
 type meaningKey struct {
@@ -80,9 +97,8 @@ const SafetyGap = 2 * time.Second
 func openIndex(dir string, perm Perm, gap time.Duration, write bool) (*Index, error) {
 	ix := &Index{gap: int64(gap), files: newTable(0), meanings: map[meaningKey]string{}, recent: map[string]indexed{}}
 	path := filepath.Join(dir, "index")
-	if info, err := os.Stat(path); err == nil { // room is made once
-		room := int(min(info.Size(), maxEntry)) / typicalEntry
-		ix.files, ix.known = newTable(room), make([]known, 0, room)
+	if info, err := os.Stat(path); err == nil { // so that the table need not grow, as a rule
+		ix.files = newTable(int(min(info.Size(), maxEntry)) / typicalEntry)
 	}
 	var err error
 	if ix.log, err = openLog(path, indexHeader, perm.File, write, func(_ span, payload []byte) { ix.load(payload) }); err != nil {
@@ -122,8 +138,8 @@ func (ix *Index) Get(name []byte, st Stat) (Sum, bool) {
 	// What was read with the log needs no lock, and is right where its Stat is,
 	// whatever has been put since.
 	hash := maphash.Bytes(seed, name)
-	if at, ok := ix.files.find(hash, ix.named(hash)); ok && ix.known[at].stat == st {
-		return ix.known[at].sum, true
+	if at, ok := ix.files.find(hash, ix.named(hash)); ok && ix.at(at).stat == st {
+		return ix.at(at).sum, true
 	}
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
@@ -187,7 +203,7 @@ func (ix *Index) Flush() error {
 // called before anything was put. The log is read again for the names.
 func (ix *Index) compact() error {
 	c := chunks{}
-	written := make([]bool, len(ix.known))
+	written := make([]bool, len(ix.known)*knownChunk)
 	info, err := ix.log.in.Stat()
 	if err != nil {
 		return err
@@ -198,7 +214,7 @@ func (ix *Index) compact() error {
 	_, err = scan(ix.log.in, info.Size(), indexHeader, func(_ span, payload []byte) {
 		eachFile(payload, func(name []byte, e indexed, _ int) {
 			hash := maphash.Bytes(seed, name)
-			if at, ok := ix.files.find(hash, ix.named(hash)); ok && !written[at] && ix.known[at].indexed == e {
+			if at, ok := ix.files.find(hash, ix.named(hash)); ok && !written[at] && ix.at(at).indexed == e {
 				written[at] = true
 				c.add(string(name), e.stat, e.sum)
 			}
@@ -225,7 +241,7 @@ const (
 	fixedSize = 5*8 + len(Sum{})
 	// typicalEntry is about what a file takes of the log, to begin with a table
 	// that need not grow.
-	typicalEntry = fixedSize + 24
+	typicalEntry = fixedSize + 48
 )
 
 func (c *chunks) add(name string, st Stat, sum Sum) {
@@ -273,7 +289,7 @@ func eachFile(payload []byte, f func(name []byte, e indexed, size int)) {
 
 // named says of places whether a file is there whose name has this hash.
 func (ix *Index) named(hash uint64) func(at uint32) bool {
-	return func(at uint32) bool { return ix.known[at].name == hash }
+	return func(at uint32) bool { return ix.at(at).name == hash }
 }
 
 func encodeMeaning(k meaningKey, meaning string) []byte {
@@ -295,11 +311,11 @@ func (ix *Index) load(b []byte) {
 		eachFile(b, func(name []byte, e indexed, size int) {
 			hash := maphash.Bytes(seed, name)
 			if at, again := ix.files.find(hash, ix.named(hash)); again {
-				ix.known[at].indexed = e
+				ix.at(at).indexed = e
 				return
 			}
-			ix.files.put(hash, uint32(len(ix.known)), func(uint32) bool { return false }, func(at uint32) uint64 { return ix.known[at].name })
-			ix.known = append(ix.known, known{hash, e})
+			at := ix.add(known{hash, e}) // before the table grows, which asks for hashes
+			ix.files.put(hash, at, func(uint32) bool { return false }, func(at uint32) uint64 { return ix.at(at).name })
 			ix.live += int64(size)
 		})
 	case entryMeaning:

@@ -59,12 +59,3 @@ func (t *table) put(hash uint64, at uint32, right func(at uint32) bool, hashOf f
 	}
 	return 0, false
 }
-
-// each calls f with every place.
-func (t *table) each(f func(at uint32)) {
-	for _, slot := range t.slots {
-		if slot != 0 {
-			f(slot - 1)
-		}
-	}
-}

@@ -11,7 +11,8 @@
 //
 // [Resample] costs one weighted pass over the subjects for each configuration and
 // replicate: 542 configurations of 63 subjects and 1,000 replicates take about half
-// a second. What follows costs sums of replicates.
+// a second. [ResampleWeighted] costs what its statistics do. What follows costs sums of
+// replicates, and a sort of them for each interval.
 package compare
 
 import (
@@ -119,6 +120,7 @@ func (p *Paired) Contrast(weights map[int]float64) (*Contrast, error) {
 		}
 	}
 	var mean, square float64
+	c.replicates = sum[:0] // what is defined moves up
 	for _, v := range sum {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			c.undefined++
@@ -133,7 +135,7 @@ func (p *Paired) Contrast(weights map[int]float64) (*Contrast, error) {
 		square += (v - mean) * (v - mean)
 	}
 	c.SD = math.Sqrt(square / (n - 1))
-	slices.Sort(c.replicates)
+	resample.Sort(c.replicates)
 	return c, nil
 }
 

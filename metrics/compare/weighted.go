@@ -11,88 +11,153 @@ import (
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
-// Weighted is a statistic of one configuration as a function of how often each
-// subject counts, for measures that no [metrics.Sample] has, such as means over
-// refits. It is NaN where it is undefined, changes nothing, and is called by many
+// Drawn says which subjects a resample holds, as indexes into the outcomes of
+// [ResampleWeighted]. Many goroutines read it.
+type Drawn struct {
+	Counts []int32 // how often each subject counts
+	// Controls and Events are those that count at all, in their order, and
+	// AllControls and AllEvents how often they do together.
+	Controls, Events       []Count
+	AllControls, AllEvents int64
+}
+
+// Count is how often a subject counts.
+type Count struct{ Subject, N int32 }
+
+// set makes the lists of counts.
+func (d *Drawn) set(outcomes []int) {
+	d.Controls, d.Events, d.AllControls, d.AllEvents = d.Controls[:0], d.Events[:0], 0, 0
+	for i, n := range d.Counts {
+		switch {
+		case n == 0:
+		case outcomes[i] == 1:
+			d.Events = append(d.Events, Count{int32(i), n})
+			d.AllEvents += int64(n)
+		default:
+			d.Controls = append(d.Controls, Count{int32(i), n})
+			d.AllControls += int64(n)
+		}
+	}
+}
+
+// Weighted computes statistics of one configuration in a resample, one for each of
+// values, for measures that no [metrics.Sample] has, such as means over refits. They
+// are NaN where they are undefined. It changes nothing else, and is called by many
 // goroutines.
-type Weighted func(counts []int32) float64
+type Weighted func(d *Drawn, values []float64)
 
 // resampleBlock is the number of resamples that are drawn at once.
 const resampleBlock = 16
 
-// ResampleWeighted is [Resample], stratified by outcome, of statistics that are
-// functions of weights. The error names the first configuration whose statistic is
-// undefined or infinite in the full sample.
-func ResampleWeighted(outcomes []int, configurations []Weighted, replicates int, seed uint64) (*Paired, error) {
-	if len(configurations) == 0 {
-		return nil, errors.New("no configurations")
+// resampler is the memory of one goroutine.
+type resampler struct {
+	drawn  [resampleBlock]Drawn
+	values []float64
+}
+
+// ResampleWeighted is [Resample], stratified by outcome, of as many statistics as are
+// said, which are functions of weights: one element for each. The error names the
+// first configuration with a statistic that is undefined or infinite in the full
+// sample.
+func ResampleWeighted(outcomes []int, configurations []Weighted, statistics, replicates int, seed uint64) ([]*Paired, error) {
+	if len(configurations) == 0 || statistics < 1 {
+		return nil, errors.New("no configurations, or no statistics")
 	}
 	if replicates < 2 {
 		return nil, fmt.Errorf("%d replicates: want two or more", replicates)
 	}
 	var strata [2][]int32
+	within := make([]int, len(outcomes)) // place in its stratum
 	for i, y := range outcomes {
 		if y != 0 && y != 1 {
 			return nil, fmt.Errorf("row %d: outcome %d is neither 0 nor 1", i+1, y)
 		}
+		within[i] = len(strata[y])
 		strata[y] = append(strata[y], int32(i))
 	}
-	p := &Paired{}
-	all := make([]int32, len(outcomes))
-	for i := range all {
-		all[i] = 1
+	all := make([]*Paired, statistics)
+	for s := range all {
+		p := &Paired{estimates: make([]float64, len(configurations))}
+		for range configurations {
+			p.replicates = append(p.replicates, make([]float64, replicates))
+			p.outOfBag = append(p.outOfBag, make([]float64, replicates))
+			p.jackknife = append(p.jackknife, [][]float64{make([]float64, len(strata[0])), make([]float64, len(strata[1]))})
+		}
+		all[s] = p
 	}
-	for c, of := range configurations {
-		estimate := of(all)
-		if math.IsNaN(estimate) || math.IsInf(estimate, 0) {
-			return nil, fmt.Errorf("configuration %d: the statistic is undefined or infinite", c+1)
+	n := len(outcomes)
+	begin := func() *resampler {
+		r := &resampler{values: make([]float64, statistics)}
+		for k := range r.drawn {
+			r.drawn[k].Counts = make([]int32, n)
 		}
-		p.estimates = append(p.estimates, estimate)
-		p.replicates = append(p.replicates, make([]float64, replicates))
-		p.outOfBag = append(p.outOfBag, make([]float64, replicates))
-		var left [][]float64
-		for _, rows := range strata {
-			group := make([]float64, 0, len(rows))
-			for _, row := range rows {
-				all[row] = 0
-				group = append(group, of(all))
-				all[row] = 1
-			}
-			left = append(left, group)
-		}
-		p.jackknife = append(p.jackknife, left)
+		return r
 	}
 	// What a configuration needs is looked at once for several resamples: that of all
 	// of them together does not stay in a processor's cache.
-	blocks := (replicates + resampleBlock - 1) / resampleBlock
-	n := len(outcomes)
-	resample.Each(blocks, func() []int32 { return make([]int32, resampleBlock*n) }, func(counts []int32, block int) {
-		begin := block * resampleBlock
-		size := min(resampleBlock, replicates-begin)
-		clear(counts)
+	each := func(r *resampler, size int, set func(s, c, k int, v float64)) {
 		for k := range size {
-			stream, of := resample.NewStream(seed, uint64(begin+k)), counts[k*n:][:n]
-			resample.DrawFrom(&stream, strata[0], of)
-			resample.DrawFrom(&stream, strata[1], of)
+			r.drawn[k].set(outcomes)
 		}
 		for c, of := range configurations {
 			for k := range size {
-				p.replicates[c][begin+k] = of(counts[k*n:][:n])
+				of(&r.drawn[k], r.values)
+				for s, v := range r.values {
+					set(s, c, k, v)
+				}
 			}
 		}
-		for i, drawn := range counts {
-			counts[i] = 0
-			if drawn == 0 {
+	}
+	// The full sample comes before those without one subject.
+	resample.Each((n+1+resampleBlock-1)/resampleBlock, begin, func(r *resampler, block int) {
+		from := block * resampleBlock
+		size := min(resampleBlock, n+1-from)
+		for k := range size {
+			counts := r.drawn[k].Counts
+			for i := range counts {
 				counts[i] = 1
 			}
-		}
-		for c, of := range configurations {
-			for k := range size {
-				p.outOfBag[c][begin+k] = of(counts[k*n:][:n])
+			if left := from + k - 1; left >= 0 {
+				counts[left] = 0
 			}
 		}
+		each(r, size, func(s, c, k int, v float64) {
+			if left := from + k - 1; left >= 0 {
+				all[s].jackknife[c][outcomes[left]][within[left]] = v
+			} else {
+				all[s].estimates[c] = v
+			}
+		})
 	})
-	return p, nil
+	for _, p := range all {
+		for c, estimate := range p.estimates {
+			if math.IsNaN(estimate) || math.IsInf(estimate, 0) {
+				return nil, fmt.Errorf("configuration %d: the statistic is undefined or infinite", c+1)
+			}
+		}
+	}
+	resample.Each((replicates+resampleBlock-1)/resampleBlock, begin, func(r *resampler, block int) {
+		from := block * resampleBlock
+		size := min(resampleBlock, replicates-from)
+		for k := range size {
+			stream, counts := resample.NewStream(seed, uint64(from+k)), r.drawn[k].Counts
+			clear(counts)
+			resample.DrawFrom(&stream, strata[0], counts)
+			resample.DrawFrom(&stream, strata[1], counts)
+		}
+		each(r, size, func(s, c, k int, v float64) { all[s].replicates[c][from+k] = v })
+		for k := range size {
+			counts := r.drawn[k].Counts
+			for i, drawn := range counts {
+				counts[i] = 0
+				if drawn == 0 {
+					counts[i] = 1
+				}
+			}
+		}
+		each(r, size, func(s, c, k int, v float64) { all[s].outOfBag[c][from+k] = v })
+	})
+	return all, nil
 }
 
 // Estimated holds results of configurations without any replicate: contrasts and
@@ -126,38 +191,41 @@ func (p *Paired) Top(ranks int, lowest bool, among ...int) ([]Best, error) {
 	}
 	best := make([]Best, ranks)
 	scores := make([][]float64, ranks)
-	first := make([]int, 0, ranks+1)
-	// pick sets first to the best configurations, equal ones in their order.
-	pick := func(of func(k int) float64) {
-		first = first[:0]
-		for _, k := range among {
-			v := of(k)
-			if math.IsNaN(v) {
-				continue
-			}
-			at := len(first)
-			for at > 0 && (lowest && v < of(first[at-1]) || !lowest && v > of(first[at-1])) {
-				at--
-			}
-			if at < ranks {
-				first = slices.Insert(first, at, k)
-				first = first[:min(len(first), ranks)]
-			}
-		}
+	apparent := newPodiums(ranks, 1)
+	for _, k := range among {
+		apparent.add(k, p.estimates[k:k+1], lowest)
 	}
-	pick(func(k int) float64 { return p.estimates[k] })
 	for r := range best {
-		best[r] = Best{Configuration: first[r], Apparent: p.estimates[first[r]], Wins: map[int]int{}}
+		k := apparent.at(0)[r].configuration
+		best[r] = Best{Configuration: int(k), Apparent: p.estimates[k], Wins: map[int]int{}}
 	}
-	for rep := range p.replicates[0] {
-		pick(func(k int) float64 { return p.replicates[k][rep] })
+	replicates := len(p.replicates[0])
+	selected := make([][]place, replicates)
+	resample.Each((replicates+resampleBlock-1)/resampleBlock, func() *podiums { return newPodiums(ranks, resampleBlock) }, func(on *podiums, block int) {
+		from := block * resampleBlock
+		to := min(from+resampleBlock, replicates)
+		on.reset()
+		for _, k := range among {
+			on.add(k, p.replicates[k][from:to], lowest)
+		}
+		for rep := from; rep < to; rep++ {
+			selected[rep] = slices.Clone(on.at(rep - from))
+		}
+	})
+	for rep, first := range selected {
 		for r := range best {
-			if r >= len(first) || math.IsNaN(p.outOfBag[first[r]][rep]) || math.IsInf(p.outOfBag[first[r]][rep], 0) {
+			if r >= len(first) {
 				best[r].Undefined++
 				continue
 			}
-			best[r].Wins[first[r]]++
-			scores[r] = append(scores[r], p.outOfBag[first[r]][rep])
+			k := int(first[r].configuration)
+			score := p.outOfBag[k][rep]
+			if math.IsNaN(score) || math.IsInf(score, 0) {
+				best[r].Undefined++
+				continue
+			}
+			best[r].Wins[k]++
+			scores[r] = append(scores[r], score)
 		}
 	}
 	for r := range best {
@@ -178,6 +246,52 @@ func (p *Paired) Top(ranks int, lowest bool, among ...int) ([]Best, error) {
 		b.SD = math.Sqrt(squares / (n - 1))
 	}
 	return best, nil
+}
+
+// place is a configuration and its statistic on a podium.
+type place struct {
+	value         float64
+	configuration int32
+}
+
+// podiums hold, for each of several resamples, the configurations with the best
+// statistics, the best first, equal ones in the order in which they were added.
+type podiums struct {
+	ranks  int
+	places []place // as many for each resample as there are ranks
+	taken  []int
+}
+
+func newPodiums(ranks, resamples int) *podiums {
+	return &podiums{ranks: ranks, places: make([]place, ranks*resamples), taken: make([]int, resamples)}
+}
+
+func (p *podiums) reset() { clear(p.taken) }
+
+// at is the podium of a resample.
+func (p *podiums) at(resample int) []place { return p.places[resample*p.ranks:][:p.taken[resample]] }
+
+// add shows the statistics of a configuration, one a resample, NaN where undefined.
+func (p *podiums) add(configuration int, values []float64, lowest bool) {
+	for i, v := range values {
+		n, places := p.taken[i], p.places[i*p.ranks:][:p.ranks]
+		better := func(other float64) bool { return lowest && v < other || !lowest && v > other }
+		switch {
+		case n == p.ranks:
+			if !better(places[n-1].value) {
+				continue
+			}
+			n--
+		case math.IsNaN(v):
+			continue
+		default:
+			p.taken[i]++
+		}
+		for ; n > 0 && better(places[n-1].value); n-- {
+			places[n] = places[n-1]
+		}
+		places[n] = place{v, int32(configuration)}
+	}
 }
 
 // Recentred is the method of [Paired.CorrectedInterval].
@@ -207,7 +321,7 @@ func (p *Paired) CorrectedInterval(b Best, level float64) metrics.Interval {
 			deviations = append(deviations, d)
 		}
 	}
-	slices.Sort(deviations)
+	resample.Sort(deviations)
 	lower, upper, err := resample.Interval(deviations, 0, nil, resample.Options{Method: resample.Percentile, Level: level})
 	switch {
 	case errors.Is(err, resample.ErrNoReplicates):

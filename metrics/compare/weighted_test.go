@@ -13,12 +13,12 @@ import (
 // aurocOf is the AUROC of a sample as a function of weights, pair by pair.
 func aurocOf(s *metrics.Sample) Weighted {
 	y, p := s.Outcomes(), s.Risks()
-	return func(counts []int32) float64 {
+	return func(d *Drawn, values []float64) {
 		var sum, pairs float64
 		for i := range y {
 			for j := range y {
 				if y[i] == 1 && y[j] == 0 {
-					w := float64(counts[i]) * float64(counts[j])
+					w := float64(d.Counts[i]) * float64(d.Counts[j])
 					pairs += w
 					switch {
 					case p[i] > p[j]:
@@ -29,46 +29,55 @@ func aurocOf(s *metrics.Sample) Weighted {
 				}
 			}
 		}
-		return sum / pairs
+		values[0] = sum / pairs
+		if len(values) > 1 { // another, of the lists
+			values[1] = 0
+			for _, c := range d.Controls {
+				values[1] -= float64(c.N) * p[c.Subject] / float64(d.AllControls)
+			}
+			for _, e := range d.Events {
+				values[1] += float64(e.N) * p[e.Subject] / float64(d.AllEvents)
+			}
+		}
 	}
 }
 
-// A statistic as a function of weights has the replicates that samples give.
+// Statistics as functions of weights have the replicates that samples give.
 func TestResampleWeighted(t *testing.T) {
 	samples := grid(t, 3, 40, 12, func(c int) float64 { return float64(c) }, 1)
 	var weighted []Weighted
 	for _, s := range samples {
 		weighted = append(weighted, aurocOf(s))
 	}
-	want, err := Resample(samples, metrics.StatisticAUROC, 50, 7, metrics.Stratified)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := ResampleWeighted(samples[0].Outcomes(), weighted, 50, 7)
+	both, err := ResampleWeighted(samples[0].Outcomes(), weighted, 2, 50, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
 	same := func(a, b []float64) bool {
 		return slices.EqualFunc(a, b, func(x, y float64) bool { return agree(x, y, 1e-12) || math.IsNaN(x) && math.IsNaN(y) })
 	}
-	for c := range samples {
-		if !agree(got.estimates[c], want.estimates[c], 1e-12) || !same(got.replicates[c], want.replicates[c]) || !same(got.outOfBag[c], want.outOfBag[c]) {
-			t.Errorf("configuration %d has other replicates", c)
+	for k, statistic := range []metrics.Statistic{metrics.StatisticAUROC, metrics.StatisticDiscrimination} {
+		want, err := Resample(samples, statistic, 50, 7, metrics.Stratified)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for h := range want.jackknife[c] {
-			if !same(got.jackknife[c][h], want.jackknife[c][h]) {
-				t.Errorf("configuration %d, stratum %d has another jackknife", c, h)
+		got := both[k]
+		for c := range samples {
+			if !agree(got.estimates[c], want.estimates[c], 1e-12) || !same(got.replicates[c], want.replicates[c]) || !same(got.outOfBag[c], want.outOfBag[c]) {
+				t.Errorf("%s: configuration %d has other replicates", statistic.Key, c)
+			}
+			for h := range want.jackknife[c] {
+				if !same(got.jackknife[c][h], want.jackknife[c][h]) {
+					t.Errorf("%s: configuration %d, stratum %d has another jackknife", statistic.Key, c, h)
+				}
 			}
 		}
 	}
-	for text, of := range map[string]Weighted{
-		"configuration 2": func([]int32) float64 { return math.NaN() },
-	} {
-		if _, err := ResampleWeighted([]int{0, 1}, []Weighted{func([]int32) float64 { return 1 }, of}, 10, 1); err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("error %v, want %q", err, text)
-		}
+	constant := func(v float64) Weighted { return func(_ *Drawn, values []float64) { values[0] = v } }
+	if _, err := ResampleWeighted([]int{0, 1}, []Weighted{constant(1), constant(math.NaN())}, 1, 10, 1); err == nil || !strings.Contains(err.Error(), "configuration 2") {
+		t.Errorf("error %v of a statistic that is undefined", err)
 	}
-	if _, err := ResampleWeighted([]int{0, 2}, weighted, 10, 1); err == nil || !strings.Contains(err.Error(), "row 2") {
+	if _, err := ResampleWeighted([]int{0, 2}, weighted, 1, 10, 1); err == nil || !strings.Contains(err.Error(), "row 2") {
 		t.Errorf("error %v of an outcome of 2", err)
 	}
 }

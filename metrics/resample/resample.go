@@ -169,9 +169,9 @@ func (s *Stream) indexes(n int, into []uint32) {
 // processors.
 func Each[State any](replicates int, begin func() State, do func(state State, replicate int)) {
 	workers := min(runtime.GOMAXPROCS(0), replicates)
-	// Blocks are small enough to even out and large enough that the lock costs
-	// nothing.
-	const block = 16
+	// Blocks are small enough to even out and, where there are many replicates, large
+	// enough that the lock costs nothing.
+	block := max(1, min(16, replicates/max(1, 8*workers)))
 	var (
 		wait sync.WaitGroup
 		lock sync.Mutex
