@@ -268,6 +268,7 @@ func chunk(kind, body string) []byte {
 }
 
 func TestPicture(t *testing.T) {
+	pixels := zlibbed(t, []byte(strings.Repeat("\x00", 3000)+"pixels"))
 	data := bytes.Join([][]byte{
 		[]byte(pngMagic), chunk("IHDR", strings.Repeat("\x00", 13)), chunk("tEXt", "Title\x00of \xc4"),
 		chunk("zTXt", "Note\x00\x00"+string(zlibbed(t, []byte("folded note")))),
@@ -275,7 +276,7 @@ func TestPicture(t *testing.T) {
 		chunk("iCCP", "profile\x00\x00"+string(zlibbed(t, []byte("folded colours")))),
 		chunk("eXIf", "MM\x00*\x00\x00\x00\x08of a camera"), chunk("prVt", string(zlibbed(t, []byte("of a program")))),
 		chunk("tEXt", "Raw profile type exif\x00\nexif\n   14\n"+hex.EncodeToString([]byte("in digits"))[:10]+"\n"+hex.EncodeToString([]byte("in digits"))[10:]),
-		chunk("IDAT", "pixels"), chunk("IEND", ""), make([]byte, 5000),
+		chunk("IDAT", string(pixels[:7])), chunk("IDAT", ""), chunk("IDAT", string(pixels[7:])), chunk("IEND", ""), make([]byte, 5000),
 	}, nil)
 	s, err := walked(t, data)
 	if err != nil {
@@ -294,7 +295,7 @@ func TestPicture(t *testing.T) {
 // Bytes that no program shows may be anything, packed in any way.
 func TestBehindTheEnd(t *testing.T) {
 	secret := []byte(strings.Repeat("secret ", 100))
-	picture := bytes.Join([][]byte{[]byte(pngMagic), chunk("IDAT", "pixels"), chunk("IEND", "")}, nil)
+	picture := bytes.Join([][]byte{[]byte(pngMagic), chunk("IDAT", string(zlibbed(t, []byte("pixels")))), chunk("IEND", "")}, nil)
 	one, two := zipped(t, "one", secret), zipped(t, "two", []byte("more"))
 	// An entry that was taken out of the directory and is still there.
 	entry := two[:bytes.Index(two, []byte("PK\x01\x02"))]
@@ -307,6 +308,8 @@ func TestBehindTheEnd(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{
 		"picture":          append(bytes.Clone(picture), zlibbed(t, secret)...),
+		"pixels":           bytes.Replace(picture, chunk("IDAT", string(zlibbed(t, []byte("pixels")))), chunk("IDAT", string(zlibbed(t, []byte("pixels")))+"more"), 1),
+		"no pixels":        bytes.Replace(picture, chunk("IDAT", string(zlibbed(t, []byte("pixels")))), chunk("IDAT", "pixels"), 1),
 		"zlib":             append(zlibbed(t, secret), "more"...),
 		"tar":              append(tarred(t, "e", secret), "more"...),
 		"zip, between":     offset(slices.Concat(one[:directory], entry, one[directory:]), len(entry)),
