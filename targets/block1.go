@@ -205,6 +205,7 @@ func (s *study) runOnServer(run extract.IndexedRun, keepRisks bool) build.Step {
 
 // record reads a pickle and writes what it gave.
 func (s *study) record(t *build.Task, pickle string, options extract.RunOptions, run extract.IndexedRun, out build.Ref) error {
+	working(usual)
 	options.Thresholds = s.settings.Thresholds
 	record, err := extract.ReadRun(pickle, run, options)
 	if err != nil {
@@ -582,6 +583,7 @@ type assembly struct {
 
 // readAssembly reads what a step with readsRecords declares.
 func (s *study) readAssembly(t *build.Task) (*assembly, error) {
+	working(sparing)
 	a := &assembly{records: recordFiles(t, build.OutputsOf(recordsOfRuns)), index: new(extract.Index)}
 	if err := extract.Read(t.Path(build.Ref{Root: rootPrivate, Path: indexFile}), a.index); err != nil {
 		return nil, err
