@@ -22,8 +22,9 @@ const (
 	sparingFrom = 40 << 20
 )
 
-// collect lets the collector go by how much is in use, unless GOGC says how.
-func collect() {
+// collect lets the collector of this process go by how much is in use, unless GOGC says
+// how.
+var collect = sync.OnceFunc(func() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
@@ -37,7 +38,7 @@ func collect() {
 		working(sparing)
 		return false
 	})
-}
+})
 
 // working is called by steps that run: less garbage may lie about from then on.
 func working(percent int) {
