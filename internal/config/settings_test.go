@@ -302,6 +302,9 @@ func TestLoadErrors(t *testing.T) {
 		env            []string
 		want           string
 	}{
+		{name: "keys for a list", settings: "EXTRACTION:\n  exclude_runs: {a: b}\n", want: "defaults.yaml:2: EXTRACTION.exclude_runs must be a list, and is keys with values"},
+		{name: "text for a list", settings: "EXTRACTION:\n  demo_subjects: secret\n", want: "defaults.yaml:2: EXTRACTION.demo_subjects must be a list, and is a text"},
+		{name: "text for a switch", settings: "PREFECT:\n  PROCESS_FLOWS:\n    IMPUTATION: maybe\n", want: "defaults.yaml:3: PREFECT.PROCESS_FLOWS.IMPUTATION must be true or false, and is \"maybe\""},
 		{name: "misspelt key", settings: "EXTRACTION:\n  exclude_run: []\n", want: "defaults.yaml:2: unknown key EXTRACTION.exclude_run; the nearest known key is EXTRACTION.exclude_runs"},
 		{name: "lower case group", settings: "mlflow: {}\n", want: "nearest known key is MLFLOW"},
 		{name: "key of an entry", settings: "EXTRACTION: {exclude_runs: [{id: x}]}\n", want: "EXTRACTION.exclude_runs.run"},

@@ -33,7 +33,8 @@ func readStrict(path string, out any) error {
 	return nil
 }
 
-// unknownKey looks for a mapping key below n that t has no field for.
+// unknownKey looks for a mapping key below n that t has no field for, and for a value
+// of another kind than its field is.
 func unknownKey(n *yaml.Node, t reflect.Type, above string) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -68,8 +69,44 @@ func unknownKey(n *yaml.Node, t reflect.Type, above string) error {
 		}
 	case n.Kind == yaml.AliasNode:
 		return fmt.Errorf("%d: aliases are not read here; write the value out", n.Line)
+	default:
+		if err := n.Decode(reflect.New(t).Interface()); err != nil {
+			return fmt.Errorf("%d: %s must be %s, and is %s", n.Line, strings.TrimSuffix(above, "."), kindOfField(t), kindOfValue(n, t))
+		}
 	}
 	return nil
+}
+
+// kindOfField says in words what a field takes.
+func kindOfField(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Slice:
+		return "a list"
+	case reflect.Map, reflect.Struct:
+		return "keys with values"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "a text"
+}
+
+// kindOfValue says in words what stands there, and what it is only where numbers and
+// switches belong: what is meant for a text or a list may be private.
+func kindOfValue(n *yaml.Node, t reflect.Type) string {
+	switch n.Kind {
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.MappingNode:
+		return "keys with values"
+	}
+	if t.Kind() != reflect.String && t.Kind() != reflect.Slice && t.Kind() != reflect.Map && t.Kind() != reflect.Struct {
+		return fmt.Sprintf("%q", n.Value)
+	}
+	return "a text"
 }
 
 // nearest returns the name with the smallest edit distance to s; upper and
