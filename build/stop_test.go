@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -200,6 +201,10 @@ func needProc(t *testing.T) {
 // recorded, what was begun is removed, and nothing runs on.
 func TestSignals(t *testing.T) {
 	needProc(t)
+	// Children hear a SIGHUP that these tests were started without, as by nohup.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(heard) })
 	for phase, fresh := range map[string][]string{
 		"go":        {"first"},
 		"command":   {"first", "go"},
