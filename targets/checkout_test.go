@@ -14,6 +14,7 @@ import (
 // A commit is named where whoever takes it has what made the results.
 func TestCommit(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
+		// Tests need nothing but Go and a compiler; .ci/run installs git.
 		t.Skip("git is not installed")
 	}
 	// Of the person who runs the tests nothing counts.

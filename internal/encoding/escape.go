@@ -204,7 +204,7 @@ func braced(text []byte) (char rune, n int) {
 // hexRune reads at least and at most so many hexadecimal digits.
 func hexRune(text []byte, least, most int) (r rune, n int) {
 	for n < most && n < len(text) {
-		d := hexDigit(text[n])
+		d := HexDigit(text[n])
 		if d < 0 {
 			break
 		}
@@ -217,7 +217,8 @@ func hexRune(text []byte, least, most int) (r rune, n int) {
 	return r, n
 }
 
-func hexDigit(c byte) int {
+// HexDigit is the value of a hexadecimal digit, -1 if it is none.
+func HexDigit(c byte) int {
 	switch {
 	case c >= '0' && c <= '9':
 		return int(c - '0')
@@ -274,7 +275,7 @@ func reference(text []byte) (chars []byte, n int) {
 			from, digits = 3, 16
 		}
 		end := from
-		for end < len(text) && end < maxReference && (text[end] >= '0' && text[end] <= '9' || digits == 16 && hexDigit(text[end]) >= 0) {
+		for end < len(text) && end < maxReference && (text[end] >= '0' && text[end] <= '9' || digits == 16 && HexDigit(text[end]) >= 0) {
 			end++
 		}
 		code, err := strconv.ParseInt(string(text[from:end]), digits, 32)

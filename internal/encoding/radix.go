@@ -95,13 +95,13 @@ func fromBase64(out, run, buffer []byte) (texts, rest []byte) {
 func fromHex(out, run, buffer []byte) (texts, rest []byte) {
 	for from := 0; from < len(run); {
 		to := from
-		for to < len(run) && hexDigit(run[to]) >= 0 {
+		for to < len(run) && HexDigit(run[to]) >= 0 {
 			to++
 		}
 		for start := from; start < from+2 && to-start >= 2*leastText; start++ {
 			buffer = buffer[:0]
 			for i := start; i+1 < to; i += 2 {
-				buffer = append(buffer, byte(hexDigit(run[i])<<4|hexDigit(run[i+1])))
+				buffer = append(buffer, byte(HexDigit(run[i])<<4|HexDigit(run[i+1])))
 			}
 			out = legible(out, buffer)
 		}

@@ -206,7 +206,7 @@ func charNumber(text []byte) (r rune, n int) {
 	}
 	end := n
 	for end < len(text) && end < n+8 {
-		if d := hexDigit(text[end]); d < 0 || d >= base || base == 16 && text[end] >= 'a' {
+		if d := HexDigit(text[end]); d < 0 || d >= base || base == 16 && text[end] >= 'a' {
 			break
 		}
 		end++

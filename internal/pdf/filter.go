@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/foundation-plr/pipeline/internal/encoding"
 	"golang.org/x/image/tiff/lzw"
 )
 
@@ -160,7 +161,7 @@ func (h *hexReader) Read(p []byte) (int, error) {
 				if err != nil {
 					return n, err
 				}
-				if pair[i] = hexDigit(c); pair[i] < 0 && !isSpace(c) {
+				if pair[i] = encoding.HexDigit(c); pair[i] < 0 && !isSpace(c) {
 					return n, errors.New("it holds what is no hexadecimal digit")
 				}
 			}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"github.com/foundation-plr/pipeline/internal/encoding"
 )
 
 // Objects of a PDF (ISO 32000-2, 7.3).
@@ -258,7 +260,7 @@ func (l *lexer) hexadecimal() (any, error) {
 			}
 			return text, nil
 		}
-		digit := hexDigit(c)
+		digit := encoding.HexDigit(c)
 		switch {
 		case digit < 0:
 		case high < 0:
@@ -270,18 +272,6 @@ func (l *lexer) hexadecimal() (any, error) {
 			return text, errToken
 		}
 	}
-}
-
-func hexDigit(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
 }
 
 // value reads an object, which may be an operator: a keyword. References are

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// alive says whether a process runs; one that nobody has waited for yet does not.
+// alive says whether a process runs; on Linux one that nobody has waited for yet does
+// not.
 func alive(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return syscall.Kill(pid, 0) == nil && !errors.Is(err, os.ErrNotExist)
+	if stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); err == nil {
+		return !strings.Contains(string(stat), ") Z ")
 	}
-	return !strings.Contains(string(stat), ") Z ")
+	return syscall.Kill(pid, 0) == nil
 }
 
 // left is the process that a program has left behind, by the file it wrote its
