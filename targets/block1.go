@@ -19,6 +19,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/sourcedb"
 )
 
 // Files of the workspace and of the private directory.
@@ -307,10 +308,10 @@ func (s *study) subjects() build.Step {
 			if err := list.Err(); err != nil {
 				return err
 			}
-			var src *extract.Source
+			var src *sourcedb.Contents
 			if hasSource {
 				var err error
-				if src, err = extract.ReadSource(ctx, t.Path(source)); err != nil {
+				if src, err = sourcedb.Read(ctx, t.Path(source)); err != nil {
 					return err
 				}
 			}
@@ -497,14 +498,14 @@ func (s *study) traces() build.Step {
 		Inputs:  append(withLog(source), build.File(lookup.Root, lookup.Path)),
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
 		Params:  map[string]any{"subjects": s.settings.DemoSubjects},
-		Code:    []string{"internal/extract", "anonymize"},
+		Code:    []string{"internal/sourcedb", "anonymize"},
 		Run: func(ctx context.Context, t *build.Task) error {
 			codes, err := anonymize.ReadLookup(t.Path(lookup))
 			if err != nil {
 				return err
 			}
-			return extract.WriteTraces(ctx, t.Path(source), codes.Code,
-				extract.TraceOptions{Subjects: s.settings.DemoSubjects}, t.Out(out))
+			return sourcedb.WriteTraces(ctx, t.Path(source), codes.Code,
+				sourcedb.TraceOptions{Subjects: s.settings.DemoSubjects}, t.Out(out))
 		},
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
-	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/sourcedb"
 )
 
 // retries is how often a step that met a passing trouble is tried again: with
@@ -20,7 +20,7 @@ const retries = 5
 // program has open, and what the disk or a network file system says when it
 // could not answer now.
 var passing = []error{
-	checkpoint.ErrInUse, extract.ErrInUse,
+	checkpoint.ErrInUse, sourcedb.ErrInUse,
 	syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.EAGAIN, syscall.EBUSY, syscall.EINTR,
 	syscall.EMFILE, syscall.ENFILE,
 }

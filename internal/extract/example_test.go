@@ -20,6 +20,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/foundation-plr/pipeline/internal/pickle"
+	"github.com/foundation-plr/pipeline/internal/sourcedb"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -242,7 +243,6 @@ func TestExample(t *testing.T) {
 	})
 	t.Run("subjects", func(t *testing.T) { e.compareSubjects(t, records) })
 	t.Run("codes", func(t *testing.T) { e.compareCodes(t, records) })
-	t.Run("traces", func(t *testing.T) { e.compareTraces(t) })
 }
 
 // compareTruth: what plain Python reads from the pickles.
@@ -426,7 +426,7 @@ func compareReference(t *testing.T, records map[string]*Record) {
 }
 
 func (e example) compareSubjects(t *testing.T, records map[string]*Record) {
-	source, err := ReadSource(t.Context(), filepath.Join(e.dir, exampleSource))
+	source, err := sourcedb.Read(t.Context(), filepath.Join(e.dir, exampleSource))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -434,7 +434,7 @@ func (e example) compareSubjects(t *testing.T, records map[string]*Record) {
 	for _, record := range records {
 		list = append(list, record)
 	}
-	for name, from := range map[string]*Source{"with the source database": source, "from pickles alone": nil} {
+	for name, from := range map[string]*sourcedb.Contents{"with the source database": source, "from pickles alone": nil} {
 		subjects, err := subjects(list, from)
 		if err != nil {
 			t.Fatal(err)
@@ -481,67 +481,5 @@ func (e example) compareCodes(t *testing.T, records map[string]*Record) {
 	}
 	if compared == 0 {
 		t.Error("no run has the other file")
-	}
-}
-
-func (e example) compareTraces(t *testing.T) {
-	path := filepath.Join(e.dir, exampleSource)
-	source, err := ReadSource(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	codes := map[string]string{}
-	for i, s := range source.Subjects {
-		if s.Outcome != nil {
-			codes[s.Original] = fmt.Sprintf("%c%03d", "HG"[*s.Outcome], i+1)
-		}
-	}
-	lookup := func(original string) (string, bool) { code, ok := codes[original]; return code, ok }
-	out := filepath.Join(t.TempDir(), "traces.pkl")
-	if err := WriteTraces(t.Context(), path, lookup, TraceOptions{}, out); err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for original := range codes {
-		if bytes.Contains(data, []byte(original)) {
-			t.Fatal("the traces hold an original code")
-		}
-	}
-	root, err := pickle.Decode(data, pickle.DefaultLimits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	traces, _ := decodeTraces(t, data)
-	if len(traces) != 12 {
-		t.Errorf("%d subjects, want 12", len(traces))
-	}
-	for code := range traces {
-		v, err := pickle.At(root, "traces", code.(string))
-		if err != nil {
-			t.Fatal(err)
-		}
-		const points = 200
-		lists := map[string][]any{}
-		for _, key := range []string{"time", "pupil_gt", "pupil_raw", "outlier_mask", "red_stimulus", "blue_stimulus"} {
-			item, err := pickle.At(v, key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if lists[key], err = pickle.List(item); err != nil {
-				t.Fatal(err)
-			}
-			if len(lists[key]) != points {
-				t.Errorf("%s %s: %d points, want %d", code, key, len(lists[key]), points)
-			}
-		}
-		for i, masked := range lists["outlier_mask"] {
-			if n, err := pickle.Int(masked); err != nil || (n == 1) != (lists["pupil_raw"][i] == nil) {
-				t.Errorf("%s: mask %v and pupil_raw %v at point %d", code, masked, lists["pupil_raw"][i], i)
-				break
-			}
-		}
 	}
 }

@@ -1,8 +1,8 @@
-// Package extract turns a tracking store and a source database into private
-// data: an index of runs, one record for each metrics pickle, the list of
-// subjects, and the demo traces. It decides which runs count and checks what it
-// reads; what it gives still carries original subject codes. It knows neither
-// the public codes, beyond a function that gives them, nor the public database.
+// Package extract turns a tracking store into private data: an index of runs, one
+// record for each metrics pickle, and with a source database the list of
+// subjects. It decides which runs count and checks what it reads; what it gives
+// still carries original subject codes. It knows neither the public codes nor the
+// public database.
 package extract
 
 // IndexFormat and RecordFormat version the private files of a build. The

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/foundation-plr/pipeline/internal/sourcedb"
 )
 
 // Subject is one person of the study under the original code.
@@ -62,7 +64,7 @@ type Census struct {
 }
 
 // NewCensus begins with the subjects of the source database, nil where there is none.
-func NewCensus(source *Source) *Census {
+func NewCensus(source *sourcedb.Contents) *Census {
 	c := &Census{merged: map[string]*Subject{}, conflicts: map[string]bool{}, strangers: map[string]bool{}, configurations: map[Configuration]struct{}{}}
 	if source != nil {
 		c.known = map[string]bool{}

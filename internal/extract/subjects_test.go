@@ -2,14 +2,22 @@ package extract
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/foundation-plr/pipeline/internal/sourcedb"
 )
 
+// madeCode is an original code as the study writes them, made up at run time.
+func madeCode(i int) string { return fmt.Sprintf("PLR%04d", 7000+i) }
+
+func ptr[T any](v T) *T { return &v }
+
 // subjects counts those of records.
-func subjects(records []*Record, source *Source) ([]Subject, error) {
+func subjects(records []*Record, source *sourcedb.Contents) ([]Subject, error) {
 	census := NewCensus(source)
 	for _, r := range records {
 		err := census.Count(&Head{RunID: r.RunID, Verdict: r.Verdict, Subjects: r.Subjects, Outcomes: r.Outcomes, Train: r.Train, TrainOutcomes: r.TrainOutcomes})
@@ -26,7 +34,7 @@ func TestSubjects(t *testing.T) {
 		{Subjects: []string{madeCode(1)}, Outcomes: []int{0}, Train: []string{madeCode(2), madeCode(6)}, TrainOutcomes: []int{0, 1}},
 		{Verdict: Unfinished},
 	}
-	source := &Source{Subjects: []SourceSubject{
+	source := &sourcedb.Contents{Subjects: []sourcedb.Subject{
 		{Original: madeCode(1)}, // the pickles know its label
 		{Original: madeCode(2)},
 		{Original: madeCode(3)},
@@ -63,7 +71,7 @@ func TestSubjectsUnknownToTheSource(t *testing.T) {
 		{RunID: "a", Subjects: []string{madeCode(1)}, Outcomes: []int{1}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
 		{RunID: "c", Subjects: []string{madeCode(1)}, Outcomes: []int{1}},
 	}
-	_, err := subjects(records, &Source{Subjects: []SourceSubject{{Original: madeCode(1)}}})
+	_, err := subjects(records, &sourcedb.Contents{Subjects: []sourcedb.Subject{{Original: madeCode(1)}}})
 	var unknown *UnknownSubjects
 	if !errors.As(err, &unknown) {
 		t.Fatalf("got %v", err)
@@ -82,7 +90,7 @@ func TestSubjectsContradicting(t *testing.T) {
 		{Subjects: []string{madeCode(1), madeCode(2)}, Outcomes: []int{0, 1}},
 		{Train: []string{madeCode(2), madeCode(3)}, TrainOutcomes: []int{0, 0}},
 	}
-	source := &Source{Subjects: []SourceSubject{
+	source := &sourcedb.Contents{Subjects: []sourcedb.Subject{
 		{Original: madeCode(1)}, {Original: madeCode(2)}, {Original: madeCode(3), Outcome: ptr(1)}, {Original: madeCode(4)},
 	}}
 	_, err := subjects(records, source)

@@ -1,4 +1,4 @@
-package extract
+package sourcedb
 
 import (
 	"bytes"

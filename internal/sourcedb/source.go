@@ -1,4 +1,8 @@
-package extract
+// Package sourcedb reads the private source database of a study: its subjects,
+// their labels and their traces, of which it writes a few to a private pickle. It
+// changes nothing in the database and knows neither runs nor pickles of a tracking
+// store, nor public codes beyond a function that gives them.
+package sourcedb
 
 import (
 	"context"
@@ -15,13 +19,13 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 )
 
-// Source is what the private source database says of its subjects.
-type Source struct {
-	Subjects []SourceSubject // by original code
+// Contents is what the private source database says of its subjects.
+type Contents struct {
+	Subjects []Subject // by original code
 }
 
-// SourceSubject is one subject of the table train or test.
-type SourceSubject struct {
+// Subject is one subject of the table train or test.
+type Subject struct {
 	Original string
 	Table    string // train or test
 	Outcome  *int   // 0 control, 1 glaucoma, nil where the database has no label
@@ -31,7 +35,7 @@ type SourceSubject struct {
 
 // OutlierFraction is the mean of the outlier mask, in [0, 1], and false where
 // the subject has no masked or unmasked point at all.
-func (s SourceSubject) OutlierFraction() (float64, bool) {
+func (s Subject) OutlierFraction() (float64, bool) {
 	if s.Points == 0 {
 		return 0, false
 	}
@@ -39,7 +43,7 @@ func (s SourceSubject) OutlierFraction() (float64, bool) {
 }
 
 // Unlabelled counts the subjects without a label.
-func (s *Source) Unlabelled() int {
+func (s *Contents) Unlabelled() int {
 	n := 0
 	for _, subject := range s.Subjects {
 		if subject.Outcome == nil {
@@ -49,11 +53,11 @@ func (s *Source) Unlabelled() int {
 	return n
 }
 
-// sourceTables are the two halves of the study's split.
-var sourceTables = []string{"train", "test"}
+// tables are the two halves of the study's split.
+var tables = []string{"train", "test"}
 
-// sourceColumns are the columns that subjects and traces need.
-var sourceColumns = []string{"subject_code", "class_label", "outlier_mask", "time", "pupil_gt", "pupil_raw", "Red", "Blue"}
+// columns are the columns that subjects and traces need.
+var columns = []string{"subject_code", "class_label", "outlier_mask", "time", "pupil_gt", "pupil_raw", "Red", "Blue"}
 
 // outcomeOfLabel reads the source database's class labels.
 var outcomeOfLabel = map[string]int{"control": 0, "glaucoma": 1}
@@ -61,13 +65,13 @@ var outcomeOfLabel = map[string]int{"control": 0, "glaucoma": 1}
 // labelOfOutcome is the reverse of outcomeOfLabel.
 var labelOfOutcome = [2]string{"control", "glaucoma"}
 
-// ReadSource reads the subjects of a source database without changing the
+// Read reads the subjects of a source database without changing the
 // database or anything beside it. Both tables with all their columns must be
 // there. Contradictions (two labels for one subject, an unknown label, a mask
 // other than 0 and 1, a subject in both tables) are errors that count subjects
 // and name none.
-func ReadSource(ctx context.Context, path string) (*Source, error) {
-	db, err := openSource(ctx, path)
+func Read(ctx context.Context, path string) (*Contents, error) {
+	db, err := open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -79,18 +83,18 @@ func ReadSource(ctx context.Context, path string) (*Source, error) {
 	return source, nil
 }
 
-// sourceDB is an open source database: an empty in-memory database to which the
+// connection is an open source database: an empty in-memory database to which the
 // file is attached read-only. A connection string would give the characters
 // ?, # and % of a path a meaning of their own, and with it could lose the
 // read-only mode.
-type sourceDB struct {
+type connection struct {
 	db   *sql.DB
 	conn *sql.Conn
 }
 
 // close ends a connection that wrote nothing: what it could report has no
 // bearing on what was read.
-func (s *sourceDB) close() {
+func (s *connection) close() {
 	_ = s.conn.Close()
 	_ = s.db.Close()
 }
@@ -99,7 +103,7 @@ func (s *sourceDB) close() {
 // in an order that depends on threads.
 const memoryDSN = ":memory:?threads=1&temp_directory=&autoinstall_known_extensions=false&autoload_known_extensions=false"
 
-func openSource(ctx context.Context, path string) (*sourceDB, error) {
+func open(ctx context.Context, path string) (*connection, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("source database %s: %w; correct PLR_SOURCE_DB, or unset it to do without the source database", path, fs.ErrNotExist)
@@ -114,7 +118,7 @@ func openSource(ctx context.Context, path string) (*sourceDB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start DuckDB: %w", err)
 	}
-	s := &sourceDB{db: sql.OpenDB(connector)}
+	s := &connection{db: sql.OpenDB(connector)}
 	if s.conn, err = s.db.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start DuckDB: %w", err), s.db.Close())
 	}
@@ -125,7 +129,7 @@ func openSource(ctx context.Context, path string) (*sourceDB, error) {
 	return s, nil
 }
 
-func (s *sourceDB) attach(ctx context.Context, path string) error {
+func (s *connection) attach(ctx context.Context, path string) error {
 	statement := "ATTACH " + quoteSQL(path) + " AS source (TYPE duckdb, READ_ONLY)"
 	if _, err := s.conn.ExecContext(ctx, statement); err != nil {
 		return fmt.Errorf("source database %s: %w", path, explainOpen(err))
@@ -191,7 +195,7 @@ func explainOpen(err error) error {
 	return err
 }
 
-func (s *sourceDB) checkColumns(ctx context.Context) error {
+func (s *connection) checkColumns(ctx context.Context) error {
 	rows, err := s.conn.QueryContext(ctx,
 		"SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'source' AND schema_name = 'main'")
 	if err != nil {
@@ -212,12 +216,12 @@ func (s *sourceDB) checkColumns(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	for _, table := range sourceTables {
+	for _, table := range tables {
 		if found[table] == nil {
-			return fmt.Errorf("it has no table %s; a source database has the tables %s", table, strings.Join(sourceTables, " and "))
+			return fmt.Errorf("it has no table %s; a source database has the tables %s", table, strings.Join(tables, " and "))
 		}
 		var missing []string
-		for _, column := range sourceColumns {
+		for _, column := range columns {
 			if !found[table][strings.ToLower(column)] {
 				missing = append(missing, column)
 			}
@@ -237,11 +241,11 @@ const subjectsQuery = `SELECT CAST(subject_code AS VARCHAR) AS code,
   count(*) FILTER (CAST(outlier_mask AS DOUBLE) NOT IN (0, 1))
 FROM source.main.%s GROUP BY code ORDER BY code`
 
-func (s *sourceDB) subjects(ctx context.Context) (*Source, error) {
-	source := &Source{}
-	var wrong sourceFaults
+func (s *connection) subjects(ctx context.Context) (*Contents, error) {
+	source := &Contents{}
+	var wrong faults
 	tableOf := map[string]string{}
-	for _, table := range sourceTables {
+	for _, table := range tables {
 		rows, err := s.conn.QueryContext(ctx, fmt.Sprintf(subjectsQuery, table))
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", table, redactQuery(err))
@@ -253,7 +257,7 @@ func (s *sourceDB) subjects(ctx context.Context) (*Source, error) {
 			if err := rows.Scan(&code, &label, &labels, &points, &masked, &badMask); err != nil {
 				return nil, errors.Join(fmt.Errorf("table %s: %w", table, err), rows.Close())
 			}
-			subject := SourceSubject{Original: code.String, Table: table, Points: points, Masked: int(masked)}
+			subject := Subject{Original: code.String, Table: table, Points: points, Masked: int(masked)}
 			switch outcome, known := outcomeOfLabel[label.String]; {
 			case labels > 1:
 				wrong.twoLabels++
@@ -281,7 +285,7 @@ func (s *sourceDB) subjects(ctx context.Context) (*Source, error) {
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(source.Subjects, func(a, b SourceSubject) int { return strings.Compare(a.Original, b.Original) })
+	slices.SortFunc(source.Subjects, func(a, b Subject) int { return strings.Compare(a.Original, b.Original) })
 	return source, nil
 }
 
@@ -295,12 +299,12 @@ func redactQuery(err error) error {
 	return err
 }
 
-// sourceFaults counts subjects by what is wrong with them.
-type sourceFaults struct {
+// faults counts subjects by what is wrong with them.
+type faults struct {
 	noCode, twoLabels, unknownLabel, badMask, twoTables int
 }
 
-func (f sourceFaults) err() error {
+func (f faults) err() error {
 	var parts []string
 	for _, fault := range []struct {
 		n    int

@@ -1,4 +1,4 @@
-package extract
+package sourcedb
 
 import (
 	"bytes"
@@ -6,10 +6,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"math/big"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	pickle "github.com/kisielk/og-rek"
 )
 
@@ -25,6 +28,9 @@ const demoPerGroup = 2
 // demoWarning stands inside the file: traces are data of persons even without
 // their original codes.
 const demoWarning = "PRIVATE FILE - DO NOT SHARE"
+
+// privateMode lets nobody but the owner read a person's traces.
+const privateMode fs.FileMode = 0o600
 
 // traceProtocol is the oldest pickle protocol that has Python 3's text.
 const traceProtocol = 3
@@ -42,7 +48,7 @@ const traceProtocol = 3
 // nearest the median of their class, ties by code; fewer where there are not so
 // many.
 func WriteTraces(ctx context.Context, sourcePath string, codes func(original string) (string, bool), o TraceOptions, outPath string) error {
-	db, err := openSource(ctx, sourcePath)
+	db, err := open(ctx, sourcePath)
 	if err != nil {
 		return err
 	}
@@ -82,18 +88,23 @@ func WriteTraces(ctx context.Context, sourcePath string, codes func(original str
 	if err != nil {
 		return fmt.Errorf("demo traces: %w", err)
 	}
-	return writePrivate(outPath, data)
+	// The draft lies beside the file, whatever TMPDIR says: nothing private may ever
+	// lie outside the private directory.
+	if err := renameio.WriteFile(outPath, data, privateMode, renameio.IgnoreUmask(), renameio.WithTempDir(filepath.Dir(outPath))); err != nil {
+		return fmt.Errorf("write %s: %w", outPath, err)
+	}
+	return nil
 }
 
 // demoSubject is a subject that could be shown.
 type demoSubject struct {
-	SourceSubject
+	Subject
 	code     string
 	fraction *big.Rat // mean outlier mask, exact: a tie must be a tie
 }
 
 // demoCandidates are the labelled subjects with a code and a mask, by code.
-func demoCandidates(source *Source, codes func(string) (string, bool)) []demoSubject {
+func demoCandidates(source *Contents, codes func(string) (string, bool)) []demoSubject {
 	var candidates []demoSubject
 	for _, subject := range source.Subjects {
 		code, ok := codes(subject.Original)
@@ -101,7 +112,7 @@ func demoCandidates(source *Source, codes func(string) (string, bool)) []demoSub
 			continue
 		}
 		candidates = append(candidates, demoSubject{
-			SourceSubject: subject, code: code,
+			Subject: subject, code: code,
 			fraction: big.NewRat(int64(subject.Masked), int64(subject.Points)),
 		})
 	}
@@ -198,7 +209,7 @@ const traceQuery = `SELECT CAST(time AS DOUBLE), CAST(pupil_gt AS DOUBLE), CAST(
   CAST(outlier_mask AS INTEGER), CAST(Red AS DOUBLE), CAST(Blue AS DOUBLE)
 FROM source.main.%s WHERE CAST(subject_code AS VARCHAR) = ? ORDER BY ALL`
 
-func (s *sourceDB) trace(ctx context.Context, subject demoSubject) (*pythonDict, error) {
+func (s *connection) trace(ctx context.Context, subject demoSubject) (*pythonDict, error) {
 	rows, err := s.conn.QueryContext(ctx, fmt.Sprintf(traceQuery, subject.Table), subject.Original)
 	if err != nil {
 		return nil, redactQuery(err)

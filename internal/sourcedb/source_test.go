@@ -1,4 +1,4 @@
-package extract
+package sourcedb
 
 import (
 	"bufio"
@@ -73,11 +73,11 @@ func TestReadSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := ReadSource(t.Context(), path)
+	source, err := Read(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Source{Subjects: []SourceSubject{
+	want := &Contents{Subjects: []Subject{
 		{Original: madeCode(1), Table: "train", Outcome: ptr(0), Points: 10},
 		{Original: madeCode(2), Table: "train", Outcome: ptr(1), Points: 10, Masked: 3},
 		{Original: madeCode(3), Table: "test", Points: 4, Masked: 4},
@@ -110,7 +110,7 @@ func TestReadSourceLeavesTheFileAlone(t *testing.T) {
 	if err := os.Chmod(path, 0o400); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadSource(t.Context(), path); err != nil {
+	if _, err := Read(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
 	after, err := os.ReadFile(path)
@@ -153,7 +153,7 @@ func TestReadSourceRefuses(t *testing.T) {
 			 'control' AS class_label, subject_code FROM read_csv(%s)`, quoteSQL(secret)))...), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := ReadSource(t.Context(), c.path)
+			_, err := Read(t.Context(), c.path)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -165,7 +165,7 @@ func TestReadSourceRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ReadSource(t.Context(), filepath.Join(t.TempDir(), "none.db")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Read(t.Context(), filepath.Join(t.TempDir(), "none.db")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing database is no fs.ErrNotExist: %v", err)
 	}
 }
@@ -185,7 +185,7 @@ func TestReadSourceOfOtherDuckDB(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadSource(t.Context(), path); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Read(t.Context(), path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("version %d: error %v does not give the remedy %q", version, err, want)
 		}
 	}
@@ -193,7 +193,7 @@ func TestReadSourceOfOtherDuckDB(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadSource(t.Context(), path); err == nil || !strings.Contains(err.Error(), "damaged DuckDB database") {
+	if _, err := Read(t.Context(), path); err == nil || !strings.Contains(err.Error(), "damaged DuckDB database") {
 		t.Errorf("error %v does not say that the file is damaged", err)
 	}
 }
@@ -252,7 +252,7 @@ func TestReadSourceLocked(t *testing.T) {
 	if line != "held\n" {
 		t.Fatalf("the holder said %q: %v", line, err)
 	}
-	_, err = ReadSource(t.Context(), path)
+	_, err = Read(t.Context(), path)
 	if want := fmt.Sprintf("PID %d", holder.Process.Pid); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "close it there") {
 		t.Errorf("error %v names neither the holder (%s) nor the remedy", err, want)
 	}
@@ -262,7 +262,7 @@ func TestReadSourceLocked(t *testing.T) {
 	if err := holder.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = ReadSource(t.Context(), path)
+	_, err = Read(t.Context(), path)
 	if err == nil || !strings.Contains(err.Error(), "CHECKPOINT") {
 		t.Errorf("error %v does not speak of the log beside the file", err)
 	}
