@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/sidecar":     nil,
 	"internal/lock":        nil,
 	"internal/predictions": nil,
+	"internal/score":       {"internal/predictions", "metrics"},
 	"internal/pickle":      nil,
 	"internal/mlflow":      nil,
 	"internal/config":      {"internal/mlflow"},

@@ -1,8 +1,7 @@
-package targets
+package score
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"math"
 	"os"
@@ -11,9 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/foundation-plr/pipeline/metrics"
 )
 
-const vectors = "../metrics/testdata/"
+const vectors = "../../metrics/testdata/"
 
 // measured is a number, "Infinity" or "-Infinity" of JSON; NaN where there is
 // none.
@@ -36,11 +37,22 @@ type scoreDocument struct {
 
 func scoreJSON(t *testing.T, name string) (d scoreDocument, err error) {
 	t.Helper()
-	yes, none, y, p := true, 0, "y_true", "y_prob"
+	return documentOf(t, vectors+name+".csv")
+}
+
+// documentOf scores a file of the vectors' columns, without a bootstrap.
+func documentOf(t *testing.T, file string) (d scoreDocument, err error) {
+	t.Helper()
+	scores, err := Of(t.Context(), file, "y_true", "y_prob", metrics.Options{Seed: 1, All: true})
+	if scores == nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	err = score(context.Background(), &out, vectors+name+".csv", ScoreFlags{Outcome: &y, Risk: &p, JSON: &yes, All: &yes, Bootstrap: &none})
-	if jerr := json.Unmarshal(out.Bytes(), &d); jerr != nil {
-		t.Fatalf("%v: %v, %s", err, jerr, out.Bytes())
+	if err := scores.WriteJSON(&out); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out.Bytes(), &d); err != nil {
+		t.Fatalf("%v, %s", err, out.Bytes())
 	}
 	return d, err
 }
@@ -183,13 +195,8 @@ func TestScoreMillionRows(t *testing.T) {
 	if err := os.WriteFile(file, rows.Bytes(), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	yes, none, y, p := true, 0, "y_true", "y_prob"
-	var out bytes.Buffer
-	if err := score(context.Background(), &out, file, ScoreFlags{Outcome: &y, Risk: &p, JSON: &yes, All: &yes, Bootstrap: &none}); err != nil {
-		t.Fatal(err)
-	}
-	var d scoreDocument
-	if err := json.Unmarshal(out.Bytes(), &d); err != nil {
+	d, err := documentOf(t, file)
+	if err != nil {
 		t.Fatal(err)
 	}
 	var want struct {
