@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/extract":     {"internal/config", "internal/mlflow", "internal/pickle", "internal/sourcedb", "metrics", "metrics/resample"},
 	"internal/comparison":  {"internal/config", "metrics", "metrics/compare", "metrics/resample"},
 	"internal/checkpoint":  {"internal/comparison", "internal/config", "internal/extract", "metrics", "metrics/compare", "metrics/resample"},
+	"internal/provenance":  {"anonymize", "internal/checkpoint", "internal/extract", "internal/sidecar"},
 	"internal/release":     nil,
 	"internal/report":      {"internal/sidecar"},
 	"internal/analysis":    {"internal/config", "internal/sidecar", "metrics"},

@@ -5,19 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/magefile/mage/mg"
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/analysis"
+	"github.com/foundation-plr/pipeline/internal/provenance"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
-	"github.com/magefile/mage/mg"
 )
 
 // Status says what is fresh and what is stale, and about how long it would
@@ -71,7 +71,11 @@ func Explain(ctx context.Context, what string, asJSON *bool) error {
 	if answer.Number, err = s.number(ctx, what); err != nil {
 		return err
 	}
-	if answer.Row, err = s.row(ctx, what); err != nil {
+	var misnamed *provenance.NameError
+	switch answer.Row, err = s.provenance().Row(ctx, what); {
+	case errors.As(err, &misnamed):
+		return usage("%v", misnamed)
+	case err != nil:
 		return err
 	}
 	switch i := slices.IndexFunc(documents(), func(spec analysis.Spec) bool { return spec.ID == what }); {
@@ -85,7 +89,7 @@ func Explain(ctx context.Context, what string, asJSON *bool) error {
 	var unknownName *build.Unknown
 	if answer.Row != nil && len(answer.Row.Runs) == 1 {
 		// The step that read it, which who has the public side alone does not have.
-		answer.Chain, err = graph.Explain(ctx, runPrefix+answer.Row.Runs[0].Run)
+		answer.Chain, err = graph.Explain(ctx, provenance.RunPrefix+answer.Row.Runs[0].Run)
 	}
 	if answer.Chain == nil && (err == nil || errors.As(err, &unknownName)) {
 		answer.Chain, err = graph.Explain(ctx, at)
@@ -95,19 +99,19 @@ func Explain(ctx context.Context, what string, asJSON *bool) error {
 	}
 	if answer.Number != nil {
 		for _, run := range answer.Number.Runs {
-			answer.Chain.Focus = append(answer.Chain.Focus, runPrefix+run.Run)
+			answer.Chain.Focus = append(answer.Chain.Focus, provenance.RunPrefix+run.Run)
 		}
 	}
 	if wanted(asJSON) {
 		return printJSON(answer)
 	}
 	if answer.Number != nil {
-		if err := answer.Number.write(screen(), s.gate.redact); err != nil {
+		if err := answer.Number.Write(screen(), s.gate.redact); err != nil {
 			return err
 		}
 	}
 	if answer.Row != nil {
-		if err := answer.Row.write(screen(), s.gate.redact); err != nil {
+		if err := answer.Row.Write(screen(), s.gate.redact); err != nil {
 			return err
 		}
 	}
@@ -214,30 +218,24 @@ func unknown(err error, what string, more []string) error {
 	return usage("%v", u)
 }
 
+// provenance is where answers about rows and numbers are.
+func (s *study) provenance() *provenance.Study {
+	return &provenance.Study{
+		Database: s.settings.PublicDB,
+		Index:    filepath.Join(s.settings.PrivateDir, indexFile),
+		Record:   func(run string) string { return filepath.Join(s.settings.PrivateDir, "runs", run+recordSuffix) },
+		Key:      s.key,
+		Redact:   s.gate.redact,
+	}
+}
+
 // answer is what explain -json prints.
 type answer struct {
 	Schema string             `json:"schema"`
-	Number *number            `json:"number,omitempty"`
-	Row    *row               `json:"row,omitempty"`
+	Number *provenance.Number `json:"number,omitempty"`
+	Row    *provenance.Row    `json:"row,omitempty"`
 	Chain  *build.Explanation `json:"chain"`
 }
-
-// number is one macro of numbers.tex and where it comes from.
-type number struct {
-	Macro   string         `json:"macro"`
-	Number  sidecar.Number `json:"number"`
-	Sidecar string         `json:"sidecar"`
-	Query   *sidecar.Query `json:"query,omitempty"`
-	// Runs are the runs of its configuration in the database as it stands.
-	Runs []configured `json:"runs,omitempty"`
-	Note string       `json:"note,omitempty"` // why there are no runs
-}
-
-// macroPrefix begins the names of macros, and ciSuffix ends those of intervals.
-const (
-	macroPrefix = "PLR"
-	ciSuffix    = "CI"
-)
 
 // numbersSpec is the document of the macros.
 func numbersSpec() analysis.Spec {
@@ -247,9 +245,9 @@ func numbersSpec() analysis.Spec {
 
 // number returns the number that is meant by "numbers.tex:PLRbestAUROC", or by
 // the name of the macro alone; nil if no number is meant.
-func (s *study) number(ctx context.Context, what string) (*number, error) {
+func (s *study) number(ctx context.Context, what string) (*provenance.Number, error) {
 	spec := numbersSpec()
-	file, macro, found := strings.Cut(what, ":"+macroPrefix)
+	file, macro, found := strings.Cut(what, ":"+provenance.MacroPrefix)
 	switch {
 	case found:
 		page := pageOf(spec)
@@ -257,7 +255,7 @@ func (s *study) number(ctx context.Context, what string) (*number, error) {
 			return nil, nil
 		}
 	default:
-		if macro, found = strings.CutPrefix(strings.TrimPrefix(what, `\`), macroPrefix); !found {
+		if macro, found = strings.CutPrefix(strings.TrimPrefix(what, `\`), provenance.MacroPrefix); !found {
 			return nil, nil
 		}
 	}
@@ -268,36 +266,11 @@ func (s *study) number(ctx context.Context, what string) (*number, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(doc.Numbers, func(n sidecar.Number) bool {
-		return n.Name == macro || n.Value != nil && n.Name+ciSuffix == macro
-	})
-	if i < 0 {
-		return nil, unknown(&build.Unknown{}, what, macros(doc, strings.TrimSuffix(what, macroPrefix+macro)))
-	}
-	n := &number{Macro: macroPrefix + macro, Number: doc.Numbers[i], Sidecar: sidecarOf(spec).String()}
-	if j := slices.IndexFunc(doc.Queries, func(q sidecar.Query) bool { return q.Panel == n.Number.Query }); j >= 0 {
-		n.Query = &doc.Queries[j]
-	}
-	if n.Number.Configuration != nil {
-		if n.Runs, err = s.runsOf(ctx, *n.Number.Configuration); err != nil {
-			n.Note = s.gate.redact(err.Error())
-		} else if len(n.Runs) == 0 {
-			n.Note = "the database as it stands has no such configuration"
-		}
+	n := s.provenance().Number(ctx, doc, sidecarOf(spec).String(), macro)
+	if n == nil {
+		return nil, unknown(&build.Unknown{}, what, provenance.Macros(doc, strings.TrimSuffix(what, provenance.MacroPrefix+macro)))
 	}
 	return n, nil
-}
-
-// macros are the names of all macros of a document, behind a prefix.
-func macros(doc *sidecar.Document, prefix string) []string {
-	var names []string
-	for _, n := range doc.Numbers {
-		names = append(names, prefix+macroPrefix+n.Name)
-		if n.Value != nil && (n.Value.CI != nil || n.Value.IntervalUndefined != "") {
-			names = append(names, prefix+macroPrefix+n.Name+ciSuffix)
-		}
-	}
-	return names
 }
 
 // names are what explain understands beside the names of the graph.
@@ -307,60 +280,11 @@ func (s *study) names() []string {
 		names = append(names, spec.ID)
 	}
 	if doc, err := s.readSidecar(numbersSpec()); err == nil {
-		names = append(names, macros(doc, "")...)
+		names = append(names, provenance.Macros(doc, "")...)
 	}
 	return names
 }
 
 func (s *study) readSidecar(spec analysis.Spec) (*sidecar.Document, error) {
 	return readDocument(s.place(sidecarOf(spec)), sidecarOf(spec))
-}
-
-// write prints a number for people.
-func (n *number) write(w io.Writer, redact func(string) string) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s = %s\n", n.Macro, valueOf(n.Number))
-	fmt.Fprintf(&b, "  %s\n", n.Number.Meaning)
-	fmt.Fprintf(&b, "  sidecar  %s\n", n.Sidecar)
-	if q := n.Query; q != nil {
-		fmt.Fprintf(&b, "  query    %s: %d rows with the digest %.12s\n", q.Panel, q.Rows, q.BLAKE3)
-		fmt.Fprintf(&b, "           %s\n", q.SQL)
-		if len(q.Args) > 0 {
-			args, err := json.Marshal(q.Args)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(&b, "           with %s\n", args)
-		}
-	}
-	if c := n.Number.Configuration; c != nil {
-		fmt.Fprintf(&b, "  of       outlier %s, imputation %s, classifier %s, featurization %s\n", c.Outlier, c.Imputation, c.Classifier, c.Featurization)
-	}
-	for _, run := range n.Runs {
-		run.write(&b)
-	}
-	if n.Note != "" {
-		fmt.Fprintf(&b, "  run      not known: %s\n", n.Note)
-	}
-	b.WriteByte('\n')
-	_, err := io.WriteString(w, redact(b.String()))
-	return err
-}
-
-// valueOf is a number with all its digits, as the sidecar has it.
-func valueOf(n sidecar.Number) string {
-	exact := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
-	switch {
-	case n.Text != "":
-		return strconv.Quote(n.Text)
-	case n.Count != nil:
-		return strconv.Itoa(*n.Count)
-	case n.Value.Estimate == nil:
-		return "undefined: " + sidecar.ReasonText(n.Value.Undefined)
-	}
-	text := exact(*n.Value.Estimate)
-	if ci := n.Value.CI; ci != nil {
-		text += fmt.Sprintf(", interval %s to %s (%s)", exact(ci[0]), exact(ci[1]), n.Value.CIMethod)
-	}
-	return text
 }

@@ -1,4 +1,4 @@
-package targets
+package provenance
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// origin is where a classification run came from in one of the stages before it,
+// Origin is where a classification run came from in one of the stages before it,
 // as the public database says.
-type origin struct {
+type Origin struct {
 	Stage  string `json:"stage"`
 	Run    string `json:"run_id,omitempty"` // "" where the store has none that the database could name
 	State  string `json:"state"`
@@ -18,7 +18,7 @@ type origin struct {
 }
 
 // originsOf asks for the origins of a run in the order of the stages.
-func originsOf(ctx context.Context, db *sql.DB, id string) (all []origin, err error) {
+func originsOf(ctx context.Context, db *sql.DB, id string) (all []Origin, err error) {
 	rows, err := db.QueryContext(ctx, `SELECT stage, coalesce(from_run_id, ''), state, agrees FROM lineage WHERE run_id = ?
 ORDER BY list_position(['outlier_detection', 'imputation', 'featurization'], stage)`, id)
 	if err != nil {
@@ -26,7 +26,7 @@ ORDER BY list_position(['outlier_detection', 'imputation', 'featurization'], sta
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var o origin
+		var o Origin
 		if err := rows.Scan(&o.Stage, &o.Run, &o.State, &o.Agrees); err != nil {
 			return nil, err
 		}
@@ -36,7 +36,7 @@ ORDER BY list_position(['outlier_detection', 'imputation', 'featurization'], sta
 }
 
 // String is the origin as a line for people.
-func (o origin) String() string {
+func (o Origin) String() string {
 	text := strings.ReplaceAll(o.Stage, "_", " ")
 	if o.Run != "" {
 		text += " run " + o.Run
