@@ -499,5 +499,17 @@ func TestUndeclared(t *testing.T) {
 		t.Env("HOME")
 		return concat(ctx, t)
 	}}}
-	s.fails("failed a", "the step asked for what it does not declare: environment variable HOME, parameter p, path work:other")
+	s.fails("failed a", "the step asked for what it does not declare:\n  environment variable HOME\n  parameter p\n  path work:other\n")
+	s.steps[0].Run = func(_ context.Context, t *Task) error {
+		for i := range maxMisuse + 7 {
+			t.Param(fmt.Sprintf("p%02d", i))
+		}
+		return nil
+	}
+	s.fails("failed a", "\n  parameter p18\n  parameter p19\n  and 7 more\n")
+	s.steps[0].Run = func(_ context.Context, t *Task) error {
+		t.Param("p")
+		return nil
+	}
+	s.fails("failed a", "the step asked for what it does not declare: parameter p\n")
 }

@@ -44,7 +44,12 @@ func (t *Task) undeclared(format string, args ...any) {
 	t.misuse = append(t.misuse, fmt.Sprintf(format, args...))
 }
 
-// err reports what the step asked for without having declared it.
+// maxMisuse is how much of what a step did not declare is named: a screen of it is
+// enough to see what they have in common.
+const maxMisuse = 20
+
+// err reports what the step asked for without having declared it, a line each where
+// there is more than one.
 func (t *Task) err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -52,7 +57,18 @@ func (t *Task) err() error {
 		return nil
 	}
 	slices.Sort(t.misuse)
-	return fmt.Errorf("the step asked for what it does not declare: %s", strings.Join(slices.Compact(t.misuse), ", "))
+	all := slices.Compact(t.misuse)
+	if len(all) == 1 {
+		return fmt.Errorf("the step asked for what it does not declare: %s", all[0])
+	}
+	var b strings.Builder
+	for _, one := range all[:min(len(all), maxMisuse)] {
+		b.WriteString("\n  " + one)
+	}
+	if more := len(all) - maxMisuse; more > 0 {
+		fmt.Fprintf(&b, "\n  and %d more", more)
+	}
+	return fmt.Errorf("the step asked for what it does not declare:%s", &b)
 }
 
 // Path returns where an input or a ledger is: a file that the inputs name or
