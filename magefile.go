@@ -85,7 +85,7 @@ func Score(ctx context.Context, file string, outcome, risk *string, json *bool, 
 	}))
 }
 
-// Clean removes the public outputs that are as they were built; private data and the cache stay.
+// Clean removes the public outputs that are as they were built; private data and the cache stay, but for files of earlier versions.
 func Clean(ctx context.Context) error { return visible(targets.Clean(ctx)) }
 
 // Test runs the tests of this module.

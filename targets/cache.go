@@ -16,6 +16,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/lock"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
 )
@@ -43,14 +44,14 @@ func CacheStat(ctx context.Context, asJSON *bool) error {
 	}
 	var b strings.Builder
 	for _, t := range stat.Tiers {
-		fmt.Fprintf(&b, "%-8s %s: %s (%s), %s of %s", t.Name, bytesText(t.Bytes), count(t.Blobs, "blob"), bytesText(t.Stored), count(t.Records, "record"), count(t.Steps, "step"))
+		fmt.Fprintf(&b, "%-8s %s: %s (%s), %s of %s", t.Name, bytesText(t.Bytes), console.Plural(t.Blobs, "blob"), bytesText(t.Stored), console.Plural(t.Records, "record"), console.Plural(t.Steps, "step"))
 		if t.Damaged > 0 {
-			fmt.Fprintf(&b, ", %s set aside", count(t.Damaged, "damaged file"))
+			fmt.Fprintf(&b, ", %s set aside", console.Plural(t.Damaged, "damaged file"))
 		}
 		b.WriteByte('\n')
 	}
 	if downloads.Files > 0 {
-		fmt.Fprintf(&b, "%s of the tracking store: %s\n", count(downloads.Files, "download"), bytesText(downloads.Bytes))
+		fmt.Fprintf(&b, "%s of the tracking store: %s\n", console.Plural(downloads.Files, "download"), bytesText(downloads.Bytes))
 	}
 	if len(stat.Tiers) == 0 {
 		b.WriteString("there is no cache yet\n")
@@ -59,7 +60,7 @@ func CacheStat(ctx context.Context, asJSON *bool) error {
 		fmt.Fprintf(&b, "without it a build would take %s of work\n", secondsText(stat.Work))
 	}
 	if rate, known := stat.Recent.Rate(); known {
-		fmt.Fprintf(&b, "the last %s: %.1f %% of the steps did not have to run", count(stat.Recent.Builds, "build"), 100*rate)
+		fmt.Fprintf(&b, "the last %s: %.1f %% of the steps did not have to run", console.Plural(stat.Recent.Builds, "build"), 100*rate)
 		if stat.Recent.Saved > 0 {
 			fmt.Fprintf(&b, ", which saved %s of work", secondsText(stat.Recent.Saved))
 		}
@@ -90,7 +91,7 @@ func CacheVerify(ctx context.Context) error {
 		}
 		fmt.Fprintf(s.stdout, "damaged  %s %s: %s; %s\n", d.Tier, d.Name, s.gate.redact(d.Why), after)
 	}
-	fmt.Fprintf(s.stdout, "%s (%s) read, %d damaged\n", count(found.Blobs, "blob"), bytesText(found.Bytes), len(found.Damaged))
+	fmt.Fprintf(s.stdout, "%s (%s) read, %d damaged\n", console.Plural(found.Blobs, "blob"), bytesText(found.Bytes), len(found.Damaged))
 	if len(found.Damaged) > 0 {
 		return mg.Fatal(exitStale, "the cache was damaged; what was damaged is no longer in it")
 	}
@@ -139,8 +140,8 @@ func CacheGC(ctx context.Context, maxsize *string, dryrun *bool) error {
 	for _, r := range c.Results {
 		fmt.Fprintf(s.stdout, "%-24s %s, took %s, last used %s\n", r.Step, bytesText(r.Bytes), secondsText(r.Seconds), r.Used[:len(time.DateOnly)])
 	}
-	fmt.Fprintf(s.stdout, "%s %s: %s and %s that nothing speaks of; %s, were %s\n", count(c.Blobs, "blob"), verb,
-		count(len(c.Results), "older result"), bytesText(c.Orphans), bytesText(c.After), bytesText(c.Before))
+	fmt.Fprintf(s.stdout, "%s %s: %s and %s that nothing speaks of; %s, were %s\n", console.Plural(c.Blobs, "blob"), verb,
+		console.Plural(len(c.Results), "older result"), bytesText(c.Orphans), bytesText(c.After), bytesText(c.Before))
 	if limit.MaxSize >= 0 && c.After > limit.MaxSize {
 		fmt.Fprintf(s.stdout, "this is more than %s: the last builds need blobs of %s, and history and records count, too\n", *maxsize, bytesText(c.Needed))
 	}
@@ -229,7 +230,7 @@ func (s *study) collectDownloads(ctx context.Context, graph *build.Graph, dry bo
 	if dry {
 		verb = "would be removed"
 	}
-	fmt.Fprintf(s.stdout, "%s (%s) that no run of the tracking store has now %s\n", count(pruned.Files, "download"), bytesText(pruned.Bytes), verb)
+	fmt.Fprintf(s.stdout, "%s (%s) that no run of the tracking store has now %s\n", console.Plural(pruned.Files, "download"), bytesText(pruned.Bytes), verb)
 	return nil
 }
 
@@ -247,7 +248,7 @@ func CacheExport(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.stdout, "%s with %s of %s written to %s\n", count(done.Blobs, "blob"), bytesText(done.Bytes), count(done.Records, "step"), file)
+	fmt.Fprintf(s.stdout, "%s with %s of %s written to %s\n", console.Plural(done.Blobs, "blob"), bytesText(done.Bytes), console.Plural(done.Records, "step"), file)
 	for _, ref := range done.Sources {
 		fmt.Fprintf(s.stdout, "with the source %s\n", ref)
 	}
@@ -283,7 +284,7 @@ func CacheImport(ctx context.Context, file string, root, maxsize *string) error 
 		return err
 	}
 	fmt.Fprintf(s.stdout, "root digest %s\n", done.Root)
-	fmt.Fprintf(s.stdout, "results of %s taken over, %d were here already; %s added\n", count(done.Records, "step"), done.Known, count(done.Blobs, "blob"))
+	fmt.Fprintf(s.stdout, "results of %s taken over, %d were here already; %s added\n", console.Plural(done.Records, "step"), done.Known, console.Plural(done.Blobs, "blob"))
 	for _, ref := range done.Placed {
 		fmt.Fprintf(s.stdout, "put in place: %s\n", ref)
 	}
@@ -314,13 +315,6 @@ func (s *study) refuseDryRun(target string) error {
 		return usage("DRY_RUN is set, and %s has no dry run: unset it", target)
 	}
 	return nil
-}
-
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // bytesText is a size for people, in the decimal units that -maxsize has.

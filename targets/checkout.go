@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	pipeline "github.com/foundation-plr/pipeline"
+	"github.com/foundation-plr/pipeline/internal/console"
 )
 
 // commit is the git commit that the workspace is a checkout of, or why none can be
@@ -45,7 +46,7 @@ func (s *study) commit() (id, why string) {
 	}
 	switch {
 	case changed > 0:
-		return "", fmt.Sprintf("by git status %s of the checkout differ from it or are not in it", count(changed, "file"))
+		return "", fmt.Sprintf("by git status %s of the checkout differ from it or are not in it", console.Plural(changed, "file"))
 	case strings.Trim(id, "0123456789abcdef") != "" || id == "":
 		return "", "the checkout has no commit yet"
 	}

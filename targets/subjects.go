@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/foundation-plr/pipeline/anonymize"
+	"github.com/foundation-plr/pipeline/internal/console"
 )
 
 // SubjectsRekey draws new codes for all subjects and a new key, for a new release.
@@ -61,11 +62,11 @@ func SubjectsRekey(ctx context.Context, yes *bool) error {
 // rekeyed says what new codes mean: what was done, or what would be when former,
 // where the ledger is kept, is "".
 func (s *study) rekeyed(subjects int, former string) string {
-	first := fmt.Sprintf("would draw a new key, and new codes for all %s of %s\n", count(subjects, "subject"), s.ledgerFiles().Lookup)
+	first := fmt.Sprintf("would draw a new key, and new codes for all %s of %s\n", console.Plural(subjects, "subject"), s.ledgerFiles().Lookup)
 	kept := "would keep the present lookup and key below former in the same directory"
 	last := "nothing was changed: mage subjects:rekey -yes draws new codes\n"
 	if former != "" {
-		first = fmt.Sprintf("drew a new key, and new codes for all %s of %s\n", count(subjects, "subject"), s.ledgerFiles().Lookup)
+		first = fmt.Sprintf("drew a new key, and new codes for all %s of %s\n", console.Plural(subjects, "subject"), s.ledgerFiles().Lookup)
 		kept = "kept the lookup and key before as " + former
 		last = "back up the lookup and its key now, and the former ones for as long as the former release is used\n"
 	}

@@ -86,7 +86,7 @@ func Figures(ctx context.Context) error { return pages(ctx, "figure:*") }
 func Tables(ctx context.Context) error { return pages(ctx, "table:*") }
 
 // Clean removes public outputs that are as they were built, those of flows that are
-// switched off now, too.
+// switched off now, too, and private files of earlier versions.
 func Clean(ctx context.Context) error {
 	s, err := open()
 	if err != nil {
@@ -113,7 +113,11 @@ func Clean(ctx context.Context) error {
 		verb = "would be removed"
 	}
 	fmt.Fprintf(s.stdout, "public outputs: %d %s, %d kept\n", len(cleaned.Removed), verb, len(cleaned.Kept))
-	return nil
+	former, err := s.removeFormer(s.settings.DryRun)
+	if former > 0 {
+		fmt.Fprintf(s.stdout, "private files of earlier versions, which nothing reads: %d %s\n", former, verb)
+	}
+	return err
 }
 
 // Test runs the tests of the module.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/difference"
 	"github.com/foundation-plr/pipeline/internal/lock"
 )
@@ -167,7 +168,7 @@ func (v *verification) results(ctx context.Context) (err error) {
 	}
 	fmt.Fprintf(s.stdout, "%s, %d not\n", text, v.other)
 	if v.unknown > 0 {
-		fmt.Fprintf(s.stdout, "of %s only the digest is known; what they were is compared where it is at hand: name a directory with the locked results (mage verify -against=DIR), or import them (mage cache:import)\n", count(v.unknown, "result"))
+		fmt.Fprintf(s.stdout, "of %s only the digest is known; what they were is compared where it is at hand: name a directory with the locked results (mage verify -against=DIR), or import them (mage cache:import)\n", console.Plural(v.unknown, "result"))
 	}
 	if v.other > 0 {
 		return mg.Fatal(exitStale, fmt.Sprintf("results are not those of %s", lockFile))
