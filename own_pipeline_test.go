@@ -63,7 +63,7 @@ func otherPipeline(t *testing.T) (program, dir string) {
 		}
 	}
 	slices.Sort(ours)
-	if diff := cmp.Diff([]string{"/build", "/internal/access", "/internal/console", "/internal/difference", "/internal/history", "/internal/process", "/internal/store"}, ours); diff != "" {
+	if diff := cmp.Diff([]string{"/build", "/internal/access", "/internal/console", "/internal/difference", "/internal/history", "/internal/nearest", "/internal/process", "/internal/store"}, ours); diff != "" {
 		t.Errorf("packages of this module that it uses (-want +got):\n%s", diff)
 	}
 	return program, dir

@@ -3,7 +3,6 @@ package build
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/foundation-plr/pipeline/internal/processtest"
 )
 
 // script is a shell script as a program of the workspace.
@@ -171,16 +172,6 @@ func TestCommandRefused(t *testing.T) {
 	}
 }
 
-// alive says whether a process exists and has not ended.
-func alive(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, state, _ := strings.Cut(string(b), ") ")
-	return !strings.HasPrefix(state, "Z")
-}
-
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -248,7 +239,7 @@ func TestCommandCancelled(t *testing.T) {
 				t.Errorf("build: %v", err)
 			}
 			for _, pid := range pids {
-				waitFor(t, "the end of a process", func() bool { return !alive(pid) })
+				waitFor(t, "the end of a process", func() bool { return !processtest.Alive(pid) })
 			}
 			if _, err := os.Stat(filepath.Join(s.dir, "tidied")); (err == nil) != tt.tidied {
 				t.Errorf("tidied up: %v, want %v", err == nil, tt.tidied)
@@ -278,7 +269,7 @@ func TestCommandLeavesNothingRunning(t *testing.T) {
 	s.steps = []Step{{Name: "a", Outputs: []Output{Out("work", "out")}, Command: []string{"sh", "-c", `sleep 600 & echo $! >pid; echo x >"$0"`, "{out}"}}}
 	s.expect("ran a")
 	pid := s.pids("pid", 1)[0]
-	waitFor(t, "the end of what was left running", func() bool { return !alive(pid) })
+	waitFor(t, "the end of what was left running", func() bool { return !processtest.Alive(pid) })
 }
 
 // TestCommandDiesWithItsParent kills a build as the kernel would. The program of
@@ -302,7 +293,7 @@ func TestCommandDiesWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := s.pids("pid", 1)[0]
-	if !alive(pid) {
+	if !processtest.Alive(pid) {
 		t.Fatal("the program has ended by itself")
 	}
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
@@ -311,7 +302,7 @@ func TestCommandDiesWithItsParent(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("the build was not killed")
 	}
-	waitFor(t, "the death of the program", func() bool { return !alive(pid) })
+	waitFor(t, "the death of the program", func() bool { return !processtest.Alive(pid) })
 }
 
 func TestExec(t *testing.T) {

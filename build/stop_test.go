@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/foundation-plr/pipeline/internal/process"
+	"github.com/foundation-plr/pipeline/internal/processtest"
 )
 
 // A child of TestSignals builds stopDir until stopPhase, and stays there.
@@ -159,7 +160,7 @@ func (s *stopping) orphans() []int {
 		if _, err := fmt.Sscan(line, &pid); err != nil {
 			s.t.Fatal(err)
 		}
-		if alive(pid) {
+		if processtest.Alive(pid) {
 			left = append(left, pid)
 		}
 	}
@@ -266,7 +267,7 @@ func TestSecondSignal(t *testing.T) {
 				s.signal(sigs[0])
 				s.signal(sigs[0]) // as timeout(1) does: it counts once
 				time.Sleep(process.SameSignal + 200*time.Millisecond)
-				if !alive(s.cmd.Process.Pid) {
+				if !processtest.Alive(s.cmd.Process.Pid) {
 					t.Fatalf("it did not wait:\n%s", s.said.String())
 				}
 				begin := time.Now()
@@ -307,7 +308,7 @@ func TestNohup(t *testing.T) {
 	s := startStopping(t, t.TempDir(), "go", "sh", "-c", `trap '' HUP; exec "$0"`)
 	s.signal(syscall.SIGHUP)
 	time.Sleep(200 * time.Millisecond)
-	if !alive(s.cmd.Process.Pid) {
+	if !processtest.Alive(s.cmd.Process.Pid) {
 		t.Fatalf("it ended:\n%s", s.said.String())
 	}
 	s.signal(syscall.SIGTERM)

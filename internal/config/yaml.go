@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/foundation-plr/pipeline/internal/nearest"
 )
 
 // readStrict decodes the YAML file at path into out, a pointer to a struct.
@@ -61,7 +63,7 @@ func unknownKey(n *yaml.Node, t reflect.Type, above string) error {
 			field, ok := fields[key.Value]
 			if !ok {
 				return fmt.Errorf("%d: unknown key %s; the nearest known key is %s",
-					key.Line, above+key.Value, above+nearest(key.Value, names))
+					key.Line, above+key.Value, above+likeliest(key.Value, names))
 			}
 			if err := unknownKey(n.Content[i+1], field, above+key.Value+"."); err != nil {
 				return err
@@ -109,36 +111,15 @@ func kindOfValue(n *yaml.Node, t reflect.Type) string {
 	return "a text"
 }
 
-// nearest returns the name with the smallest edit distance to s; upper and
+// likeliest returns the name with the smallest edit distance to s; upper and
 // lower case count as the same, because the groups are written in upper case.
-func nearest(s string, names []string) string {
+func likeliest(s string, names []string) string {
 	best, distance := "", -1
 	for _, name := range names {
-		d := editDistance(strings.ToLower(s), strings.ToLower(name))
+		d := nearest.Distance(strings.ToLower(s), strings.ToLower(name))
 		if distance < 0 || d < distance {
 			best, distance = name, d
 		}
 	}
 	return best
-}
-
-// editDistance is Levenshtein's, by rows.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
-	"compress/zlib"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -23,6 +22,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/foundation-plr/pipeline/internal/packtest"
 )
 
 // seen is what a visitor was shown.
@@ -70,25 +71,8 @@ func walked(t testing.TB, data []byte) (s seen, err error) {
 
 func b64(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
 
-// closed is what a writer made.
-func closed(t testing.TB, open func(io.Writer) (io.WriteCloser, error), data []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w, err := open(&b)
-	if err == nil {
-		_, err = w.Write(data)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 func gzipped(t testing.TB, data []byte) []byte {
-	return closed(t, func(w io.Writer) (io.WriteCloser, error) {
+	return packtest.Packed(t, func(w io.Writer) (io.WriteCloser, error) {
 		z := gzip.NewWriter(w)
 		z.Name = "name of gzip"
 		return z, nil
@@ -96,11 +80,7 @@ func gzipped(t testing.TB, data []byte) []byte {
 }
 
 func zstded(t testing.TB, data []byte) []byte {
-	return closed(t, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }, data)
-}
-
-func zlibbed(t testing.TB, data []byte) []byte {
-	return closed(t, func(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriter(w), nil }, data)
+	return packtest.Packed(t, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }, data)
 }
 
 func tarred(t testing.TB, name string, data []byte) []byte {
@@ -231,7 +211,7 @@ func bomb(t testing.TB) []byte {
 }
 
 func bombOfStreams(t testing.TB) []byte {
-	return document(strings.Repeat(streamed(5, "/Filter /FlateDecode", string(zlibbed(t, make([]byte, 1<<20))))+"\n", bombs))
+	return document(strings.Repeat(streamed(5, "/Filter /FlateDecode", string(packtest.Zlib(t, make([]byte, 1<<20))))+"\n", bombs))
 }
 
 // An error of whoever searches ends the walk and comes back as it is.
@@ -268,13 +248,13 @@ func chunk(kind, body string) []byte {
 }
 
 func TestPicture(t *testing.T) {
-	pixels := zlibbed(t, []byte(strings.Repeat("\x00", 3000)+"pixels"))
+	pixels := packtest.Zlib(t, []byte(strings.Repeat("\x00", 3000)+"pixels"))
 	data := bytes.Join([][]byte{
 		[]byte(pngMagic), chunk("IHDR", strings.Repeat("\x00", 13)), chunk("tEXt", "Title\x00of \xc4"),
-		chunk("zTXt", "Note\x00\x00"+string(zlibbed(t, []byte("folded note")))),
-		chunk("iTXt", "Author\x00\x01\x00en\x00Autor\x00"+string(zlibbed(t, []byte("folded name")))),
-		chunk("iCCP", "profile\x00\x00"+string(zlibbed(t, []byte("folded colours")))),
-		chunk("eXIf", "MM\x00*\x00\x00\x00\x08of a camera"), chunk("prVt", string(zlibbed(t, []byte("of a program")))),
+		chunk("zTXt", "Note\x00\x00"+string(packtest.Zlib(t, []byte("folded note")))),
+		chunk("iTXt", "Author\x00\x01\x00en\x00Autor\x00"+string(packtest.Zlib(t, []byte("folded name")))),
+		chunk("iCCP", "profile\x00\x00"+string(packtest.Zlib(t, []byte("folded colours")))),
+		chunk("eXIf", "MM\x00*\x00\x00\x00\x08of a camera"), chunk("prVt", string(packtest.Zlib(t, []byte("of a program")))),
 		chunk("tEXt", "Raw profile type exif\x00\nexif\n   14\n"+hex.EncodeToString([]byte("in digits"))[:10]+"\n"+hex.EncodeToString([]byte("in digits"))[10:]),
 		chunk("IDAT", string(pixels[:7])), chunk("IDAT", ""), chunk("IDAT", string(pixels[7:])), chunk("IEND", ""), make([]byte, 5000),
 	}, nil)
@@ -295,7 +275,7 @@ func TestPicture(t *testing.T) {
 // Bytes that no program shows may be anything, packed in any way.
 func TestBehindTheEnd(t *testing.T) {
 	secret := []byte(strings.Repeat("secret ", 100))
-	picture := bytes.Join([][]byte{[]byte(pngMagic), chunk("IDAT", string(zlibbed(t, []byte("pixels")))), chunk("IEND", "")}, nil)
+	picture := bytes.Join([][]byte{[]byte(pngMagic), chunk("IDAT", string(packtest.Zlib(t, []byte("pixels")))), chunk("IEND", "")}, nil)
 	one, two := zipped(t, "one", secret), zipped(t, "two", []byte("more"))
 	// An entry that was taken out of the directory and is still there.
 	entry := two[:bytes.Index(two, []byte("PK\x01\x02"))]
@@ -307,10 +287,10 @@ func TestBehindTheEnd(t *testing.T) {
 		return z
 	}
 	for name, data := range map[string][]byte{
-		"picture":          append(bytes.Clone(picture), zlibbed(t, secret)...),
-		"pixels":           bytes.Replace(picture, chunk("IDAT", string(zlibbed(t, []byte("pixels")))), chunk("IDAT", string(zlibbed(t, []byte("pixels")))+"more"), 1),
-		"no pixels":        bytes.Replace(picture, chunk("IDAT", string(zlibbed(t, []byte("pixels")))), chunk("IDAT", "pixels"), 1),
-		"zlib":             append(zlibbed(t, secret), "more"...),
+		"picture":          append(bytes.Clone(picture), packtest.Zlib(t, secret)...),
+		"pixels":           bytes.Replace(picture, chunk("IDAT", string(packtest.Zlib(t, []byte("pixels")))), chunk("IDAT", string(packtest.Zlib(t, []byte("pixels")))+"more"), 1),
+		"no pixels":        bytes.Replace(picture, chunk("IDAT", string(packtest.Zlib(t, []byte("pixels")))), chunk("IDAT", "pixels"), 1),
+		"zlib":             append(packtest.Zlib(t, secret), "more"...),
 		"tar":              append(tarred(t, "e", secret), "more"...),
 		"zip, between":     offset(slices.Concat(one[:directory], entry, one[directory:]), len(entry)),
 		"zip, other bytes": offset(slices.Concat(one[:directory], []byte("more"), one[directory:]), 4),
@@ -341,7 +321,7 @@ func TestBehindTheEnd(t *testing.T) {
 }
 
 func deflated(t testing.TB, data []byte) []byte {
-	return closed(t, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.DefaultCompression) }, data)
+	return packtest.Packed(t, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.DefaultCompression) }, data)
 }
 
 // zippedRaw is an archive of one entry whose packed data are given, with their sizes
@@ -383,7 +363,7 @@ func streamed(number int, dict, data string) string {
 func FuzzWalk(f *testing.F) {
 	for _, data := range [][]byte{
 		gzipped(f, []byte("text")), zstded(f, []byte("text")), tarred(f, "e", []byte("text")), zipped(f, "e", []byte("text")), []byte(bzipped), []byte(duck),
-		bytes.Join([][]byte{[]byte(pngMagic), chunk("zTXt", "k\x00\x00"+string(zlibbed(f, []byte("t")))), chunk("IEND", "")}, nil),
+		bytes.Join([][]byte{[]byte(pngMagic), chunk("zTXt", "k\x00\x00"+string(packtest.Zlib(f, []byte("t")))), chunk("IEND", "")}, nil),
 		document(streamed(20, "", "BT /F4 1 Tf [<0007> 3 <00750062>] TJ /F2 2 Tf (\\001) ' ET")),
 		document(streamed(3, "/Type /ObjStm /N 1 /First 4", "1 0 <</A (x)>>")), []byte("a;base64,QUJD=b"),
 	} {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	stdlzw "compress/lzw"
-	"compress/zlib"
 	"context"
 	"encoding/ascii85"
 	"encoding/hex"
@@ -18,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/foundation-plr/pipeline/internal/container"
+	"github.com/foundation-plr/pipeline/internal/packtest"
 )
 
 // seen is what a file in a container is shown as.
@@ -47,29 +47,8 @@ func walked(t testing.TB, data []byte) (s seen, err error) {
 	return s, err
 }
 
-// closed is what a writer made.
-func closed(t testing.TB, open func(io.Writer) (io.WriteCloser, error), data []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w, err := open(&b)
-	if err == nil {
-		_, err = w.Write(data)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 func gzipped(t testing.TB, data []byte) []byte {
-	return closed(t, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }, data)
-}
-
-func zlibbed(t testing.TB, data []byte) []byte {
-	return closed(t, func(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriter(w), nil }, data)
+	return packtest.Packed(t, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }, data)
 }
 
 // document is a PDF of objects.
@@ -94,7 +73,7 @@ func fontsOf(t testing.TB) []string {
 		"13 0 obj <</Type /Font /Subtype /TrueType /ToUnicode 15 0 R>> endobj",
 		"14 0 obj <</Type /Font /Subtype /Type0 /ToUnicode 16 0 R>> endobj",
 		streamed(15, "", table),
-		streamed(16, "/Filter /FlateDecode", string(zlibbed(t, []byte(wide)))),
+		streamed(16, "/Filter /FlateDecode", string(packtest.Zlib(t, []byte(wide)))),
 		"18 0 obj <</Font <</F6 <</Type /Font /Subtype /Type1 /Encoding <</Differences [1 /fi /ff /f_i]>>>>>>>> endobj",
 		"17 0 obj <</Differences [65 /s /u /b /j /e /c /t]>> endobj",
 	}
@@ -145,7 +124,7 @@ func TestTextOfPDF(t *testing.T) {
 	} {
 		for packed, object := range map[string]string{
 			"as it is": streamed(20, "", c.draws),
-			"Flate":    streamed(20, "/Filter /FlateDecode", string(zlibbed(t, []byte(c.draws)))),
+			"Flate":    streamed(20, "/Filter /FlateDecode", string(packtest.Zlib(t, []byte(c.draws)))),
 		} {
 			s, err := walked(t, document(append(fontsOf(t), object)...))
 			if err != nil || !strings.Contains(s.text, c.shows) {
@@ -157,7 +136,7 @@ func TestTextOfPDF(t *testing.T) {
 
 // A page may be drawn by several streams, of which the text goes on.
 func TestPagesOfPDF(t *testing.T) {
-	parts := []string{streamed(20, "", "BT /F1 10 Tf 9 9 Td (sub) Tj"), streamed(21, "/Filter /FlateDecode", string(zlibbed(t, []byte("(ject) Tj")))), streamed(22, "", "(-12) Tj ET")}
+	parts := []string{streamed(20, "", "BT /F1 10 Tf 9 9 Td (sub) Tj"), streamed(21, "/Filter /FlateDecode", string(packtest.Zlib(t, []byte("(ject) Tj")))), streamed(22, "", "(-12) Tj ET")}
 	for name, page := range map[string][]string{
 		"in the page": {"30 0 obj <</Type /Page /Contents [20 0 R 21 0 R 22 0 R]>> endobj"},
 		"elsewhere":   {"30 0 obj <</Type /Page /Contents 31 0 R>> endobj", "31 0 obj [20 0 R 21 0 R 22 0 R] endobj"},
@@ -211,19 +190,19 @@ func TestStringsOfPDF(t *testing.T) {
 		"information":    document("1 0 obj <</Author (by " + secret + ")>> endobj"),
 		"wide":           document("1 0 obj <</Author <" + hex.EncodeToString([]byte("\xfe\xff\x00s\x00u\x00b")) + ">>> endobj"),
 		"trailer":        []byte("%PDF-1.4\n1 0 obj [] endobj trailer <</Info (" + secret + ")>>"),
-		"object stream":  document(streamed(3, objects, string(zlibbed(t, []byte(packed))))),
+		"object stream":  document(streamed(3, objects, string(packtest.Zlib(t, []byte(packed))))),
 		"metadata":       document(streamed(3, "/Type /Metadata /Subtype /XML", "<x>"+secret+"</x>")),
-		"attachment":     document(streamed(3, "/Type /EmbeddedFile /Filter /FlateDecode", string(zlibbed(t, gzipped(t, []byte(secret)))))),
+		"attachment":     document(streamed(3, "/Type /EmbeddedFile /Filter /FlateDecode", string(packtest.Zlib(t, gzipped(t, []byte(secret)))))),
 		"attached PDF":   document(streamed(3, "/Type /EmbeddedFile", string(document(streamed(1, "", "("+secret+") Tj"))))),
 		"length wrong":   document("3 0 obj <</Length 3>> stream\r\n(" + secret + ") Tj\nendstream endobj"),
 		"length away":    document("3 0 obj <</Length 4 0 R>> stream\n("+secret+") Tj\nendstream endobj", "4 0 obj 15 endobj"),
 		"old version":    append(document(streamed(3, "", "("+secret+") Tj")), document(streamed(3, "", "(new) Tj"))...),
-		"ASCII85":        document(streamed(3, "/Filter [/ASCII85Decode /FlateDecode]", a85(zlibbed(t, []byte("("+secret+") Tj"))))),
+		"ASCII85":        document(streamed(3, "/Filter [/ASCII85Decode /FlateDecode]", a85(packtest.Zlib(t, []byte("("+secret+") Tj"))))),
 		"ASCIIHex":       document(streamed(3, "/Filter /ASCIIHexDecode", hex.EncodeToString([]byte("("+secret+") Tj "))+"2>")),
 		"run lengths":    document(streamed(3, "/Filter /RunLengthDecode", "\x01(s\x00u\x00b\x0bject-12) Tj \x80")),
 		"LZW, not early": document(streamed(3, "/Filter /LZWDecode /DecodeParms <</EarlyChange 0>>", lzwed(t, "("+secret+") Tj"))),
 		"LZW":            document(streamed(3, "/Filter /LZWDecode", lzwed(t, "("+secret+") Tj"))), // alike while short
-		"junk before":    append([]byte("mail header\n"), document(streamed(3, "/Filter /FlateDecode", string(zlibbed(t, []byte("("+secret+") Tj")))))...),
+		"junk before":    append([]byte("mail header\n"), document(streamed(3, "/Filter /FlateDecode", string(packtest.Zlib(t, []byte("("+secret+") Tj")))))...),
 		"text about PDF": []byte("the mark %PDF- begins a file :( " + secret),
 	} {
 		s, err := walked(t, file)
@@ -243,7 +222,7 @@ func a85(data []byte) string {
 }
 
 func lzwed(t testing.TB, text string) string {
-	return string(closed(t, func(w io.Writer) (io.WriteCloser, error) { return stdlzw.NewWriter(w, stdlzw.MSB, 8), nil }, []byte(text)))
+	return string(packtest.Packed(t, func(w io.Writer) (io.WriteCloser, error) { return stdlzw.NewWriter(w, stdlzw.MSB, 8), nil }, []byte(text)))
 }
 
 // Pixels and fonts are no text.
@@ -279,7 +258,7 @@ func TestRefusedPDF(t *testing.T) {
 		"predictor":        {document(streamed(7, "/Filter /FlateDecode /DecodeParms <</Predictor 12>>", "x")), "predictor"},
 		"another file":     {document(streamed(7, "/F <</F (x)>>", "x")), "another file"},
 		"damaged stream":   {document(streamed(7, "/Filter /FlateDecode", "no zlib")), "object 7 cannot be searched: it is damaged"},
-		"cut stream":       {document(streamed(7, "/Filter /FlateDecode", string(zlibbed(t, []byte("(some text) Tj"))[:12]))), "damaged"},
+		"cut stream":       {document(streamed(7, "/Filter /FlateDecode", string(packtest.Zlib(t, []byte("(some text) Tj"))[:12]))), "damaged"},
 		"no end":           {[]byte("%PDF-1.7\n7 0 obj <<>> stream\nBT"), "no end"},
 		"cut object":       {[]byte("%PDF-1.7\n7 0 obj <</A (x"), "ends within"},
 		"no objects":       {[]byte("%PDF-1.7\n%%EOF"), "without objects"},

@@ -8,19 +8,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-)
 
-// alive says whether a process runs; on Linux one that nobody has waited for yet does
-// not.
-func alive(pid int) bool {
-	if stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); err == nil {
-		return !strings.Contains(string(stat), ") Z ")
-	}
-	return syscall.Kill(pid, 0) == nil
-}
+	"github.com/foundation-plr/pipeline/internal/processtest"
+)
 
 // left is the process that a program has left behind, by the file it wrote its
 // number to.
@@ -40,7 +32,7 @@ func left(t *testing.T, file string) int {
 func gone(t *testing.T, pid int) {
 	t.Helper()
 	for range 500 {
-		if !alive(pid) {
+		if !processtest.Alive(pid) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
