@@ -6,29 +6,30 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/foundation-plr/pipeline/render/canvas"
+	"github.com/foundation-plr/pipeline/render/house"
 )
 
 // drawLines draws curves over one x axis, guides and verticals beneath them.
-func drawLines(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
+func drawLines(p *house.Page, panel sidecar.Panel, plot, side canvas.Rect) error {
 	l := panel.Lines
-	x := scale{l.XRange[0], l.XRange[1], plot.X, plot.Right()}
-	y := scale{l.YRange[0], l.YRange[1], plot.Bottom(), plot.Y}
+	x := house.NewScale(l.XRange[0], l.XRange[1], plot.X, plot.Right())
+	y := house.NewScale(l.YRange[0], l.YRange[1], plot.Bottom(), plot.Y)
 
-	t := label(sizeTiny, canvas.Centre)
+	t := house.Label(house.SizeTiny, canvas.Centre)
 	at, widths := make([]float64, len(l.Verticals)), make([]float64, len(l.Verticals))
 	for i, v := range l.Verticals {
-		if !x.holds(v.Value) {
+		if !x.Holds(v.Value) {
 			return fmt.Errorf("vertical %s lies outside of the axis", v.Label)
 		}
-		at[i], widths[i] = x.at(v.Value), p.width(v.Label, t)
-		p.line(at[i], plot.Y, at[i], plot.Bottom(), grey(0xB0), lineThin, []float64{0.8, 1.6})
+		at[i], widths[i] = x.At(v.Value), p.Width(v.Label, t)
+		p.Line(at[i], plot.Y, at[i], plot.Bottom(), house.Grey(0xB0), house.LineThin, []float64{0.8, 1.6})
 	}
-	labels, ok := spread(at, widths, 0.8, plot.X, side.Right())
+	labels, ok := house.Spread(at, widths, 0.8, plot.X, side.Right())
 	if !ok {
 		return fmt.Errorf("labels of %d verticals do not fit side by side: shorten them", len(l.Verticals))
 	}
 	for i, v := range l.Verticals {
-		p.text(labels[i], plot.Y-1.1, v.Label, t)
+		p.Text(labels[i], plot.Y-1.1, v.Label, t)
 	}
 
 	// Guides of one name are one thing: treating everybody where pipelines
@@ -41,27 +42,27 @@ func drawLines(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
 			k = len(entries)
 			entries = append(entries, entry{name: g.Label})
 		}
-		c := look{color: guideGrey, dash: guideDash[k%len(guideDash)]}
-		p.stroke(curve(g, false, x, y), c.color, lineGuide, c.dash)
-		entries[k].key = lineKey(p, c, lineGuide)
+		c := house.Look{Color: house.GuideGrey, Dash: guideDash[k%len(guideDash)]}
+		p.Stroke(curve(g, false, x, y), c.Color, house.LineGuide, c.Dash)
+		entries[k].key = lineKey(p, c, house.LineGuide)
 	}
 	names := make([]string, len(l.Curves))
 	for i, c := range l.Curves {
 		names[i] = c.Category
 	}
-	style := looks(names)
+	style := house.Looks(names)
 	var series []entry
 	// The first series lies on top.
 	for i := len(l.Curves) - 1; i >= 0; i-- {
-		p.stroke(curve(l.Curves[i], l.Step, x, y), style[i].color, lineData, style[i].dash)
+		p.Stroke(curve(l.Curves[i], l.Step, x, y), style[i].Color, house.LineData, style[i].Dash)
 	}
 	if l.ValueLabel != "" {
 		series = append(series, entry{name: l.ValueLabel})
 	}
 	for i, c := range l.Curves {
-		e := entry{key: lineKey(p, style[i], lineData), name: c.Label}
+		e := entry{key: lineKey(p, style[i], house.LineData), name: c.Label}
 		if c.Value != nil {
-			e.details = []string{valueText(*c.Value, forestDecimals)}
+			e.details = []string{house.ValueText(*c.Value, forestDecimals)}
 		}
 		series = append(series, e)
 	}
@@ -71,10 +72,10 @@ func drawLines(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
 }
 
 // curve gives a curve's path on the page, cut at the edges of the plot.
-func curve(c sidecar.Curve, step bool, x, y scale) canvas.Path {
+func curve(c sidecar.Curve, step bool, x, y house.Scale) canvas.Path {
 	points := make([]canvas.Point, 0, 2*len(c.X))
 	for i := range c.X {
-		q := canvas.Point{X: x.at(c.X[i]), Y: y.at(c.Y[i])}
+		q := canvas.Point{X: x.At(c.X[i]), Y: y.At(c.Y[i])}
 		if step && i > 0 {
 			// Up first: a ROC curve takes the events of a threshold before it
 			// can reach the next false positive.
@@ -85,7 +86,7 @@ func curve(c sidecar.Curve, step bool, x, y scale) canvas.Path {
 		}
 		points = append(points, q)
 	}
-	return cut(points, canvas.Rect{X: x.a, Y: y.b, W: x.b - x.a, H: y.a - y.b})
+	return cut(points, canvas.Rect{X: x.A, Y: y.B, W: x.B - x.A, H: y.A - y.B})
 }
 
 // cut clips a polyline to a rectangle (Liang and Barsky, 1984).

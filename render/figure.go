@@ -14,6 +14,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/foundation-plr/pipeline/render/canvas"
+	"github.com/foundation-plr/pipeline/render/house"
 	"github.com/foundation-plr/pipeline/render/latex"
 )
 
@@ -24,7 +25,7 @@ func PNG(doc *sidecar.Document) (png []byte, texts []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := canvas.NewPNG(w, h, dpi)
+	c := canvas.NewPNG(w, h, house.DPI)
 	rec := &canvas.Recorder{Next: c}
 	if err := Draw(doc, rec); err != nil {
 		return nil, nil, err
@@ -70,12 +71,12 @@ func Size(doc *sidecar.Document) (width, height float64, err error) {
 		for _, p := range doc.Panels {
 			rows += len(p.Forest.Rows)
 		}
-		return pageWidth, min(130, 46+tallestRow*float64(rows)), nil
+		return house.PageWidth, min(130, 46+tallestRow*float64(rows)), nil
 	case single:
-		return pageWidth, 110, nil
+		return house.PageWidth, 110, nil
 	default:
 		rows := (len(doc.Panels) + 1) / 2
-		return pageWidth, float64(rows) * 75, nil
+		return house.PageWidth, float64(rows) * 75, nil
 	}
 }
 
@@ -104,8 +105,8 @@ func check(doc *sidecar.Document) error {
 	if doc.Schema != sidecar.FigureSchema {
 		return fmt.Errorf("draw %s: it is no figure", doc.ID)
 	}
-	if doc.Style != Style {
-		return fmt.Errorf("draw %s: style %q is not known: use %s", doc.ID, doc.Style, Style)
+	if doc.Style != house.Style {
+		return fmt.Errorf("draw %s: style %q is not known: use %s", doc.ID, doc.Style, house.Style)
 	}
 	if plan(doc) == grid && len(doc.Panels) > 4 {
 		return fmt.Errorf("draw %s: %d panels are more than a page of 170 mm holds", doc.ID, len(doc.Panels))
@@ -125,16 +126,16 @@ func Draw(doc *sidecar.Document, c canvas.Canvas) error {
 		// set, and each of them makes the footer higher and the plots lower.
 		for known := -1; known < len(moved); {
 			known = len(moved)
-			if err := compose(doc, &page{c: new(canvas.Recorder), moved: moved}, w, h); err != nil {
+			if err := compose(doc, &house.Page{Canvas: new(canvas.Recorder), Moved: moved}, w, h); err != nil {
 				return err
 			}
 		}
 	}
-	return compose(doc, &page{c: c, moved: moved}, w, h)
+	return compose(doc, &house.Page{Canvas: c, Moved: moved}, w, h)
 }
 
-func compose(doc *sidecar.Document, p *page, w, h float64) error {
-	body := canvas.Rect{X: margin, Y: margin, W: w - 2*margin, H: h - 2*margin}
+func compose(doc *sidecar.Document, p *house.Page, w, h float64) error {
+	body := canvas.Rect{X: house.Margin, Y: house.Margin, W: w - 2*house.Margin, H: h - 2*house.Margin}
 	if doc.Synthetic {
 		body = syntheticMark(p, body)
 	}
@@ -149,29 +150,29 @@ func compose(doc *sidecar.Document, p *page, w, h float64) error {
 			err = drawGrid(p, doc, body)
 		}
 	}
-	if err = errors.Join(p.err, err); err != nil {
+	if err = errors.Join(p.Err, err); err != nil {
 		return fmt.Errorf("draw %s: %w", doc.ID, err)
 	}
 	return nil
 }
 
 // syntheticMark says what the data are not, in a strip of its own at the top.
-func syntheticMark(p *page, body canvas.Rect) canvas.Rect {
+func syntheticMark(p *house.Page, body canvas.Rect) canvas.Rect {
 	const text, h = "SYNTHETIC DATA", 3.6
-	t := label(sizeLabel, canvas.Centre).bold()
-	w := p.width(text, t) + 4
+	t := house.Label(house.SizeLabel, canvas.Centre).Bold()
+	w := p.Width(text, t) + 4
 	box := canvas.Rect{X: body.Right() - w, Y: body.Y, W: w, H: h}
-	p.stroke(canvas.Rectangle(box), black, lineAxis, nil)
-	p.text(box.X+w/2, box.Y+h/2, text, t)
+	p.Stroke(canvas.Rectangle(box), house.Black, house.LineAxis, nil)
+	p.Text(box.X+w/2, box.Y+h/2, text, t)
 	body.Y, body.H = body.Y+h+1, body.H-h-1
 	return body
 }
 
 // footer writes the caption and what could not be shown under the figure.
-func footer(p *page, doc *sidecar.Document, body canvas.Rect) (canvas.Rect, error) {
+func footer(p *house.Page, doc *sidecar.Document, body canvas.Rect) (canvas.Rect, error) {
 	notes := undefinedNotes(doc)
 	for _, panel := range doc.Panels {
-		if p.moved[panel.ID] {
+		if p.Moved[panel.ID] {
 			notes = append(notes, movedNote(panel))
 		}
 	}
@@ -180,27 +181,27 @@ func footer(p *page, doc *sidecar.Document, body canvas.Rect) (canvas.Rect, erro
 	// as long as it leaves room for the plots.
 	const most, mostWithNotes = 1.0 / 4, 1.0 / 3
 	var lines []string
-	for _, size := range []float64{sizeSmall, sizeTiny} {
-		t := label(size, canvas.Left)
-		lines = p.wrap(doc.Caption, body.W, t)
+	for _, size := range []float64{house.SizeSmall, house.SizeTiny} {
+		t := house.Label(size, canvas.Left)
+		lines = p.Wrap(doc.Caption, body.W, t)
 		caption := len(lines)
 		for _, s := range notes {
-			lines = append(lines, p.wrap(s, body.W, t)...)
+			lines = append(lines, p.Wrap(s, body.W, t)...)
 		}
 		if len(lines) == 0 {
 			return body, nil
 		}
-		step := lineHeight(size)
+		step := house.LineHeight(size)
 		height := func(n int) float64 { return float64(n)*step + 1 }
 		limit := most
-		if size == sizeTiny {
+		if size == house.SizeTiny {
 			limit = mostWithNotes
 		}
 		if height(caption) > body.H*most || height(len(lines)) > body.H*limit {
 			continue
 		}
 		for i, s := range lines {
-			p.text(body.X, body.Bottom()-(float64(len(lines)-i)-0.5)*step, s, t)
+			p.Text(body.X, body.Bottom()-(float64(len(lines)-i)-0.5)*step, s, t)
 		}
 		body.H -= height(len(lines))
 		return body, nil
@@ -209,22 +210,22 @@ func footer(p *page, doc *sidecar.Document, body canvas.Rect) (canvas.Rect, erro
 }
 
 // heading writes a panel's letter and title with its top at y.
-func heading(p *page, doc *sidecar.Document, panel sidecar.Panel, x, y float64) (right float64) {
-	mid := y + canvas.CapHeight(sizeLetter)/2
-	letter := label(sizeLetter, canvas.Left).bold()
-	p.text(x, mid, panel.ID, letter)
-	title := label(sizeTitle, canvas.Left).bold()
-	tx := x + p.width(panel.ID, letter) + 1.8
+func heading(p *house.Page, doc *sidecar.Document, panel sidecar.Panel, x, y float64) (right float64) {
+	mid := y + canvas.CapHeight(house.SizeLetter)/2
+	letter := house.Label(house.SizeLetter, canvas.Left).Bold()
+	p.Text(x, mid, panel.ID, letter)
+	title := house.Label(house.SizeTitle, canvas.Left).Bold()
+	tx := x + p.Width(panel.ID, letter) + 1.8
 	// On one baseline with the larger letter.
-	base := mid + canvas.CapHeight(sizeLetter)/2
-	title.down = canvas.Baseline
-	p.text(tx, base, panel.Title, title)
-	tx += p.width(panel.Title, title)
+	base := mid + canvas.CapHeight(house.SizeLetter)/2
+	title.Down = canvas.Baseline
+	p.Text(tx, base, panel.Title, title)
+	tx += p.Width(panel.Title, title)
 	if s := otherEstimand(doc, panel); s != "" {
-		plain := label(sizeLabel, canvas.Left)
-		plain.down = canvas.Baseline
-		p.text(tx+1.2, base, s, plain)
-		tx += 1.2 + p.width(s, plain)
+		plain := house.Label(house.SizeLabel, canvas.Left)
+		plain.Down = canvas.Baseline
+		p.Text(tx+1.2, base, s, plain)
+		tx += 1.2 + p.Width(s, plain)
 	}
 	return tx
 }

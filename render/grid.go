@@ -6,6 +6,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/foundation-plr/pipeline/render/canvas"
+	"github.com/foundation-plr/pipeline/render/house"
 )
 
 // Widths and heights around a plot in a tile of the grid, in millimetres. They
@@ -19,7 +20,7 @@ const (
 )
 
 // drawGrid draws panels two a row.
-func drawGrid(p *page, doc *sidecar.Document, body canvas.Rect) error {
+func drawGrid(p *house.Page, doc *sidecar.Document, body canvas.Rect) error {
 	rows := (len(doc.Panels) + 1) / 2
 	w := (body.W - tileGap) / 2
 	h := (body.H - tileGap*float64(rows-1)) / float64(rows)
@@ -50,32 +51,32 @@ func drawGrid(p *page, doc *sidecar.Document, body canvas.Rect) error {
 }
 
 // xAxis draws the lower edge of a plot with ticks, their labels and its title.
-func xAxis(p *page, plot canvas.Rect, x scale, title string) {
-	p.line(plot.X, plot.Bottom(), plot.Right(), plot.Bottom(), black, lineAxis, nil)
-	ats, texts := ticks(x.lo, x.hi, 5)
+func xAxis(p *house.Page, plot canvas.Rect, x house.Scale, title string) {
+	p.Line(plot.X, plot.Bottom(), plot.Right(), plot.Bottom(), house.Black, house.LineAxis, nil)
+	ats, texts := house.Ticks(x.Lo, x.Hi, 5)
 	for i, v := range ats {
-		p.line(x.at(v), plot.Bottom(), x.at(v), plot.Bottom()+1, black, lineAxis, nil)
-		p.text(x.at(v), plot.Bottom()+1.7, texts[i], label(sizeLabel, canvas.Centre).top())
+		p.Line(x.At(v), plot.Bottom(), x.At(v), plot.Bottom()+1, house.Black, house.LineAxis, nil)
+		p.Text(x.At(v), plot.Bottom()+1.7, texts[i], house.Label(house.SizeLabel, canvas.Centre).Top())
 	}
-	p.text((plot.X+plot.Right())/2, plot.Bottom()+5, title, label(sizeTitle, canvas.Centre).top())
+	p.Text((plot.X+plot.Right())/2, plot.Bottom()+5, title, house.Label(house.SizeTitle, canvas.Centre).Top())
 }
 
 // yAxis draws the left edge over the scale's extent.
-func yAxis(p *page, plot canvas.Rect, y scale, title string) {
+func yAxis(p *house.Page, plot canvas.Rect, y house.Scale, title string) {
 	// Down to the middle of the x axis's line, so that the corner is whole.
-	p.line(plot.X, y.b, plot.X, max(y.a, y.b)+lineAxis/2*canvas.MillimetresPerPoint, black, lineAxis, nil)
-	ats, texts := ticks(y.lo, y.hi, 5)
+	p.Line(plot.X, y.B, plot.X, max(y.A, y.B)+house.LineAxis/2*canvas.MillimetresPerPoint, house.Black, house.LineAxis, nil)
+	ats, texts := house.Ticks(y.Lo, y.Hi, 5)
 	for i, v := range ats {
-		p.line(plot.X, y.at(v), plot.X-1, y.at(v), black, lineAxis, nil)
-		p.text(plot.X-1.6, y.at(v), texts[i], label(sizeLabel, canvas.Right))
+		p.Line(plot.X, y.At(v), plot.X-1, y.At(v), house.Black, house.LineAxis, nil)
+		p.Text(plot.X-1.6, y.At(v), texts[i], house.Label(house.SizeLabel, canvas.Right))
 	}
-	yTitle(p, plot, (y.a+y.b)/2, title)
+	yTitle(p, plot, (y.A+y.B)/2, title)
 }
 
-func yTitle(p *page, plot canvas.Rect, mid float64, title string) {
-	t := label(sizeTitle, canvas.Centre)
-	t.rotate = 90
-	p.text(plot.X-tileLeft+canvas.CapHeight(sizeTitle)/2+0.3, mid, title, t)
+func yTitle(p *house.Page, plot canvas.Rect, mid float64, title string) {
+	t := house.Label(house.SizeTitle, canvas.Centre)
+	t.Rotate = 90
+	p.Text(plot.X-tileLeft+canvas.CapHeight(house.SizeTitle)/2+0.3, mid, title, t)
 }
 
 // entry is a series in the column beside a plot: a key, its name, and numbers.
@@ -92,16 +93,16 @@ const keyWidth = 5.0
 type columnStyle struct{ size, gap, indent float64 }
 
 var columnStyles = []columnStyle{
-	{sizeSmall, 0.9, keyWidth + 1},
-	{sizeTiny, 0.5, keyWidth + 1},
-	{sizeTiny, 0.5, 1},
+	{house.SizeSmall, 0.9, keyWidth + 1},
+	{house.SizeTiny, 0.5, keyWidth + 1},
+	{house.SizeTiny, 0.5, 1},
 }
 
 // sideColumn writes entries top down, closer together if need be. Numbers that
 // do not fit even so go under the figure: the panel is noted in p.moved, and
 // the figure must be laid out anew with its footer.
-func sideColumn(p *page, panel string, side canvas.Rect, entries []entry) error {
-	if p.moved[panel] {
+func sideColumn(p *house.Page, panel string, side canvas.Rect, entries []entry) error {
+	if p.Moved[panel] {
 		entries = slices.Clone(entries)
 		for i := range entries {
 			entries[i].details = nil
@@ -117,14 +118,14 @@ func sideColumn(p *page, panel string, side canvas.Rect, entries []entry) error 
 			if l.key != nil {
 				l.key(side.X, l.y)
 			}
-			p.text(l.x, l.y, l.text, l.style)
+			p.Text(l.x, l.y, l.text, l.style)
 		}
 		return nil
 	}
-	if p.moved[panel] || !slices.ContainsFunc(entries, func(e entry) bool { return len(e.details) > 0 }) {
+	if p.Moved[panel] || !slices.ContainsFunc(entries, func(e entry) bool { return len(e.details) > 0 }) {
 		return fmt.Errorf("the names of %d series do not fit beside the plot: name fewer pipelines in the registry", len(entries))
 	}
-	p.moved[panel] = true
+	p.Moved[panel] = true
 	return nil
 }
 
@@ -132,17 +133,17 @@ func sideColumn(p *page, panel string, side canvas.Rect, entries []entry) error 
 type columnLine struct {
 	x, y  float64
 	text  string
-	style typeset
+	style house.Typeset
 	key   func(x, y float64)
 }
 
 // setColumn breaks entries into lines and says where the column ends.
-func setColumn(p *page, side canvas.Rect, entries []entry, style columnStyle) (lines []columnLine, bottom float64) {
+func setColumn(p *house.Page, side canvas.Rect, entries []entry, style columnStyle) (lines []columnLine, bottom float64) {
 	y := side.Y
-	name, small := label(style.size, canvas.Left), label(sizeTiny, canvas.Left)
-	step := lineHeight(style.size)
+	name, small := house.Label(style.size, canvas.Left), house.Label(house.SizeTiny, canvas.Left)
+	step := house.LineHeight(style.size)
 	for _, e := range entries {
-		for i, s := range p.wrap(e.name, side.W-keyWidth-1, name) {
+		for i, s := range p.Wrap(e.name, side.W-keyWidth-1, name) {
 			l := columnLine{side.X + keyWidth + 1, y + step/2, s, name, nil}
 			if i == 0 {
 				l.key = e.key
@@ -151,9 +152,9 @@ func setColumn(p *page, side canvas.Rect, entries []entry, style columnStyle) (l
 			y += step
 		}
 		for _, d := range e.details {
-			for _, s := range p.wrap(d, side.W-style.indent, small) {
+			for _, s := range p.Wrap(d, side.W-style.indent, small) {
 				lines = append(lines, columnLine{side.X + style.indent, y + step/2, s, small, nil})
-				y += lineHeight(sizeTiny)
+				y += house.LineHeight(house.SizeTiny)
 			}
 		}
 		y += style.gap
@@ -161,14 +162,14 @@ func setColumn(p *page, side canvas.Rect, entries []entry, style columnStyle) (l
 	return lines, y
 }
 
-func lineKey(p *page, c look, width float64) func(x, y float64) {
-	return func(x, y float64) { p.line(x, y, x+keyWidth, y, c.color, width, c.dash) }
+func lineKey(p *house.Page, c house.Look, width float64) func(x, y float64) {
+	return func(x, y float64) { p.Line(x, y, x+keyWidth, y, c.Color, width, c.Dash) }
 }
 
-func markKey(p *page, c look) func(x, y float64) {
+func markKey(p *house.Page, c house.Look) func(x, y float64) {
 	return func(x, y float64) {
 		x += keyWidth / 2
-		p.line(x, y-1.3, x, y+1.3, translucent(c.color, 0.5), lineGuide, nil)
-		mark(p, x, y, 1.5, c)
+		p.Line(x, y-1.3, x, y+1.3, house.Translucent(c.Color, 0.5), house.LineGuide, nil)
+		house.Mark(p, x, y, 1.5, c)
 	}
 }

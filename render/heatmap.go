@@ -6,13 +6,14 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/foundation-plr/pipeline/render/canvas"
+	"github.com/foundation-plr/pipeline/render/house"
 )
 
 const heatDecimals = 3
 
 // drawHeatmap draws cells with their values, marginal means set off by a gap,
 // and a colour bar.
-func drawHeatmap(p *page, doc *sidecar.Document, panel sidecar.Panel, body canvas.Rect) error {
+func drawHeatmap(p *house.Page, doc *sidecar.Document, panel sidecar.Panel, body canvas.Rect) error {
 	h := panel.Heatmap
 	lo, hi := math.Inf(1), math.Inf(-1)
 	empty, best := false, false
@@ -33,7 +34,7 @@ func drawHeatmap(p *page, doc *sidecar.Document, panel sidecar.Panel, body canva
 	}
 	// A scale does not promise values that the measure cannot have.
 	shares := lo >= 0 && hi <= 1
-	if lo, hi = widen(lo, hi, 6); shares {
+	if lo, hi = house.Widen(lo, hi, 6); shares {
 		lo, hi = max(lo, 0), min(hi, 1)
 	}
 
@@ -51,10 +52,10 @@ func drawHeatmap(p *page, doc *sidecar.Document, panel sidecar.Panel, body canva
 	// Columns: axis title, row labels, cells, gap, means, gap, colour bar with
 	// its ticks and title.
 	const axisTitle, gap, barGap, barWidth, barText = 4.0, 1.4, 4.0, 3.2, 11.0
-	rowLabel := label(sizeLabel, canvas.Right)
-	labels := p.width("Mean", rowLabel)
+	rowLabel := house.Label(house.SizeLabel, canvas.Right)
+	labels := p.Width("Mean", rowLabel)
 	for _, r := range h.Rows {
-		labels = max(labels, p.width(r.Label, rowLabel))
+		labels = max(labels, p.Width(r.Label, rowLabel))
 	}
 	x0 := body.X + axisTitle + labels + 1.5
 	cellWidth := (body.Right() - barText - barWidth - barGap - gap - x0) / float64(len(h.Columns)+1)
@@ -64,18 +65,18 @@ func drawHeatmap(p *page, doc *sidecar.Document, panel sidecar.Panel, body canva
 
 	// Column labels stand above, in lines; where one is still too wide for its
 	// column, all of them are turned upright.
-	colLabel := label(sizeLabel, canvas.Centre)
+	colLabel := house.Label(house.SizeLabel, canvas.Centre)
 	lines := make([][]string, len(h.Columns))
 	deepest, upright, longest := 1, false, 0.0
 	for i, c := range h.Columns {
-		lines[i] = p.wrap(c.Label, cellWidth-0.8, colLabel)
+		lines[i] = p.Wrap(c.Label, cellWidth-0.8, colLabel)
 		deepest = max(deepest, len(lines[i]))
-		longest = max(longest, p.width(c.Label, colLabel))
+		longest = max(longest, p.Width(c.Label, colLabel))
 		for _, s := range lines[i] {
-			upright = upright || p.width(s, colLabel) > cellWidth-0.5
+			upright = upright || p.Width(s, colLabel) > cellWidth-0.5
 		}
 	}
-	labelHeight := float64(deepest)*lineHeight(sizeLabel) + 0.8
+	labelHeight := float64(deepest)*house.LineHeight(house.SizeLabel) + 0.8
 	if upright || labelHeight > longest {
 		upright, labelHeight = true, longest+1.2
 	}
@@ -87,64 +88,64 @@ func drawHeatmap(p *page, doc *sidecar.Document, panel sidecar.Panel, body canva
 	xs, ys := x0+cellWidth*float64(len(h.Columns)), y0+cellHeight*float64(len(h.Rows))
 	right := xs + gap + cellWidth
 
-	p.text((x0+xs)/2, body.Y+0.4, panel.X, label(sizeTitle, canvas.Centre).top())
-	title := label(sizeTitle, canvas.Centre)
-	title.rotate = 90
-	p.text(body.X+canvas.CapHeight(sizeTitle)/2, (y0+ys)/2, panel.Y, title)
+	p.Text((x0+xs)/2, body.Y+0.4, panel.X, house.Label(house.SizeTitle, canvas.Centre).Top())
+	title := house.Label(house.SizeTitle, canvas.Centre)
+	title.Rotate = 90
+	p.Text(body.X+canvas.CapHeight(house.SizeTitle)/2, (y0+ys)/2, panel.Y, title)
 
-	color := scale{lo, hi, 0, 1}
-	size := sizeLabel
-	for size > sizeTiny && p.width("0.0000", label(size, canvas.Centre).bold()) > cellWidth {
+	color := house.NewScale(lo, hi, 0, 1)
+	size := house.SizeLabel
+	for size > house.SizeTiny && p.Width("0.0000", house.Label(size, canvas.Centre).Bold()) > cellWidth {
 		size -= 0.5
 	}
 	cell := func(x, y float64, v sidecar.Value, n int, bold, counted bool) {
 		mid := y + cellHeight/2
 		box := canvas.Rectangle(canvas.Rect{X: x, Y: y, W: cellWidth, H: cellHeight})
 		if v.Estimate == nil {
-			p.fill(box, missing)
+			p.Fill(box, house.Missing)
 			s := "–"
 			if n > 0 {
 				s = "undef."
 			}
-			p.text(x+cellWidth/2, mid, s, label(sizeTiny, canvas.Centre))
+			p.Text(x+cellWidth/2, mid, s, house.Label(house.SizeTiny, canvas.Centre))
 			return
 		}
-		c := sequential(color.at(*v.Estimate))
-		p.fill(box, c)
-		t := label(size, canvas.Centre)
-		t.color = inkOn(c)
+		c := house.Sequential(color.At(*v.Estimate))
+		p.Fill(box, c)
+		t := house.Label(size, canvas.Centre)
+		t.Color = house.InkOn(c)
 		if bold {
-			t = t.bold()
+			t = t.Bold()
 		}
 		if counted && n > 1 && cellHeight > 4.4 {
-			p.text(x+cellWidth/2, mid-1.05, number(*v.Estimate, heatDecimals), t)
-			t.size = sizeTiny
-			p.text(x+cellWidth/2, mid+1.2, fmt.Sprintf("n = %d", n), t)
+			p.Text(x+cellWidth/2, mid-1.05, house.Number(*v.Estimate, heatDecimals), t)
+			t.Size = house.SizeTiny
+			p.Text(x+cellWidth/2, mid+1.2, fmt.Sprintf("n = %d", n), t)
 			return
 		}
-		p.text(x+cellWidth/2, mid, number(*v.Estimate, heatDecimals), t)
+		p.Text(x+cellWidth/2, mid, house.Number(*v.Estimate, heatDecimals), t)
 	}
 	mean := func(x, y float64, a sidecar.HeatmapAxis) { cell(x, y, a.Mean, a.N, false, false) }
 
 	for j, c := range h.Columns {
 		x := x0 + cellWidth*float64(j)
 		if upright {
-			t := label(sizeLabel, canvas.Left)
-			t.rotate = 90
-			p.text(x+cellWidth/2, y0-0.8, c.Label, t)
+			t := house.Label(house.SizeLabel, canvas.Left)
+			t.Rotate = 90
+			p.Text(x+cellWidth/2, y0-0.8, c.Label, t)
 		} else {
 			for k, s := range lines[j] {
-				p.text(x+cellWidth/2, y0-0.8-(float64(len(lines[j])-k)-0.5)*lineHeight(sizeLabel), s, colLabel)
+				p.Text(x+cellWidth/2, y0-0.8-(float64(len(lines[j])-k)-0.5)*house.LineHeight(house.SizeLabel), s, colLabel)
 			}
 		}
 		mean(x, ys+gap, c)
 	}
-	p.text(xs+gap+cellWidth/2, y0-0.8-0.5*lineHeight(sizeLabel), "Mean", colLabel.bold())
-	p.text(x0-1.5, ys+gap+cellHeight/2, "Mean", rowLabel.bold())
+	p.Text(xs+gap+cellWidth/2, y0-0.8-0.5*house.LineHeight(house.SizeLabel), "Mean", colLabel.Bold())
+	p.Text(x0-1.5, ys+gap+cellHeight/2, "Mean", rowLabel.Bold())
 	var boxes []canvas.Path
 	for i, r := range h.Rows {
 		y := y0 + cellHeight*float64(i)
-		p.text(x0-1.5, y+cellHeight/2, r.Label, rowLabel)
+		p.Text(x0-1.5, y+cellHeight/2, r.Label, rowLabel)
 		for j, c := range h.Cells[i] {
 			x := x0 + cellWidth*float64(j)
 			cell(x, y, c.Value, c.N, c.Best, true)
@@ -158,52 +159,52 @@ func drawHeatmap(p *page, doc *sidecar.Document, panel sidecar.Panel, body canva
 	// numbers alone.
 	for i := range len(h.Rows) + 1 {
 		y := y0 + cellHeight*float64(i)
-		p.line(x0, y, right, y, white, lineAxis, nil)
+		p.Line(x0, y, right, y, house.White, house.LineAxis, nil)
 	}
 	for j := range len(h.Columns) + 1 {
 		x := x0 + cellWidth*float64(j)
-		p.line(x, y0, x, ys+gap+cellHeight, white, lineAxis, nil)
+		p.Line(x, y0, x, ys+gap+cellHeight, house.White, house.LineAxis, nil)
 	}
 	for _, b := range boxes {
-		p.stroke(b, white, 3, nil)
-		p.stroke(b, black, 1.5, nil)
+		p.Stroke(b, house.White, 3, nil)
+		p.Stroke(b, house.Black, 1.5, nil)
 	}
-	colorBar(p, h.Label, scale{lo, hi, ys, y0}, canvas.Rect{X: right + barGap, Y: y0, W: barWidth, H: ys - y0}, body.Right())
+	colorBar(p, h.Label, house.NewScale(lo, hi, ys, y0), canvas.Rect{X: right + barGap, Y: y0, W: barWidth, H: ys - y0}, body.Right())
 	return nil
 }
 
 // colorBar draws the scale bottom up, in steps finer than 300 dpi shows.
-func colorBar(p *page, title string, y scale, bar canvas.Rect, right float64) {
+func colorBar(p *house.Page, title string, y house.Scale, bar canvas.Rect, right float64) {
 	const steps = 256
 	for i := range steps {
 		t := (float64(i) + 0.5) / steps
 		// Each step reaches a little under the next, or seams would show.
 		step := canvas.Rect{X: bar.X, Y: max(bar.Y, bar.Bottom()-bar.H*float64(i+2)/steps), W: bar.W}
 		step.H = bar.Bottom() - bar.H*float64(i)/steps - step.Y
-		p.fill(canvas.Rectangle(step), sequential(t))
+		p.Fill(canvas.Rectangle(step), house.Sequential(t))
 	}
-	p.stroke(canvas.Rectangle(bar), black, lineThin, nil)
-	ats, texts := ticks(y.lo, y.hi, 4)
+	p.Stroke(canvas.Rectangle(bar), house.Black, house.LineThin, nil)
+	ats, texts := house.Ticks(y.Lo, y.Hi, 4)
 	for i, v := range ats {
-		p.line(bar.Right(), y.at(v), bar.Right()+0.8, y.at(v), black, lineAxis, nil)
-		p.text(bar.Right()+1.4, y.at(v), texts[i], label(sizeLabel, canvas.Left))
+		p.Line(bar.Right(), y.At(v), bar.Right()+0.8, y.At(v), house.Black, house.LineAxis, nil)
+		p.Text(bar.Right()+1.4, y.At(v), texts[i], house.Label(house.SizeLabel, canvas.Left))
 	}
-	t := label(sizeTitle, canvas.Centre)
-	t.rotate = 90
-	p.text(right-canvas.CapHeight(sizeTitle)/2, bar.Y+bar.H/2, title, t)
+	t := house.Label(house.SizeTitle, canvas.Centre)
+	t.Rotate = 90
+	p.Text(right-canvas.CapHeight(house.SizeTitle)/2, bar.Y+bar.H/2, title, t)
 }
 
-func heatLegend(p *page, body canvas.Rect, y float64, empty, best bool) {
+func heatLegend(p *house.Page, body canvas.Rect, y float64, empty, best bool) {
 	var items []legendItem
 	if best {
 		items = append(items, legendItem{"best cell", func(x, y float64) {
-			p.stroke(canvas.Rectangle(canvas.Rect{X: x, Y: y - 1.2, W: 3.6, H: 2.4}), black, 1.5, nil)
+			p.Stroke(canvas.Rectangle(canvas.Rect{X: x, Y: y - 1.2, W: 3.6, H: 2.4}), house.Black, 1.5, nil)
 		}, 3.6})
 	}
 	if empty {
 		items = append(items, legendItem{"no configuration", func(x, y float64) {
-			p.fill(canvas.Rectangle(canvas.Rect{X: x, Y: y - 1.2, W: 3.6, H: 2.4}), missing)
-			p.line(x+1.3, y, x+2.3, y, black, lineThin, nil)
+			p.Fill(canvas.Rectangle(canvas.Rect{X: x, Y: y - 1.2, W: 3.6, H: 2.4}), house.Missing)
+			p.Line(x+1.3, y, x+2.3, y, house.Black, house.LineThin, nil)
 		}, 3.6})
 	}
 	legendLine(p, items, body, y)

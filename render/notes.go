@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/foundation-plr/pipeline/internal/sidecar"
+	"github.com/foundation-plr/pipeline/render/house"
 )
 
 // notAvailable is the reason of an interval that nothing computes.
@@ -68,7 +69,7 @@ func movedNote(panel sidecar.Panel) string {
 	for i, series := range measures[0].series {
 		var numbers []string
 		for _, m := range measures {
-			numbers = append(numbers, valueText(m.values[i], m.digits))
+			numbers = append(numbers, house.ValueText(m.values[i], m.digits))
 		}
 		part := series + " " + strings.Join(numbers, ", ")
 		if panel.Risk != nil {

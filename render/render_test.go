@@ -14,6 +14,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/foundation-plr/pipeline/render/canvas"
+	"github.com/foundation-plr/pipeline/render/house"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -154,7 +155,7 @@ func layout(t *testing.T, doc *sidecar.Document) *canvas.Recorder {
 		t.Error(s)
 	}
 	for _, x := range rec.Texts {
-		letter := x.Face == canvas.Bold && len(x.S) == 1 && x.Size == sizeLetter
+		letter := x.Face == canvas.Bold && len(x.S) == 1 && x.Size == house.SizeLetter
 		if x.Size < 5 || x.Size > 7 && !letter {
 			t.Errorf("%q is set in %v pt", x.S, x.Size)
 		}
@@ -415,7 +416,7 @@ type counter struct {
 }
 
 func (c *counter) Stroke(p canvas.Path, pen canvas.Pen) {
-	if len(p) == 2 && p[0].Points[0].Y == p[1].Points[0].Y && pen.Width < lineAxis && pen.Width > 0.3 {
+	if len(p) == 2 && p[0].Points[0].Y == p[1].Points[0].Y && pen.Width < house.LineAxis && pen.Width > 0.3 {
 		c.intervals++
 	}
 }

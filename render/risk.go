@@ -7,14 +7,15 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/foundation-plr/pipeline/render/canvas"
+	"github.com/foundation-plr/pipeline/render/house"
 )
 
 // drawRisk draws a row a pipeline: the share of each outcome's subjects in each
 // bin of risk, controls upwards and glaucoma downwards from one line, and every
 // single risk as a stroke.
-func drawRisk(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
+func drawRisk(p *house.Page, panel sidecar.Panel, plot, side canvas.Rect) error {
 	r := panel.Risk
-	x := scale{r.Edges[0], r.Edges[len(r.Edges)-1], plot.X, plot.Right()}
+	x := house.NewScale(r.Edges[0], r.Edges[len(r.Edges)-1], plot.X, plot.Right())
 	largest := 0.0
 	same := true
 	for _, g := range r.Groups {
@@ -27,7 +28,7 @@ func drawRisk(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
 			largest = max(largest, float64(g.Control[i])/float64(controls), float64(g.Event[i])/float64(events))
 		}
 	}
-	step := niceStep(largest, 2)
+	step := house.NiceStep(largest, 2)
 	largest = math.Ceil(largest/step-1e-9) * step
 
 	const air, rug = 1.6, 0.9
@@ -36,23 +37,23 @@ func drawRisk(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
 	if half < 1.5 {
 		return fmt.Errorf("%d pipelines do not fit in one panel", len(r.Groups))
 	}
-	tick := label(sizeTiny, canvas.Right)
+	tick := house.Label(house.SizeTiny, canvas.Right)
 	for i, g := range r.Groups {
 		mid := plot.Y + (float64(i)+0.5)*height
-		up := scale{0, largest, mid, mid - half}
-		down := scale{0, largest, mid, mid + half}
-		bars(p, r.Edges, g.Control, x, up, control)
-		bars(p, r.Edges, g.Event, x, down, event)
-		strokes(p, g.ControlRisks, x, up.b-0.2, up.b-0.2-rug, control)
-		strokes(p, g.EventRisks, x, down.b+0.2, down.b+0.2+rug, event)
-		p.line(plot.X, mid, plot.Right(), mid, black, lineThin, nil)
-		p.line(plot.X, up.b, plot.X, down.b, black, lineAxis, nil)
+		up := house.NewScale(0, largest, mid, mid-half)
+		down := house.NewScale(0, largest, mid, mid+half)
+		bars(p, r.Edges, g.Control, x, up, house.Control)
+		bars(p, r.Edges, g.Event, x, down, house.Event)
+		strokes(p, g.ControlRisks, x, up.B-0.2, up.B-0.2-rug, house.Control)
+		strokes(p, g.EventRisks, x, down.B+0.2, down.B+0.2+rug, house.Event)
+		p.Line(plot.X, mid, plot.Right(), mid, house.Black, house.LineThin, nil)
+		p.Line(plot.X, up.B, plot.X, down.B, house.Black, house.LineAxis, nil)
 		for _, s := range []struct {
 			y    float64
 			text string
-		}{{up.b, percent(largest)}, {mid, "0"}, {down.b, percent(largest)}} {
-			p.line(plot.X, s.y, plot.X-1, s.y, black, lineAxis, nil)
-			p.text(plot.X-1.6, s.y, s.text, tick)
+		}{{up.B, percent(largest)}, {mid, "0"}, {down.B, percent(largest)}} {
+			p.Line(plot.X, s.y, plot.X-1, s.y, house.Black, house.LineAxis, nil)
+			p.Text(plot.X-1.6, s.y, s.text, tick)
 		}
 	}
 	xAxis(p, plot, x, panel.X)
@@ -60,51 +61,51 @@ func drawRisk(p *page, panel sidecar.Panel, plot, side canvas.Rect) error {
 
 	// Names stand at their rows, the outcomes' key below them.
 	for i, g := range r.Groups {
-		details := []string{"Discr. slope " + valueText(g.Discrimination, calibrationDecimals)}
+		details := []string{"Discr. slope " + house.ValueText(g.Discrimination, calibrationDecimals)}
 		if !same {
 			details = append(details, subjects(g))
 		}
-		if p.moved[panel.ID] {
+		if p.Moved[panel.ID] {
 			details = nil
 		}
-		t := label(sizeSmall, canvas.Left)
-		lines := p.wrap(g.Label, side.W, t)
-		h := float64(len(lines)) * lineHeight(sizeSmall)
+		t := house.Label(house.SizeSmall, canvas.Left)
+		lines := p.Wrap(g.Label, side.W, t)
+		h := float64(len(lines)) * house.LineHeight(house.SizeSmall)
 		var small []string
 		for _, d := range details {
-			small = append(small, p.wrap(d, side.W, label(sizeTiny, canvas.Left))...)
+			small = append(small, p.Wrap(d, side.W, house.Label(house.SizeTiny, canvas.Left))...)
 		}
-		h += float64(len(small)) * lineHeight(sizeTiny)
+		h += float64(len(small)) * house.LineHeight(house.SizeTiny)
 		if h > height {
-			if p.moved[panel.ID] {
+			if p.Moved[panel.ID] {
 				return fmt.Errorf("name of %s does not fit beside its row: shorten it", g.Label)
 			}
-			p.moved[panel.ID] = true
+			p.Moved[panel.ID] = true
 			return nil
 		}
 		y := plot.Y + (float64(i)+0.5)*height - h/2
 		for _, s := range lines {
-			p.text(side.X, y+lineHeight(sizeSmall)/2, s, t)
-			y += lineHeight(sizeSmall)
+			p.Text(side.X, y+house.LineHeight(house.SizeSmall)/2, s, t)
+			y += house.LineHeight(house.SizeSmall)
 		}
 		for _, s := range small {
-			p.text(side.X, y+lineHeight(sizeTiny)/2, s, label(sizeTiny, canvas.Left))
-			y += lineHeight(sizeTiny)
+			p.Text(side.X, y+house.LineHeight(house.SizeTiny)/2, s, house.Label(house.SizeTiny, canvas.Left))
+			y += house.LineHeight(house.SizeTiny)
 		}
 	}
 	of := members(r.Groups[0])
 	y := plot.Bottom() + 2.2
 	for _, o := range []struct {
 		name  string
-		color look
+		color house.Look
 		n     int
-	}{{"Control", look{color: control}, of.controls}, {"Glaucoma", look{color: event}, of.events}} {
-		p.fill(canvas.Rectangle(canvas.Rect{X: side.X, Y: y - 0.9, W: 3, H: 1.8}), o.color.color)
+	}{{"Control", house.Look{Color: house.Control}, of.controls}, {"Glaucoma", house.Look{Color: house.Event}, of.events}} {
+		p.Fill(canvas.Rectangle(canvas.Rect{X: side.X, Y: y - 0.9, W: 3, H: 1.8}), o.color.Color)
 		text := o.name
 		if same {
 			text += fmt.Sprintf(" (n = %d)", o.n)
 		}
-		p.text(side.X+4, y, text, label(sizeSmall, canvas.Left))
+		p.Text(side.X+4, y, text, house.Label(house.SizeSmall, canvas.Left))
 		y += 3
 	}
 	return nil
@@ -138,28 +139,28 @@ func total(counts []int) int {
 	return n
 }
 
-func percent(share float64) string { return number(100*share, 0) }
+func percent(share float64) string { return house.Number(100*share, 0) }
 
 // bars draws a histogram of shares as one area.
-func bars(p *page, edges []float64, counts []int, x, y scale, c color.NRGBA) {
+func bars(p *house.Page, edges []float64, counts []int, x, y house.Scale, c color.NRGBA) {
 	n := float64(total(counts))
 	var path canvas.Path
-	path.MoveTo(x.at(edges[0]), y.a)
+	path.MoveTo(x.At(edges[0]), y.A)
 	for i, k := range counts {
-		h := y.at(float64(k) / n)
-		path.LineTo(x.at(edges[i]), h)
-		path.LineTo(x.at(edges[i+1]), h)
+		h := y.At(float64(k) / n)
+		path.LineTo(x.At(edges[i]), h)
+		path.LineTo(x.At(edges[i+1]), h)
 	}
-	path.LineTo(x.at(edges[len(edges)-1]), y.a)
+	path.LineTo(x.At(edges[len(edges)-1]), y.A)
 	path.Close()
-	p.fill(path, translucent(c, 0.75))
+	p.Fill(path, house.Translucent(c, 0.75))
 }
 
-func strokes(p *page, risks []float64, x scale, from, to float64, c color.NRGBA) {
+func strokes(p *house.Page, risks []float64, x house.Scale, from, to float64, c color.NRGBA) {
 	var path canvas.Path
 	for _, r := range risks {
-		path.MoveTo(x.at(r), from)
-		path.LineTo(x.at(r), to)
+		path.MoveTo(x.At(r), from)
+		path.LineTo(x.At(r), to)
 	}
-	p.stroke(path, translucent(c, 0.8), 0.3, nil)
+	p.Stroke(path, house.Translucent(c, 0.8), 0.3, nil)
 }

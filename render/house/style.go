@@ -1,4 +1,4 @@
-package render
+package house
 
 import (
 	"image/color"
@@ -8,49 +8,51 @@ import (
 	"github.com/foundation-plr/pipeline/render/canvas"
 )
 
-// Style is the name of the house style that this package draws. A sidecar that
+// Style is the name of the house style. A sidecar that
 // asks for another is refused.
 const Style = "house/1"
 
 // Journals take 89 or 183 mm wide figures of at most 170 mm height, text of
 // 5–7 pt, panel letters of 8–9 pt bold, and 300 dpi or more.
 const (
-	pageWidth = 183.0
-	margin    = 2.0
+	PageWidth = 183.0
+	Margin    = 2.0
 
-	sizeLetter = 9.0
-	sizeTitle  = 7.0
-	sizeLabel  = 6.0
-	sizeSmall  = 5.5
-	sizeTiny   = 5.0
+	SizeLetter = 9.0
+	SizeTitle  = 7.0
+	SizeLabel  = 6.0
+	SizeSmall  = 5.5
+	SizeTiny   = 5.0
 
-	lineAxis  = 0.6
-	lineData  = 1.0
-	lineThin  = 0.4
-	lineGuide = 0.6
+	LineAxis  = 0.6
+	LineData  = 1.0
+	LineThin  = 0.4
+	LineGuide = 0.6
 
-	dpi = 300
+	DPI = 300
 )
 
-func grey(v uint8) color.NRGBA { return color.NRGBA{v, v, v, 255} }
+// Grey is a grey of a lightness.
+func Grey(v uint8) color.NRGBA { return color.NRGBA{v, v, v, 255} }
 
 func rgb(hex uint32) color.NRGBA {
 	return color.NRGBA{uint8(hex >> 16), uint8(hex >> 8), uint8(hex), 255}
 }
 
-func translucent(c color.NRGBA, alpha float64) color.NRGBA {
+// Translucent is a colour that lets some of what is below it through.
+func Translucent(c color.NRGBA, alpha float64) color.NRGBA {
 	c.A = uint8(math.Round(alpha * 255))
 	return c
 }
 
 var (
-	black     = grey(0)
-	white     = grey(255)
-	band      = grey(0xF3) // behind every second row
-	guideGrey = grey(0x6B)
-	missing   = grey(0xE9) // a cell without a configuration
-	control   = rgb(0x0072B2)
-	event     = rgb(0xD55E00)
+	Black     = Grey(0)
+	White     = Grey(255)
+	Band      = Grey(0xF3) // behind every second row
+	GuideGrey = Grey(0x6B)
+	Missing   = Grey(0xE9) // a cell without a configuration
+	Control   = rgb(0x0072B2)
+	Event     = rgb(0xD55E00)
 )
 
 // shape is a mark's form: colour is never the only difference.
@@ -59,70 +61,70 @@ type shape uint8
 const (
 	diamond shape = iota
 	square
-	disc
+	Disc
 	triangle
 	ring
 	cross
 )
 
-// look is how a category or a series is drawn.
-type look struct {
-	name  string // as the legend says it
-	color color.NRGBA
-	shape shape
-	dash  []float64
+// Look is how a category or a series is drawn.
+type Look struct {
+	Name  string // as the legend says it
+	Color color.NRGBA
+	Shape shape
+	Dash  []float64
 }
 
-// The categories in the order of legends. Colours are from Okabe and Ito's
+// Categories are in the order of legends. Colours are from Okabe and Ito's
 // palette, which people with colour-vision deficiencies tell apart; its purple
 // is darkened to 4:1 on the row bands, and its sky blue and orange are not
 // used, because lines in them have only 2.3:1 on white.
-var categories = []look{
+var Categories = []Look{
 	{"Ground truth", rgb(0x000000), diamond, nil},
 	{"Ensemble", rgb(0x0072B2), square, []float64{4, 1.8}},
-	{"Foundation model", rgb(0xB04F8A), disc, []float64{1.1, 1.3}},
+	{"Foundation model", rgb(0xB04F8A), Disc, []float64{1.1, 1.3}},
 	{"Deep learning", rgb(0x009E73), triangle, []float64{5, 1.5, 1.1, 1.5}},
 	{"Traditional", rgb(0xD55E00), ring, []float64{8, 2}},
 	{"Other", rgb(0x6B6B6B), cross, []float64{2.5, 1, 1.1, 1, 1.1, 1}},
 }
 
-// category gives the look of a category as the registry writes it: case,
+// Category gives the look of a category as the registry writes it: case,
 // hyphens and underscores do not count, and what is not known is "Other".
-func category(name string) look {
+func Category(name string) Look {
 	plain := func(s string) string {
 		return strings.ToLower(strings.NewReplacer("-", " ", "_", " ").Replace(strings.TrimSpace(s)))
 	}
-	for _, c := range categories {
-		if plain(c.name) == plain(name) {
+	for _, c := range Categories {
+		if plain(c.Name) == plain(name) {
 			return c
 		}
 	}
-	return categories[len(categories)-1]
+	return Categories[len(Categories)-1]
 }
 
-// looks gives each series of a panel its own look: the category's, and from a
+// Looks gives each series of a panel its own look: the category's, and from a
 // category's second series on its colour with the next free shape and dash.
-func looks(names []string) []look {
+func Looks(names []string) []Look {
 	seen := map[string]int{}
-	out := make([]look, len(names))
+	out := make([]Look, len(names))
 	for i, name := range names {
-		c := category(name)
-		if n := seen[c.name]; n > 0 {
-			other := categories[(int(c.shape)+n)%len(categories)]
-			c.shape, c.dash = other.shape, other.dash
+		c := Category(name)
+		if n := seen[c.Name]; n > 0 {
+			other := Categories[(int(c.Shape)+n)%len(Categories)]
+			c.Shape, c.Dash = other.Shape, other.Dash
 		}
-		seen[category(name).name]++
+		seen[Category(name).Name]++
 		out[i] = c
 	}
 	return out
 }
 
-// sequential runs from dark blue over grey to yellow, in equal steps of
+// Sequential runs from dark blue over grey to yellow, in equal steps of
 // lightness and of distance: a straight line in Oklab (B. Ottosson, "A
 // perceptual color space for image processing", 2020). Both ends and the grey
 // between them lie on the axis that people with red-green deficiencies see.
 // t is in [0, 1].
-func sequential(t float64) color.NRGBA {
+func Sequential(t float64) color.NRGBA {
 	t = min(max(t, 0), 1)
 	a, b := oklab(rgb(0x00224E)), oklab(rgb(0xFDE737))
 	var mix [3]float64
@@ -180,40 +182,40 @@ func luminance(c color.NRGBA) float64 {
 	return 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
 }
 
-// inkOn is black or white, whichever stands out more: their contrasts are equal
+// InkOn is black or white, whichever stands out more: their contrasts are equal
 // at a luminance of √(1.05·0.05) − 0.05 = 0.18.
-func inkOn(c color.NRGBA) color.NRGBA {
+func InkOn(c color.NRGBA) color.NRGBA {
 	if luminance(c) < 0.18 {
-		return white
+		return White
 	}
-	return black
+	return Black
 }
 
-// mark draws a category's shape of about the given diameter in millimetres.
-func mark(p *page, x, y, size float64, l look) {
+// Mark draws a category's shape of about the given diameter in millimetres.
+func Mark(p *Page, x, y, size float64, l Look) {
 	r := size / 2
 	pt := func(dx, dy float64) canvas.Point { return canvas.Point{X: x + dx, Y: y + dy} }
-	switch l.shape {
+	switch l.Shape {
 	case diamond:
 		r *= 1.25
-		p.fill(canvas.Polyline(true, pt(0, -r), pt(r, 0), pt(0, r), pt(-r, 0)), l.color)
+		p.Fill(canvas.Polyline(true, pt(0, -r), pt(r, 0), pt(0, r), pt(-r, 0)), l.Color)
 	case square:
 		r *= 0.9
-		p.fill(canvas.Polyline(true, pt(-r, -r), pt(r, -r), pt(r, r), pt(-r, r)), l.color)
-	case disc:
-		p.fill(canvas.Circle(x, y, r), l.color)
+		p.Fill(canvas.Polyline(true, pt(-r, -r), pt(r, -r), pt(r, r), pt(-r, r)), l.Color)
+	case Disc:
+		p.Fill(canvas.Circle(x, y, r), l.Color)
 	case triangle:
 		r *= 1.2
-		p.fill(canvas.Polyline(true, pt(0, -r), pt(0.87*r, 0.5*r), pt(-0.87*r, 0.5*r)), l.color)
+		p.Fill(canvas.Polyline(true, pt(0, -r), pt(0.87*r, 0.5*r), pt(-0.87*r, 0.5*r)), l.Color)
 	case ring:
 		w := 0.22 * size
 		c := canvas.Circle(x, y, r-w/2)
-		p.fill(c, white)
-		p.stroke(c, l.color, w/canvas.MillimetresPerPoint, nil)
+		p.Fill(c, White)
+		p.Stroke(c, l.Color, w/canvas.MillimetresPerPoint, nil)
 	case cross:
 		r *= 0.85
 		w := 0.22 * size / canvas.MillimetresPerPoint
-		p.stroke(canvas.Polyline(false, pt(-r, -r), pt(r, r)), l.color, w, nil)
-		p.stroke(canvas.Polyline(false, pt(-r, r), pt(r, -r)), l.color, w, nil)
+		p.Stroke(canvas.Polyline(false, pt(-r, -r), pt(r, r)), l.Color, w, nil)
+		p.Stroke(canvas.Polyline(false, pt(-r, r), pt(r, -r)), l.Color, w, nil)
 	}
 }

@@ -1,4 +1,4 @@
-package render
+package house
 
 import (
 	"image/color"
@@ -6,9 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/foundation-plr/pipeline/internal/sidecar"
-	"github.com/foundation-plr/pipeline/render/canvas"
 	"pgregory.net/rapid"
+
+	"github.com/foundation-plr/pipeline/internal/sidecar"
 )
 
 func TestTicks(t *testing.T) {
@@ -22,7 +22,7 @@ func TestTicks(t *testing.T) {
 		{-0.05, 0.3, 5, []string{"−0.05", "0.00", "0.05", "0.10", "0.15", "0.20", "0.25", "0.30"}},
 		{0, 1000, 4, []string{"0", "200", "400", "600", "800", "1000"}},
 	} {
-		if _, got := ticks(c.lo, c.hi, c.n); !slices.Equal(got, c.want) {
+		if _, got := Ticks(c.lo, c.hi, c.n); !slices.Equal(got, c.want) {
 			t.Errorf("ticks(%v, %v, %d) = %q, want %q", c.lo, c.hi, c.n, got, c.want)
 		}
 	}
@@ -33,11 +33,11 @@ func TestTicksOfAnyRange(t *testing.T) {
 		lo := rapid.Float64Range(-1e3, 1e3).Draw(t, "lo")
 		span := math.Pow(10, rapid.Float64Range(-3, 3).Draw(t, "log span"))
 		n := rapid.IntRange(2, 8).Draw(t, "n")
-		a, b := widen(lo, lo+span, n)
-		if x := (scale{a, b, 0, 1}); a > lo+1e-6*span || b < lo+span-1e-6*span || !x.holds(lo) || !x.holds(lo+span) {
+		a, b := Widen(lo, lo+span, n)
+		if x := (Scale{a, b, 0, 1}); a > lo+1e-6*span || b < lo+span-1e-6*span || !x.Holds(lo) || !x.Holds(lo+span) {
 			t.Fatalf("widen(%v, %v) = %v, %v loses data", lo, lo+span, a, b)
 		}
-		at, labels := ticks(a, b, n)
+		at, labels := Ticks(a, b, n)
 		if len(at) < n || len(at) > 3*n+3 {
 			t.Fatalf("%d ticks for %d", len(at), n)
 		}
@@ -50,12 +50,12 @@ func TestTicksOfAnyRange(t *testing.T) {
 func TestNumbersInWords(t *testing.T) {
 	v := 0.5
 	for _, c := range []struct{ got, want string }{
-		{number(-0.304, 2), "−0.30"},
-		{number(-0.001, 2), "0.00"},
+		{Number(-0.304, 2), "−0.30"},
+		{Number(-0.001, 2), "0.00"},
 		{interval([2]float64{0.85, 0.9404}, 3), "0.850–0.940"},
 		{interval([2]float64{-0.2, 0.1}, 2), "−0.20 to 0.10"},
-		{valueText(sidecar.Value{Estimate: &v}, 2), "0.50"},
-		{valueText(sidecar.Value{Undefined: "constant_risk"}, 2), "–"},
+		{ValueText(sidecar.Value{Estimate: &v}, 2), "0.50"},
+		{ValueText(sidecar.Value{Undefined: "constant_risk"}, 2), "–"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
@@ -69,7 +69,7 @@ func TestSpread(t *testing.T) {
 		at := rapid.SliceOfN(rapid.Float64Range(0, 50), n, n).Draw(t, "at")
 		slices.Sort(at)
 		widths := rapid.SliceOfN(rapid.Float64Range(0.5, 3.5), n, n).Draw(t, "widths")
-		out, ok := spread(at, widths, 0.5, 0, 50)
+		out, ok := Spread(at, widths, 0.5, 0, 50)
 		if !ok {
 			t.Fatalf("%d labels of 3.5 mm at most do not fit in 50 mm", n)
 		}
@@ -82,41 +82,11 @@ func TestSpread(t *testing.T) {
 			}
 		}
 	})
-	if _, ok := spread([]float64{1, 2}, []float64{6, 6}, 0.5, 0, 10); ok {
+	if _, ok := Spread([]float64{1, 2}, []float64{6, 6}, 0.5, 0, 10); ok {
 		t.Error("12 mm fit in 10")
 	}
-	if out, _ := spread([]float64{2, 8}, []float64{1, 1}, 0.5, 0, 10); out[0] != 2 || out[1] != 8 {
+	if out, _ := Spread([]float64{2, 8}, []float64{1, 1}, 0.5, 0, 10); out[0] != 2 || out[1] != 8 {
 		t.Errorf("labels that do not meet were moved: %v", out)
-	}
-}
-
-func TestCutStaysInside(t *testing.T) {
-	r := canvas.Rect{X: 10, Y: 10, W: 20, H: 10}
-	rapid.Check(t, func(t *rapid.T) {
-		coordinate := rapid.Float64Range(0, 40)
-		points := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) canvas.Point {
-			return canvas.Point{X: coordinate.Draw(t, "x"), Y: coordinate.Draw(t, "y")}
-		}), 2, 12).Draw(t, "points")
-		inside := true
-		for _, q := range points {
-			inside = inside && r.Contains(canvas.Rect{X: q.X, Y: q.Y})
-		}
-		p := cut(points, r)
-		for _, s := range p {
-			q := s.Points[0]
-			if q.X < r.X-1e-9 || q.X > r.Right()+1e-9 || q.Y < r.Y-1e-9 || q.Y > r.Bottom()+1e-9 {
-				t.Fatalf("%v lies outside", q)
-			}
-		}
-		if inside && len(p) != len(points) {
-			t.Fatalf("a curve inside was cut: %d of %d points", len(p), len(points))
-		}
-	})
-	if p := cut([]canvas.Point{{X: 0, Y: 15}, {X: 40, Y: 15}}, r); len(p) != 2 || p[0].Points[0].X != 10 || p[1].Points[0].X != 30 {
-		t.Errorf("a line across is %v", p)
-	}
-	if p := cut([]canvas.Point{{X: 0, Y: 0}, {X: 40, Y: 0}}, r); len(p) != 0 {
-		t.Errorf("a line outside is %v", p)
 	}
 }
 
@@ -127,32 +97,32 @@ func contrast(a, b color.NRGBA) float64 {
 
 func TestCategoriesStandOut(t *testing.T) {
 	shapes, dashes := map[shape]bool{}, map[int]bool{}
-	for _, c := range categories {
+	for _, c := range Categories {
 		// WCAG 2 asks 3:1 of graphics.
-		for name, back := range map[string]color.NRGBA{"white": white, "band": band} {
+		for name, back := range map[string]color.NRGBA{"white": White, "band": Band} {
 			least := 3.0
-			if c.name == "Foundation model" {
+			if c.Name == "Foundation model" {
 				least = 4
 			}
-			if got := contrast(c.color, back); got < least {
-				t.Errorf("%s on %s has %.2f:1, want %v", c.name, name, got, least)
+			if got := contrast(c.Color, back); got < least {
+				t.Errorf("%s on %s has %.2f:1, want %v", c.Name, name, got, least)
 			}
 		}
-		shapes[c.shape], dashes[len(c.dash)] = true, true
+		shapes[c.Shape], dashes[len(c.Dash)] = true, true
 	}
-	if len(shapes) != len(categories) {
+	if len(shapes) != len(Categories) {
 		t.Error("two categories share a shape")
 	}
 	for _, name := range []string{"foundation_model", "Foundation model", "foundation-model"} {
-		if category(name).name != "Foundation model" {
+		if Category(name).Name != "Foundation model" {
 			t.Errorf("%q is not a foundation model", name)
 		}
 	}
-	if category("embedding").name != "Other" {
+	if Category("embedding").Name != "Other" {
 		t.Error("an unknown category is not Other")
 	}
-	two := looks([]string{"ensemble", "ensemble", "traditional"})
-	if two[0].shape == two[1].shape || slices.Equal(two[0].dash, two[1].dash) || two[0].color != two[1].color {
+	two := Looks([]string{"ensemble", "ensemble", "traditional"})
+	if two[0].Shape == two[1].Shape || slices.Equal(two[0].Dash, two[1].Dash) || two[0].Color != two[1].Color {
 		t.Errorf("two series of a category look alike or of other colour: %v", two)
 	}
 }
@@ -163,7 +133,7 @@ func TestSequentialIsUniform(t *testing.T) {
 	const n = 32
 	var steps []float64
 	for i := range n {
-		a, b := oklab(sequential(float64(i)/n)), oklab(sequential(float64(i+1)/n))
+		a, b := oklab(Sequential(float64(i)/n)), oklab(Sequential(float64(i+1)/n))
 		if b[0] <= a[0] {
 			t.Fatalf("lightness falls at %d", i)
 		}
@@ -174,13 +144,13 @@ func TestSequentialIsUniform(t *testing.T) {
 		t.Errorf("steps from %.4f to %.4f", lo, hi)
 	}
 	for i := range 256 {
-		c := sequential(float64(i) / 255)
-		if got := contrast(c, inkOn(c)); got < 4.5 {
+		c := Sequential(float64(i) / 255)
+		if got := contrast(c, InkOn(c)); got < 4.5 {
 			t.Errorf("text on %v has %.2f:1", c, got)
 		}
 	}
-	if sequential(0) != rgb(0x00224E) || sequential(1) != rgb(0xFDE737) {
-		t.Errorf("ends are %v and %v", sequential(0), sequential(1))
+	if Sequential(0) != rgb(0x00224E) || Sequential(1) != rgb(0xFDE737) {
+		t.Errorf("ends are %v and %v", Sequential(0), Sequential(1))
 	}
 }
 
