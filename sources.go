@@ -12,7 +12,7 @@ import "embed"
 // The magefile is left out: it holds no logic, and mage writes a file of its own
 // beside it while it compiles.
 //
-//go:embed go.mod go.sum sources.go */*.go internal/*/*.go render/*/*.go metrics/*/*.go internal/fingerprint/modules.txt
+//go:embed go.mod go.sum sources.go */*.go internal/*/*.go internal/*/*/*.go render/*/*.go metrics/*/*.go internal/fingerprint/modules.txt
 var Sources embed.FS
 
 // Module is the module's path.

@@ -9,13 +9,15 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/foundation-plr/pipeline/internal/encoding"
 	"golang.org/x/image/tiff/lzw"
+
+	"github.com/foundation-plr/pipeline/internal/encoding"
+	"github.com/foundation-plr/pipeline/internal/pdf/syntax"
 )
 
 // filter is one step of unpacking a stream (ISO 32000-2, 7.4).
 type filter struct {
-	name      nameObject
+	name      syntax.Name
 	predictor float64
 	early     bool // of LZW: codes grow one early
 	elsewhere bool // its parameters are another object
@@ -23,29 +25,29 @@ type filter struct {
 
 // Filters by what they do. Those of pictures leave pixels, which are not searched.
 var (
-	unpacks  = map[nameObject]bool{"FlateDecode": true, "LZWDecode": true, "ASCII85Decode": true, "ASCIIHexDecode": true, "RunLengthDecode": true}
-	pictures = map[nameObject]bool{"DCTDecode": true, "JPXDecode": true, "CCITTFaxDecode": true, "JBIG2Decode": true}
+	unpacks  = map[syntax.Name]bool{"FlateDecode": true, "LZWDecode": true, "ASCII85Decode": true, "ASCIIHexDecode": true, "RunLengthDecode": true}
+	pictures = map[syntax.Name]bool{"DCTDecode": true, "JPXDecode": true, "CCITTFaxDecode": true, "JBIG2Decode": true}
 )
 
 // filters are those of a stream, in their order.
-func (p *document) filters(dict dictionary) ([]filter, error) {
-	if _, outside := dict["F"].(dictionary); outside {
+func (p *document) filters(dict syntax.Dictionary) ([]filter, error) {
+	if _, outside := dict["F"].(syntax.Dictionary); outside {
 		return nil, errors.New("its contents are in another file")
 	}
-	each := func(v any) arrayObject {
+	each := func(v any) syntax.Array {
 		switch v := v.(type) {
 		case nil:
 			return nil
-		case arrayObject:
+		case syntax.Array:
 			return v
 		}
-		return arrayObject{v}
+		return syntax.Array{v}
 	}
 	names, parms := each(dict["Filter"]), each(dict["DecodeParms"])
 	var filters []filter
 	for i, v := range names {
-		name, ok := v.(nameObject)
-		if v == keyword("null") {
+		name, ok := v.(syntax.Name)
+		if v == syntax.Keyword("null") {
 			continue
 		}
 		if !ok {
@@ -54,9 +56,9 @@ func (p *document) filters(dict dictionary) ([]filter, error) {
 		f := filter{name: name, predictor: 1, early: true}
 		if i < len(parms) {
 			switch parm := parms[i].(type) {
-			case reference:
+			case syntax.Reference:
 				f.elsewhere = true
-			case dictionary:
+			case syntax.Dictionary:
 				if n, ok := parm["Predictor"].(float64); ok {
 					f.predictor = n
 				}
@@ -65,7 +67,7 @@ func (p *document) filters(dict dictionary) ([]filter, error) {
 				}
 			}
 		}
-		if !unpacks[name] && (!pictures[name] || dict["Subtype"] != nameObject("Image")) {
+		if !unpacks[name] && (!pictures[name] || dict["Subtype"] != syntax.Name("Image")) {
 			return nil, fmt.Errorf("it is packed by the filter %q, which is not known here", name)
 		}
 		filters = append(filters, f)
@@ -161,7 +163,7 @@ func (h *hexReader) Read(p []byte) (int, error) {
 				if err != nil {
 					return n, err
 				}
-				if pair[i] = encoding.HexDigit(c); pair[i] < 0 && !isSpace(c) {
+				if pair[i] = encoding.HexDigit(c); pair[i] < 0 && !syntax.IsSpace(c) {
 					return n, errors.New("it holds what is no hexadecimal digit")
 				}
 			}
@@ -195,7 +197,7 @@ func (l *runLengths) Read(p []byte) (n int, err error) {
 			default:
 				c, err := l.r.ReadByte()
 				if err != nil {
-					return n, endsWithin(err)
+					return n, syntax.EndsWithin(err)
 				}
 				l.left, l.same = 257-int(length), int(c)
 			}
@@ -203,7 +205,7 @@ func (l *runLengths) Read(p []byte) (n int, err error) {
 		c := byte(l.same)
 		if l.same < 0 {
 			if c, err = l.r.ReadByte(); err != nil {
-				return n, endsWithin(err)
+				return n, syntax.EndsWithin(err)
 			}
 		}
 		p[n] = c

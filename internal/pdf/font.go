@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/foundation-plr/pipeline/internal/pdf/syntax"
 )
 
 // font is how a font's strings are read.
@@ -18,10 +20,10 @@ type font struct {
 	differ    map[byte]string
 }
 
-func (p *document) font(dict dictionary) *font {
-	f := &font{composite: dict["Subtype"] == nameObject("Type0"), unicode: dict["ToUnicode"], encoding: dict["Encoding"]}
-	if own, ok := dict["Encoding"].(dictionary); ok {
-		if list, ok := own["Differences"].(arrayObject); ok {
+func (p *document) font(dict syntax.Dictionary) *font {
+	f := &font{composite: dict["Subtype"] == syntax.Name("Type0"), unicode: dict["ToUnicode"], encoding: dict["Encoding"]}
+	if own, ok := dict["Encoding"].(syntax.Dictionary); ok {
+		if list, ok := own["Differences"].(syntax.Array); ok {
 			f.differ = differences(list)
 		}
 	}
@@ -30,14 +32,14 @@ func (p *document) font(dict dictionary) *font {
 
 // differences are the characters that an encoding gives to bytes by the names of
 // glyphs (9.6.5.1). Names that say nothing are left out.
-func differences(list arrayObject) map[byte]string {
+func differences(list syntax.Array) map[byte]string {
 	chars := map[byte]string{}
 	code := 0
 	for _, v := range list {
 		switch v := v.(type) {
 		case float64:
 			code = int(v)
-		case nameObject:
+		case syntax.Name:
 			if char := glyphChar(string(v)); char != "" && code >= 0 && code < 256 {
 				chars[byte(code)] = char
 			}
@@ -180,7 +182,7 @@ func units(text []byte) []uint16 {
 // readCMap reads the mappings of a ToUnicode stream; room bounds their number.
 func readCMap(r io.Reader, room *int) (*cmap, error) {
 	c := &cmap{chars: map[uint64]string{}}
-	l := newLexer(r)
+	l := syntax.NewLexer(r)
 	add := func(code []byte, text string) error {
 		if *room--; *room < 0 {
 			return errTooMany
@@ -194,14 +196,14 @@ func readCMap(r io.Reader, room *int) (*cmap, error) {
 	}
 	var args []any
 	for {
-		v, err := l.value(false)
+		v, err := l.Value(false)
 		if errors.Is(err, io.EOF) {
 			return c, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		word, isWord := v.(keyword)
+		word, isWord := v.(syntax.Keyword)
 		switch {
 		case !isWord:
 			if args = append(args, v); len(args) > expanded*expanded {
@@ -210,8 +212,8 @@ func readCMap(r io.Reader, room *int) (*cmap, error) {
 			continue
 		case word == "endbfchar":
 			for i := 0; i+1 < len(args); i += 2 {
-				code, _ := args[i].(stringObject)
-				to, _ := args[i+1].(stringObject)
+				code, _ := args[i].(syntax.String)
+				to, _ := args[i+1].(syntax.String)
 				if err := add(code, moved(units(to), 0)); err != nil {
 					return nil, err
 				}
@@ -228,8 +230,8 @@ func readCMap(r io.Reader, room *int) (*cmap, error) {
 }
 
 func (c *cmap) addRange(args []any, add func([]byte, string) error) error {
-	low, _ := args[0].(stringObject)
-	top, _ := args[1].(stringObject)
+	low, _ := args[0].(syntax.String)
+	top, _ := args[1].(syntax.String)
 	_, from := cmapKey(low)
 	_, to := cmapKey(top)
 	if len(low) == 0 || len(low) > 4 || len(top) != len(low) || to < from {
@@ -240,14 +242,14 @@ func (c *cmap) addRange(args []any, add func([]byte, string) error) error {
 		return all[4-len(low):]
 	}
 	switch texts := args[2].(type) {
-	case arrayObject:
+	case syntax.Array:
 		for i, text := range texts {
-			s, _ := text.(stringObject)
+			s, _ := text.(syntax.String)
 			if err := add(code(from+uint32(i)), moved(units(s), 0)); err != nil {
 				return err
 			}
 		}
-	case stringObject:
+	case syntax.String:
 		if to-from < expanded {
 			for n := from; ; n++ {
 				if err := add(code(n), moved(units(texts), n-from)); err != nil || n == to {
@@ -280,9 +282,9 @@ func (p *document) readFonts() error {
 	for _, number := range numbers {
 		f := p.fonts[number]
 		name := fmt.Sprintf("%s, font %d", p.name, max(number, 0))
-		encoding, _ := f.encoding.(nameObject)
+		encoding, _ := f.encoding.(syntax.Name)
 		switch ref := f.unicode.(type) {
-		case reference:
+		case syntax.Reference:
 			s, ok := streams[int(ref)]
 			if !ok {
 				return p.s.Refused(name, "its table of characters is missing")
@@ -297,7 +299,7 @@ func (p *document) readFonts() error {
 			if p.cmaps[int(ref)], err = readCMap(r, &room); err != nil {
 				return p.s.Broken(name, err)
 			}
-		case nameObject: // Identity-H
+		case syntax.Name: // Identity-H
 			f.unicode = identity()
 		default:
 			switch {
@@ -319,7 +321,7 @@ func asIs(s []byte) []byte { return s }
 
 // readings are the ways in which strings under a font's name may be read: pages
 // can give one name to several fonts.
-func (p *document) readings(name nameObject) (all []reading, composite bool) {
+func (p *document) readings(name syntax.Name) (all []reading, composite bool) {
 	var numbers []int
 	for number := range p.refs[name] {
 		if p.fonts[number] != nil {
@@ -330,7 +332,7 @@ func (p *document) readings(name nameObject) (all []reading, composite bool) {
 	for _, number := range numbers {
 		f := p.fonts[number]
 		switch to := f.unicode.(type) {
-		case reference:
+		case syntax.Reference:
 			all = append(all, p.cmaps[int(to)].text)
 		case *cmap:
 			all = append(all, to.text)
@@ -340,7 +342,7 @@ func (p *document) readings(name nameObject) (all []reading, composite bool) {
 			continue
 		}
 		differ := f.differ
-		if ref, ok := f.encoding.(reference); ok {
+		if ref, ok := f.encoding.(syntax.Reference); ok {
 			differ = p.differ[int(ref)]
 		}
 		if len(differ) > 0 {

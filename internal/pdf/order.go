@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/foundation-plr/pipeline/internal/pdf/syntax"
 )
 
 // Limits of what is held of a page to be read in the order of places: so many texts,
@@ -100,10 +102,10 @@ func (d *drawer) ordered() error {
 
 // pageOf notes that several streams are the contents of one page: text goes on from one
 // to the next (7.8.2).
-func (p *document) pageOf(list arrayObject) error {
+func (p *document) pageOf(list syntax.Array) error {
 	var numbers []int
 	for _, v := range list {
-		if ref, ok := v.(reference); ok {
+		if ref, ok := v.(syntax.Reference); ok {
 			numbers = append(numbers, int(ref))
 		}
 	}

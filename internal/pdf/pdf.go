@@ -16,6 +16,7 @@ import (
 	"sort"
 
 	"github.com/foundation-plr/pipeline/internal/encoding"
+	"github.com/foundation-plr/pipeline/internal/pdf/syntax"
 )
 
 // Searcher is shown what a document holds. Names say where: the document, then the
@@ -54,14 +55,14 @@ type document struct {
 	lines   lines
 	objects int
 	streams []stream
-	refs    map[nameObject]map[int]bool // key → objects that it stands for anywhere
+	refs    map[syntax.Name]map[int]bool // key → objects that it stands for anywhere
 	fonts   map[int]*font
 	direct  int                     // fonts that are no objects of their own: their numbers are negative
 	differ  map[int]map[byte]string // encodings by object
 	cmaps   map[int]*cmap
-	pages   [][]int             // streams that are one page
-	arrays  map[int]arrayObject // objects that are arrays of references
-	entries int                 // of all of these
+	pages   [][]int              // streams that are one page
+	arrays  map[int]syntax.Array // objects that are arrays of references
+	entries int                  // of all of these
 }
 
 // Limits of a file, each far above what documents hold.
@@ -93,7 +94,7 @@ const (
 // name stands for it in names and errors.
 func Search(ctx context.Context, name string, f io.ReaderAt, size int64, s Searcher) error {
 	p := &document{s: s, ctx: ctx, name: name, f: f, size: size,
-		refs: map[nameObject]map[int]bool{}, fonts: map[int]*font{}, differ: map[int]map[byte]string{}, cmaps: map[int]*cmap{}, arrays: map[int]arrayObject{}}
+		refs: map[syntax.Name]map[int]bool{}, fonts: map[int]*font{}, differ: map[int]map[byte]string{}, cmaps: map[int]*cmap{}, arrays: map[int]syntax.Array{}}
 	p.lines = lines{show: s.Text, name: name + ", strings of objects"}
 	var head [len("%PDF-")]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:]) != "%PDF-" {
@@ -103,7 +104,7 @@ func Search(ctx context.Context, name string, f io.ReaderAt, size int64, s Searc
 		}
 	}
 	scanned := p.scan()
-	if p.objects == 0 && string(head[:]) != "%PDF-" && (scanned == nil || syntax(scanned)) {
+	if p.objects == 0 && string(head[:]) != "%PDF-" && (scanned == nil || syntax.Fault(scanned)) {
 		return nil
 	}
 	if scanned != nil {
@@ -130,9 +131,9 @@ func Search(ctx context.Context, name string, f io.ReaderAt, size int64, s Searc
 }
 
 // lexer reads from an offset.
-func (p *document) lexer(at int64) *lexer {
-	l := newLexer(io.NewSectionReader(p.f, at, p.size-at))
-	l.at = at
+func (p *document) lexer(at int64) *syntax.Lexer {
+	l := syntax.NewLexer(io.NewSectionReader(p.f, at, p.size-at))
+	l.At = at
 	return l
 }
 
@@ -141,8 +142,8 @@ func (p *document) scan() error {
 	l := p.lexer(0)
 	var before [2]float64 // numbers before a word
 	for {
-		l.room = maxObject
-		t, err := l.token()
+		l.Begin()
+		t, err := l.Token()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -153,23 +154,23 @@ func (p *document) scan() error {
 		case float64:
 			before = [2]float64{before[1], t}
 			continue
-		case keyword:
+		case syntax.Keyword:
 			switch t {
 			case "obj":
 				if err := p.object(l, int(before[0])); err != nil {
 					return err
 				}
 			case "<<", "[": // a trailer, or an object whose head is damaged
-				l.back = append(l.back, t)
-				v, err := l.value(true)
+				l.Return(t)
+				v, err := l.Value(true)
 				if err != nil {
-					return endsWithin(err)
+					return syntax.EndsWithin(err)
 				}
 				if err := p.note(0, v); err != nil {
 					return err
 				}
 			}
-		case stringObject:
+		case syntax.String:
 			if err := p.note(0, t); err != nil {
 				return err
 			}
@@ -179,50 +180,50 @@ func (p *document) scan() error {
 }
 
 // object reads an object behind its head, and leaves the lexer behind it.
-func (p *document) object(l *lexer, number int) error {
+func (p *document) object(l *syntax.Lexer, number int) error {
 	if p.objects++; p.objects > maxObjects {
 		return fmt.Errorf("it has more than %d objects", maxObjects)
 	}
 	if err := p.ctx.Err(); err != nil {
 		return err
 	}
-	v, err := l.value(true)
+	v, err := l.Value(true)
 	if err != nil {
-		return endsWithin(err)
+		return syntax.EndsWithin(err)
 	}
-	if v == keyword("endobj") {
+	if v == syntax.Keyword("endobj") {
 		return nil
 	}
 	if err := p.note(number, v); err != nil {
 		return err
 	}
-	dict, isDict := v.(dictionary)
+	dict, isDict := v.(syntax.Dictionary)
 	if !isDict {
 		return nil
 	}
-	t, err := l.token()
+	t, err := l.Token()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if t != keyword("stream") {
-		l.back = append(l.back, t)
+	if t != syntax.Keyword("stream") {
+		l.Return(t)
 		return nil
 	}
 	// One end of line belongs to the keyword (7.3.8.1).
-	c, err := l.byte()
+	c, err := l.Byte()
 	if err == nil && c == '\r' {
-		c, err = l.byte()
+		c, err = l.Byte()
 	}
 	if err != nil {
-		return endsWithin(err)
+		return syntax.EndsWithin(err)
 	}
 	if c != '\n' {
-		l.unread()
+		l.Unread()
 	}
-	s := stream{number: number, at: l.at}
+	s := stream{number: number, at: l.At}
 	if s.size, err = p.extent(s.at, dict); err != nil {
 		return err
 	}
@@ -230,7 +231,7 @@ func (p *document) object(l *lexer, number int) error {
 		return fmt.Errorf("object %d: %w", number, err)
 	}
 	s.class = classOf(dict)
-	if dict["Type"] == nameObject("ObjStm") {
+	if dict["Type"] == syntax.Name("ObjStm") {
 		s.class = passed
 		if err := p.objectStream(s, dict); err != nil {
 			return fmt.Errorf("object %d: %w", number, err)
@@ -241,11 +242,11 @@ func (p *document) object(l *lexer, number int) error {
 	return nil
 }
 
-func classOf(dict dictionary) streamClass {
-	kind, _ := dict["Type"].(nameObject)
-	sub, _ := dict["Subtype"].(nameObject)
-	has := func(keys ...nameObject) bool {
-		return slices.ContainsFunc(keys, func(key nameObject) bool { _, ok := dict[key]; return ok })
+func classOf(dict syntax.Dictionary) streamClass {
+	kind, _ := dict["Type"].(syntax.Name)
+	sub, _ := dict["Subtype"].(syntax.Name)
+	has := func(keys ...syntax.Name) bool {
+		return slices.ContainsFunc(keys, func(key syntax.Name) bool { _, ok := dict[key]; return ok })
 	}
 	switch {
 	case kind == "XRef", sub == "Image":
@@ -265,7 +266,7 @@ func isNumber(v any) bool { _, ok := v.(float64); return ok }
 
 // extent is the length of a stream: what its dictionary says, where the stream
 // ends there, or up to the keyword that ends it.
-func (p *document) extent(at int64, dict dictionary) (int64, error) {
+func (p *document) extent(at int64, dict syntax.Dictionary) (int64, error) {
 	const end = "endstream"
 	if n, direct := dict["Length"].(float64); direct && n >= 0 && n <= float64(p.size-at) {
 		after := make([]byte, len(end)+4)
@@ -291,7 +292,7 @@ func (p *document) extent(at int64, dict dictionary) (int64, error) {
 }
 
 // objectStream reads objects that are packed together (7.5.7).
-func (p *document) objectStream(s stream, dict dictionary) error {
+func (p *document) objectStream(s stream, dict syntax.Dictionary) error {
 	r, err := p.decoded(s)
 	if err != nil {
 		return err
@@ -300,23 +301,23 @@ func (p *document) objectStream(s stream, dict dictionary) error {
 	return finish(p.packedObjects(shown, dict))
 }
 
-func (p *document) packedObjects(r io.Reader, dict dictionary) error {
+func (p *document) packedObjects(r io.Reader, dict syntax.Dictionary) error {
 	count, _ := dict["N"].(float64)
 	first, known := dict["First"].(float64)
 	if !known || count < 0 || count > maxObjects || first < 0 {
 		return errors.New("it does not say where its objects begin")
 	}
-	l := newLexer(r)
+	l := syntax.NewLexer(r)
 	type place struct{ number, at int }
 	var places []place
 	for range int(count) {
-		number, err := l.token()
+		number, err := l.Token()
 		if err != nil {
-			return endsWithin(err)
+			return syntax.EndsWithin(err)
 		}
-		at, err := l.token()
+		at, err := l.Token()
 		if err != nil {
-			return endsWithin(err)
+			return syntax.EndsWithin(err)
 		}
 		n, ok := number.(float64)
 		a, ok2 := at.(float64)
@@ -326,14 +327,14 @@ func (p *document) packedObjects(r io.Reader, dict dictionary) error {
 		places = append(places, place{int(n), int(a)})
 	}
 	sort.Slice(places, func(i, j int) bool { return places[i].at < places[j].at })
-	for l.at < int64(first) {
-		if _, err := l.byte(); err != nil {
-			return endsWithin(err)
+	for l.At < int64(first) {
+		if _, err := l.Byte(); err != nil {
+			return syntax.EndsWithin(err)
 		}
 	}
 	// All of it is read, also what the list does not name.
 	for i := 0; ; i++ {
-		v, err := l.value(true)
+		v, err := l.Value(true)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -357,11 +358,11 @@ func (p *document) packedObjects(r io.Reader, dict dictionary) error {
 // for, fonts and their encodings.
 func (p *document) note(number int, v any) error {
 	switch v := v.(type) {
-	case stringObject:
+	case syntax.String:
 		return p.lines.add(v, encoding.Latin1(v))
-	case arrayObject:
+	case syntax.Array:
 		if len(v) > 1 && number != 0 {
-			if _, refers := v[0].(reference); refers {
+			if _, refers := v[0].(syntax.Reference); refers {
 				if p.entries += len(v); p.entries > maxRefs {
 					return errTooMany
 				}
@@ -373,36 +374,36 @@ func (p *document) note(number int, v any) error {
 				return err
 			}
 		}
-	case dictionary:
-		if e, ok := v["Encrypt"]; ok && e != nil && e != keyword("null") {
+	case syntax.Dictionary:
+		if e, ok := v["Encrypt"]; ok && e != nil && e != syntax.Keyword("null") {
 			return p.s.Refused(p.name, "it is an encrypted PDF")
 		}
-		if v["Type"] == nameObject("Font") {
+		if v["Type"] == syntax.Name("Font") {
 			if number == 0 {
 				p.direct--
 				number = p.direct
 			}
 			p.fonts[number] = p.font(v)
 		}
-		if list, ok := v["Differences"].(arrayObject); ok {
+		if list, ok := v["Differences"].(syntax.Array); ok {
 			p.differ[number] = differences(list)
 		}
 		for _, key := range sortedKeys(v) {
 			each, inner := v[key], 0
 			switch each := each.(type) {
-			case arrayObject:
+			case syntax.Array:
 				if key == "Contents" {
 					if err := p.pageOf(each); err != nil {
 						return err
 					}
 				}
-			case reference:
+			case syntax.Reference:
 				if err := p.refer(key, int(each)); err != nil {
 					return err
 				}
 				continue
-			case dictionary:
-				if each["Type"] == nameObject("Font") {
+			case syntax.Dictionary:
+				if each["Type"] == syntax.Name("Font") {
 					p.direct--
 					inner = p.direct
 					if err := p.refer(key, inner); err != nil {
@@ -418,8 +419,8 @@ func (p *document) note(number int, v any) error {
 	return nil
 }
 
-func sortedKeys(dict dictionary) []nameObject {
-	keys := make([]nameObject, 0, len(dict))
+func sortedKeys(dict syntax.Dictionary) []syntax.Name {
+	keys := make([]syntax.Name, 0, len(dict))
 	for key := range dict {
 		keys = append(keys, key)
 	}
@@ -427,7 +428,7 @@ func sortedKeys(dict dictionary) []nameObject {
 	return keys
 }
 
-func (p *document) refer(key nameObject, to int) error {
+func (p *document) refer(key syntax.Name, to int) error {
 	if p.refs[key] == nil {
 		p.refs[key] = map[int]bool{}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/foundation-plr/pipeline/internal/encoding"
+	"github.com/foundation-plr/pipeline/internal/pdf/syntax"
 )
 
 // SearchPostScript shows a searcher a program in PostScript as the text that it is, the strings in
@@ -17,13 +18,13 @@ func SearchPostScript(name string, r io.Reader, s Searcher) error {
 
 func glyphs(name string, r io.Reader, s Searcher) error {
 	out := lines{show: s.Text, name: name + ", text that is drawn"}
-	l := newLexer(r) // the syntax of PDF comes from PostScript
+	l := syntax.NewLexer(r) // the syntax of PDF comes from PostScript
 	var before any
 	var word []byte
 	for {
-		l.room = maxObject
-		t, err := l.token()
-		if errors.Is(err, io.EOF) || err != nil && syntax(err) {
+		l.Begin()
+		t, err := l.Token()
+		if errors.Is(err, io.EOF) || err != nil && syntax.Fault(err) {
 			// Data that a program reads from itself is not written in tokens.
 			return errors.Join(out.add(word), out.flush())
 		}
@@ -31,16 +32,16 @@ func glyphs(name string, r io.Reader, s Searcher) error {
 			return s.Broken(name, err)
 		}
 		switch t := t.(type) {
-		case stringObject:
+		case syntax.String:
 			if err := out.add(t, encoding.Latin1(t)); err != nil {
 				return err
 			}
-		case keyword:
-			glyph, isName := before.(nameObject)
+		case syntax.Keyword:
+			glyph, isName := before.(syntax.Name)
 			switch {
 			case t == "glyphshow" && isName:
 				word = append(word, glyphChar(string(glyph))...)
-			case t == "gsave", t == "grestore", t == "showpage", len(word) > maxToken:
+			case t == "gsave", t == "grestore", t == "showpage", len(word) > syntax.MaxToken:
 				if err := out.add(word); err != nil {
 					return err
 				}

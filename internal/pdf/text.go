@@ -8,37 +8,37 @@ import (
 	"slices"
 
 	"github.com/foundation-plr/pipeline/internal/encoding"
+	"github.com/foundation-plr/pipeline/internal/pdf/syntax"
 )
 
 // drawn shows the texts that a stream of operators draws (ISO 32000-2, 9.4),
 // joined as a reader would join them: whatever the operators between two strings
 // are, they are one word where they touch.
 func (p *document) drawn(name string, r io.Reader) error {
-	d := &drawer{p: p, fonts: map[nameObject]readable{}, state: drawState{ctm: unitMatrix}, line: unitMatrix, out: lines{show: p.s.Text, name: name + ", text that is drawn"}}
+	d := &drawer{p: p, fonts: map[syntax.Name]readable{}, state: drawState{ctm: unitMatrix}, line: unitMatrix, out: lines{show: p.s.Text, name: name + ", text that is drawn"}}
 	d.font("")
-	l := newLexer(r)
-	l.cut = true
+	l := syntax.NewLexer(r)
+	l.Cut = true
 	var args []any
 	for {
-		v, err := l.value(false)
+		v, err := l.Value(false)
 		switch {
 		case errors.Is(err, io.EOF):
-			if err := errors.Join(d.noted(arrayObject(args)), d.end(), d.ordered()); err != nil {
+			if err := errors.Join(d.noted(syntax.Array(args)), d.end(), d.ordered()); err != nil {
 				return err
 			}
 			return d.out.flush()
-		case err != nil && syntax(err) && !d.texts:
+		case err != nil && syntax.Fault(err) && !d.texts:
 			// No text has been drawn and this is no operator: the stream is something
 			// else, and its bytes are seen beside.
-			_, err := io.Copy(io.Discard, l.r)
-			if err != nil {
+			if err := l.Rest(); err != nil {
 				return p.s.Broken(name, err)
 			}
 			return d.out.flush()
 		case err != nil:
 			return p.s.Broken(name, err)
 		}
-		word, isWord := v.(keyword)
+		word, isWord := v.(syntax.Keyword)
 		if !isWord {
 			if args = append(args, v); len(args) > maxOperands {
 				args = args[1:]
@@ -46,7 +46,7 @@ func (p *document) drawn(name string, r io.Reader) error {
 			continue
 		}
 		if word == "BI" {
-			if err := skipPicture(l); err != nil && !errors.Is(err, io.EOF) {
+			if err := l.SkipPicture(); err != nil && !errors.Is(err, io.EOF) {
 				return p.s.Broken(name, err)
 			}
 		}
@@ -60,38 +60,6 @@ func (p *document) drawn(name string, r io.Reader) error {
 // maxOperands is how many values before an operator are kept: none takes more.
 const maxOperands = 64
 
-// syntax reports whether an error is about what was read, and not about reading.
-func syntax(err error) bool {
-	return slices.ContainsFunc([]error{errObject, errToken, errNesting, errEnd, errArray, errKey},
-		func(known error) bool { return errors.Is(err, known) })
-}
-
-// skipPicture passes over the pixels of a picture within the operators (8.9.7).
-func skipPicture(l *lexer) error {
-	for {
-		t, err := l.token()
-		if err != nil {
-			return err
-		}
-		if t == keyword("ID") {
-			break
-		}
-	}
-	window := []byte("xxxx")
-	for {
-		c, err := l.byte()
-		if err != nil {
-			return err
-		}
-		l.room = maxObject
-		copy(window, window[1:])
-		window[3] = c
-		if isSpace(window[0]) && string(window[1:3]) == "EI" && isSpace(window[3]) {
-			return nil
-		}
-	}
-}
-
 // drawer follows text operators.
 type drawer struct {
 	p    *document
@@ -102,8 +70,8 @@ type drawer struct {
 	runs     []run // the same by their places, of the page so far
 	runBytes int
 
-	fonts map[nameObject]readable // that were used
-	texts bool                    // a text began or was shown
+	fonts map[syntax.Name]readable // that were used
+	texts bool                     // a text began or was shown
 	state drawState
 	saved []drawState
 
@@ -169,7 +137,7 @@ const (
 	unsureWidth = 0.06
 )
 
-func (d *drawer) operator(word keyword, args []any) error {
+func (d *drawer) operator(word syntax.Keyword, args []any) error {
 	number := func(fromEnd int) float64 {
 		if i := len(args) - fromEnd; i >= 0 {
 			n, _ := args[i].(float64)
@@ -202,7 +170,7 @@ func (d *drawer) operator(word keyword, args []any) error {
 		d.moved = true
 	case "Tf":
 		if len(args) >= 2 {
-			name, _ := args[len(args)-2].(nameObject)
+			name, _ := args[len(args)-2].(syntax.Name)
 			d.font(name)
 			d.state.size = number(1)
 		}
@@ -220,17 +188,17 @@ func (d *drawer) operator(word keyword, args []any) error {
 		d.move(0, -2*math.Abs(d.state.size))
 		fallthrough
 	case "Tj":
-		if s, ok := last(args).(stringObject); ok {
+		if s, ok := last(args).(syntax.String); ok {
 			return d.shown(s, 0)
 		}
 	case "TJ":
-		list, _ := last(args).(arrayObject)
+		list, _ := last(args).(syntax.Array)
 		gap := 0.0
 		for _, v := range list {
 			switch v := v.(type) {
 			case float64:
 				gap -= v / 1000
-			case stringObject:
+			case syntax.String:
 				if err := d.shown(v, gap); err != nil {
 					return err
 				}
@@ -258,15 +226,15 @@ func last(args []any) any {
 
 func (d *drawer) noted(v any) error {
 	switch v := v.(type) {
-	case stringObject:
+	case syntax.String:
 		return d.out.add(v, encoding.Latin1(v))
-	case arrayObject:
+	case syntax.Array:
 		for _, each := range v {
 			if err := d.noted(each); err != nil {
 				return err
 			}
 		}
-	case dictionary:
+	case syntax.Dictionary:
 		for _, key := range sortedKeys(v) {
 			if err := d.noted(v[key]); err != nil {
 				return err
@@ -276,7 +244,7 @@ func (d *drawer) noted(v any) error {
 	return nil
 }
 
-func (d *drawer) font(name nameObject) {
+func (d *drawer) font(name syntax.Name) {
 	f, known := d.fonts[name]
 	if !known {
 		f.readings, f.composite = d.p.readings(name)
@@ -294,7 +262,7 @@ func (d *drawer) move(x, y float64) {
 
 // shown takes a string that stands a gap, in sizes of the font, behind what was
 // shown before, if nothing moved in between.
-func (d *drawer) shown(s stringObject, gap float64) error {
+func (d *drawer) shown(s syntax.String, gap float64) error {
 	if len(s) == 0 {
 		d.width += gap
 		return nil

@@ -1,4 +1,7 @@
-package pdf
+// Package syntax reads the tokens and objects that PDFs, and PostScript before them,
+// are written in, within bounds. It knows no document: not where objects stand, what
+// their keys mean or what streams unpack to.
+package syntax
 
 import (
 	"bufio"
@@ -6,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/foundation-plr/pipeline/internal/encoding"
@@ -13,108 +17,129 @@ import (
 
 // Objects of a PDF (ISO 32000-2, 7.3).
 type (
-	nameObject   string
-	stringObject []byte
-	reference    int // the number of an object
-	dictionary   map[nameObject]any
-	arrayObject  []any
-	keyword      string // an operator or keyword
+	Name       string
+	String     []byte
+	Reference  int // the number of an object
+	Dictionary map[Name]any
+	Array      []any
+	Keyword    string // an operator or keyword
 )
 
 // Limits of one object. What is published holds page trees and texts far below.
 const (
 	maxObject  = 32 << 20 // bytes that a value is written in
-	maxToken   = 1 << 20  // bytes of a string or name
+	MaxToken   = 1 << 20  // bytes of a string or name
 	maxNesting = 64
 )
 
 var (
 	errObject  = fmt.Errorf("an object is longer than %d MB", maxObject>>20)
-	errToken   = fmt.Errorf("a string is longer than %d bytes", maxToken)
+	errToken   = fmt.Errorf("a string is longer than %d bytes", MaxToken)
 	errNesting = fmt.Errorf("objects lie more than %d deep in each other", maxNesting)
 	errEnd     = errors.New("it ends within an object")
 	errArray   = errors.New("an array is not closed")
 	errKey     = errors.New("a dictionary has a key that is no name")
 )
 
-// lexer reads tokens and values, of a file or of a stream in it.
-type lexer struct {
+// Fault reports whether an error is about what was read, and not about reading.
+func Fault(err error) bool {
+	return slices.ContainsFunc([]error{errObject, errToken, errNesting, errEnd, errArray, errKey},
+		func(known error) bool { return errors.Is(err, known) })
+}
+
+// Lexer reads tokens and values, of a file or of a stream in it.
+type Lexer struct {
 	r    *bufio.Reader
-	at   int64 // bytes read
+	At   int64 // bytes read
 	room int64 // bytes that the present value may still take
 	back []any // tokens that were read too far, the last first
-	// cut lets a value end with the text, between tokens: the operators of a page
+	// Cut lets a value end with the text, between tokens: the operators of a page
 	// may go on in another stream.
-	cut bool
+	Cut bool
 }
 
-func newLexer(r io.Reader) *lexer {
-	return &lexer{r: bufio.NewReaderSize(r, 32<<10), room: maxObject}
+// NewLexer reads from the beginning of r.
+func NewLexer(r io.Reader) *Lexer {
+	return &Lexer{r: bufio.NewReaderSize(r, 32<<10), room: maxObject}
 }
 
-func (l *lexer) byte() (byte, error) {
+// Byte is the next byte, for what is no token.
+func (l *Lexer) Byte() (byte, error) {
 	c, err := l.r.ReadByte()
 	if err == nil {
-		l.at++
+		l.At++
 		l.room--
 	}
 	return c, err
 }
 
-func (l *lexer) unread() {
+// Begin says that a value begins: it may be as long as the last.
+func (l *Lexer) Begin() { l.room = maxObject }
+
+// Return gives a token back, to be read again.
+func (l *Lexer) Return(token any) { l.back = append(l.back, token) }
+
+// Rest passes over all that is left.
+func (l *Lexer) Rest() error {
+	_, err := io.Copy(io.Discard, l.r)
+	return err
+}
+
+// Unread gives the byte back that was read last.
+func (l *Lexer) Unread() {
 	_ = l.r.UnreadByte() // it follows a byte that was read
-	l.at--
+	l.At--
 	l.room++
 }
 
-func isSpace(c byte) bool {
+func IsSpace(c byte) bool {
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f' || c == 0
 }
 
 func isDelimiter(c byte) bool { return bytes.IndexByte([]byte("()<>[]{}/%"), c) >= 0 }
 
-// token returns a number (float64), a name, a string, or a word, which "[", "]",
+// Token returns a number (float64), a name, a string, or a word, which "[", "]",
 // "<<", ">>", "{" and "}" are, too. The error at the end is io.EOF.
-func (l *lexer) token() (any, error) {
+func (l *Lexer) Token() (any, error) {
 	if n := len(l.back); n > 0 {
 		t := l.back[n-1]
 		l.back = l.back[:n-1]
 		return t, nil
 	}
 	for {
-		c, err := l.byte()
+		c, err := l.Byte()
 		if err != nil {
 			return nil, err
 		}
 		switch {
-		case isSpace(c):
+		case IsSpace(c):
 		case c == '%':
 			for c != '\n' && c != '\r' {
-				if c, err = l.byte(); err != nil {
+				if c, err = l.Byte(); err != nil {
 					return nil, err
 				}
 			}
 		case c == '(':
 			return l.literal()
 		case c == '<':
-			if c, err = l.byte(); err != nil {
+			if c, err = l.Byte(); err != nil {
 				return nil, err
 			}
 			if c == '<' {
-				return keyword("<<"), nil
+				return Keyword("<<"), nil
 			}
-			l.unread()
+			l.Unread()
 			return l.hexadecimal()
 		case c == '>':
-			if c, err = l.byte(); err == nil && c != '>' {
-				l.unread()
+			if c, err = l.Byte(); err == nil && c != '>' {
+				l.Unread()
 			}
-			return keyword(">>"), nil
+			return Keyword(">>"), nil
 		case c == '/':
 			text, err := l.run(nil)
-			return nameObject(unescapedName(text)), err
+			return Name(unescapedName(text)), err
 		case isDelimiter(c):
-			return keyword([]byte{c}), nil
+			return Keyword([]byte{c}), nil
 		default:
 			text, err := l.run([]byte{c})
 			if err != nil {
@@ -123,26 +148,26 @@ func (l *lexer) token() (any, error) {
 			if n, err := strconv.ParseFloat(string(text), 64); err == nil && bytes.IndexByte([]byte("+-.0123456789"), text[0]) >= 0 {
 				return n, nil
 			}
-			return keyword(text), nil
+			return Keyword(text), nil
 		}
 	}
 }
 
 // run reads up to a space or delimiter.
-func (l *lexer) run(text []byte) ([]byte, error) {
+func (l *Lexer) run(text []byte) ([]byte, error) {
 	for {
-		c, err := l.byte()
+		c, err := l.Byte()
 		if errors.Is(err, io.EOF) {
 			return text, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		if isSpace(c) || isDelimiter(c) {
-			l.unread()
+		if IsSpace(c) || isDelimiter(c) {
+			l.Unread()
 			return text, nil
 		}
-		if text = append(text, c); len(text) > maxToken {
+		if text = append(text, c); len(text) > MaxToken {
 			return nil, errToken
 		}
 	}
@@ -168,12 +193,12 @@ func unescapedName(text []byte) []byte {
 }
 
 // literal reads a string in parentheses (7.3.4.2) behind the first one.
-func (l *lexer) literal() (any, error) {
-	text, depth := stringObject{}, 1
+func (l *Lexer) literal() (any, error) {
+	text, depth := String{}, 1
 	for {
-		c, err := l.byte()
+		c, err := l.Byte()
 		if err != nil {
-			return text, endsWithin(err)
+			return text, EndsWithin(err)
 		}
 		switch c {
 		case '(':
@@ -185,21 +210,21 @@ func (l *lexer) literal() (any, error) {
 		case '\\':
 			var skip bool
 			if c, skip, err = l.escape(); err != nil {
-				return text, endsWithin(err)
+				return text, EndsWithin(err)
 			}
 			if skip {
 				continue
 			}
 		}
-		if text = append(text, c); len(text) > maxToken {
+		if text = append(text, c); len(text) > MaxToken {
 			return text, errToken
 		}
 	}
 }
 
 // escape reads what stands behind a backslash; a broken line is to be skipped.
-func (l *lexer) escape() (c byte, skip bool, err error) {
-	if c, err = l.byte(); err != nil {
+func (l *Lexer) escape() (c byte, skip bool, err error) {
+	if c, err = l.Byte(); err != nil {
 		return c, false, err
 	}
 	switch c {
@@ -216,8 +241,8 @@ func (l *lexer) escape() (c byte, skip bool, err error) {
 	case '\n':
 		return 0, true, nil
 	case '\r':
-		if c, err = l.byte(); err == nil && c != '\n' {
-			l.unread()
+		if c, err = l.Byte(); err == nil && c != '\n' {
+			l.Unread()
 		}
 		return 0, true, nil
 	}
@@ -226,11 +251,11 @@ func (l *lexer) escape() (c byte, skip bool, err error) {
 	}
 	code := int(c - '0')
 	for range 2 {
-		if c, err = l.byte(); err != nil {
+		if c, err = l.Byte(); err != nil {
 			break
 		}
 		if c < '0' || c > '7' {
-			l.unread()
+			l.Unread()
 			break
 		}
 		code = code*8 + int(c-'0')
@@ -238,7 +263,7 @@ func (l *lexer) escape() (c byte, skip bool, err error) {
 	return byte(code), false, nil
 }
 
-func endsWithin(err error) error {
+func EndsWithin(err error) error {
 	if errors.Is(err, io.EOF) {
 		return errEnd
 	}
@@ -247,12 +272,12 @@ func endsWithin(err error) error {
 
 // hexadecimal reads a string of hexadecimal digits (7.3.4.3) behind its "<".
 // What is no digit is passed over, as other readers do.
-func (l *lexer) hexadecimal() (any, error) {
-	text, high := stringObject{}, -1
+func (l *Lexer) hexadecimal() (any, error) {
+	text, high := String{}, -1
 	for {
-		c, err := l.byte()
+		c, err := l.Byte()
 		if err != nil {
-			return text, endsWithin(err)
+			return text, EndsWithin(err)
 		}
 		if c == '>' {
 			if high >= 0 {
@@ -268,27 +293,27 @@ func (l *lexer) hexadecimal() (any, error) {
 		default:
 			text, high = append(text, byte(high<<4|digit)), -1
 		}
-		if len(text) > maxToken {
+		if len(text) > MaxToken {
 			return text, errToken
 		}
 	}
 }
 
-// value reads an object, which may be an operator: a keyword. References are
+// Value reads an object, which may be an operator: a keyword. References are
 // seen where refs is set; a content stream has none.
-func (l *lexer) value(refs bool) (any, error) {
-	l.room = maxObject
+func (l *Lexer) Value(refs bool) (any, error) {
+	l.Begin()
 	return l.nested(refs, 0)
 }
 
-func (l *lexer) nested(refs bool, depth int) (any, error) {
+func (l *Lexer) nested(refs bool, depth int) (any, error) {
 	if l.room < 0 {
 		return nil, errObject
 	}
 	if depth > maxNesting {
 		return nil, errNesting
 	}
-	t, err := l.token()
+	t, err := l.Token()
 	if err != nil {
 		return nil, err
 	}
@@ -297,22 +322,22 @@ func (l *lexer) nested(refs bool, depth int) (any, error) {
 		if refs && t >= 0 && t < 1<<31 && t == float64(int(t)) {
 			return l.reference(int(t))
 		}
-	case keyword:
+	case Keyword:
 		switch t {
 		case "[":
-			array := arrayObject{}
+			array := Array{}
 			for {
 				v, err := l.nested(refs, depth+1)
-				if l.cut && errors.Is(err, io.EOF) {
+				if l.Cut && errors.Is(err, io.EOF) {
 					return array, nil
 				}
 				if err != nil {
-					return nil, endsWithin(err)
+					return nil, EndsWithin(err)
 				}
-				if v == keyword("]") {
+				if v == Keyword("]") {
 					return array, nil
 				}
-				if v == keyword(">>") || v == keyword("endobj") {
+				if v == Keyword(">>") || v == Keyword("endobj") {
 					return nil, errArray
 				}
 				array = append(array, v)
@@ -324,31 +349,31 @@ func (l *lexer) nested(refs bool, depth int) (any, error) {
 	return t, nil
 }
 
-func (l *lexer) dict(refs bool, depth int) (any, error) {
-	dict := dictionary{}
+func (l *Lexer) dict(refs bool, depth int) (any, error) {
+	dict := Dictionary{}
 	for {
-		t, err := l.token()
-		if l.cut && errors.Is(err, io.EOF) {
+		t, err := l.Token()
+		if l.Cut && errors.Is(err, io.EOF) {
 			return dict, nil
 		}
 		if err != nil {
-			return nil, endsWithin(err)
+			return nil, EndsWithin(err)
 		}
-		key, isName := t.(nameObject)
+		key, isName := t.(Name)
 		switch {
-		case t == keyword(">>"):
+		case t == Keyword(">>"):
 			return dict, nil
 		case !isName:
 			return nil, errKey
 		}
 		v, err := l.nested(refs, depth+1)
-		if l.cut && errors.Is(err, io.EOF) {
+		if l.Cut && errors.Is(err, io.EOF) {
 			return dict, nil
 		}
 		if err != nil {
-			return nil, endsWithin(err)
+			return nil, EndsWithin(err)
 		}
-		if v == keyword(">>") { // a key without a value, as some write
+		if v == Keyword(">>") { // a key without a value, as some write
 			return dict, nil
 		}
 		if earlier, twice := dict[key]; twice { // the later one counts, and both are searched
@@ -358,9 +383,35 @@ func (l *lexer) dict(refs bool, depth int) (any, error) {
 	}
 }
 
+// SkipPicture passes over the pixels of a picture within the operators (8.9.7).
+func (l *Lexer) SkipPicture() error {
+	for {
+		t, err := l.Token()
+		if err != nil {
+			return err
+		}
+		if t == Keyword("ID") {
+			break
+		}
+	}
+	window := []byte("xxxx")
+	for {
+		c, err := l.Byte()
+		if err != nil {
+			return err
+		}
+		l.Begin()
+		copy(window, window[1:])
+		window[3] = c
+		if IsSpace(window[0]) && string(window[1:3]) == "EI" && IsSpace(window[3]) {
+			return nil
+		}
+	}
+}
+
 // reference is the rest of "12 0 R" behind its first number, or that number.
-func (l *lexer) reference(n int) (any, error) {
-	second, err := l.token()
+func (l *Lexer) reference(n int) (any, error) {
+	second, err := l.Token()
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			return float64(n), nil
@@ -368,19 +419,19 @@ func (l *lexer) reference(n int) (any, error) {
 		return nil, err
 	}
 	if _, isNumber := second.(float64); !isNumber {
-		l.back = append(l.back, second)
+		l.Return(second)
 		return float64(n), nil
 	}
-	third, err := l.token()
+	third, err := l.Token()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if third == keyword("R") {
-		return reference(n), nil
+	if third == Keyword("R") {
+		return Reference(n), nil
 	}
 	if err == nil {
-		l.back = append(l.back, third)
+		l.Return(third)
 	}
-	l.back = append(l.back, second)
+	l.Return(second)
 	return float64(n), nil
 }
