@@ -23,7 +23,7 @@ const (
 	figuresDir     = "figures/generated"
 	latexDir       = "outputs/latex"
 	validationFile = "outputs/validation.json"
-	lockFile       = "pipeline.lock"
+	lockFile       = lock.Name
 
 	stepValidate = "validate"
 	stepLock     = "lock"

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/magefile/mage/mg"
+
 	pipeline "github.com/foundation-plr/pipeline"
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
@@ -17,7 +19,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/fingerprint"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
-	"github.com/magefile/mage/mg"
+	"github.com/foundation-plr/pipeline/internal/verification"
 )
 
 // Roots that steps name their files by.
@@ -208,7 +210,7 @@ var contents = map[string]func(context.Context, string) (string, error){
 // contentsOfDatabase is the kind of input of readers of the public database:
 // schema and ordered rows, because the bytes of a DuckDB file are not a
 // function of its contents.
-const contentsOfDatabase = "duckdb-contents/1"
+const contentsOfDatabase = verification.Contents
 
 // closePrivate makes the private directory, or closes one that is there to
 // others: its own mode, the files in it and those in its folders of ledgers and

@@ -5,20 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/magefile/mage/mg"
 
 	"github.com/foundation-plr/pipeline/build"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/console"
 	"github.com/foundation-plr/pipeline/internal/difference"
 	"github.com/foundation-plr/pipeline/internal/lock"
+	"github.com/foundation-plr/pipeline/internal/verification"
 )
 
 // Verify holds the public results as they stand against pipeline.lock, and fails
@@ -42,14 +39,14 @@ func Verify(ctx context.Context, rebuild *bool, step, against *string) error {
 	if err != nil {
 		return err
 	}
-	v := verification{study: s, graph: graph, lock: doc}
+	c := s.check(graph, doc)
 	if against != nil {
 		if info, err := os.Stat(*against); err != nil || !info.IsDir() {
 			return usage("-against=%s: there is no such directory", *against)
 		}
-		v.against = *against
+		c.Against = *against
 	}
-	return v.results(ctx)
+	return s.verify(ctx, c)
 }
 
 // rebuildSteps runs steps again into a scratch place.
@@ -108,165 +105,51 @@ func (s *study) readLock() (lock.Document, error) {
 	return doc, nil
 }
 
-// verification compares results with the lock.
-type verification struct {
-	study   *study
-	graph   *build.Graph // for what the cache holds
-	lock    lock.Document
-	against string // a directory that is said to hold the results that the lock speaks of, or ""
-	kept    string // a directory that holds them as far as they were known, or ""
-	// made says which results to compare; nil: all, and those that the lock
-	// lacks or no step makes any longer.
-	made func(build.Ref) bool
-
-	tolerance                  difference.Tolerance
-	scratch                    string // for contents out of the cache
-	same, near, other, unknown int
+// resultOf is a public result as the lock knows it.
+func resultOf(ref build.Ref) verification.Result {
+	return verification.Result{Path: ref.Path, Database: ref.Root == rootDatabase}
 }
 
-// results compares everything and says what it has found.
-func (v *verification) results(ctx context.Context) (err error) {
-	s := v.study
-	if here := build.Platform(); v.lock.Platform != here {
-		v.tolerance = difference.Platforms
-		fmt.Fprintf(s.stdout, "platform: %s was written on %s, this is %s; numbers may differ by %g of their size, colours by %d of 255\n",
-			lockFile, v.lock.Platform, here, v.tolerance.Relative, v.tolerance.Channel)
+func refOf(r verification.Result) build.Ref {
+	if r.Database {
+		return build.Ref{Root: rootDatabase, Path: r.Path}
 	}
-	if v.scratch, err = os.MkdirTemp("", "plr-verify-"); err != nil {
-		return err
-	}
-	defer func() {
-		if rerr := os.RemoveAll(v.scratch); err == nil {
-			err = rerr
-		}
-	}()
-	made := append(s.locked(), s.database())
-	for _, name := range slices.Sorted(maps.Keys(v.lock.Contents)) {
-		ref := build.Ref{Root: rootDatabase, Path: name}
-		if err := v.result(ctx, ref, slices.Contains(made, ref), v.lock.Contents[name]); err != nil {
-			return err
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(v.lock.Artifacts)) {
-		ref := build.Ref{Root: rootResults, Path: name}
-		if err := v.result(ctx, ref, slices.Contains(made, ref), v.lock.Artifacts[name]); err != nil {
-			return err
-		}
-	}
-	for _, ref := range made {
-		in := v.lock.Artifacts
-		if ref.Root == rootDatabase {
-			in = v.lock.Contents
-		}
-		if in[ref.Path] == "" && (v.made == nil || v.made(ref)) {
-			v.say(ref, "differs", "it is not in "+lockFile)
-		}
-	}
-	text := fmt.Sprintf("%s: %d as locked", lockFile, v.same)
-	if v.near > 0 {
-		text += fmt.Sprintf(", %d equal within the tolerance", v.near)
-	}
-	fmt.Fprintf(s.stdout, "%s, %d not\n", text, v.other)
-	if v.unknown > 0 {
-		fmt.Fprintf(s.stdout, "of %s only the digest is known; what they were is compared where it is at hand: name a directory with the locked results (mage verify -against=DIR), or import them (mage cache:import)\n", console.Plural(v.unknown, "result"))
-	}
-	if v.other > 0 {
-		return mg.Fatal(exitStale, fmt.Sprintf("results are not those of %s", lockFile))
-	}
-	return nil
+	return build.Ref{Root: rootResults, Path: r.Path}
 }
 
-// say reports a result that is not as the lock says.
-func (v *verification) say(ref build.Ref, what, why string) {
-	v.other++
-	fmt.Fprintf(v.study.stdout, "%-8s %s: %s\n", what, ref.Path, v.study.gate.redact(why))
+func (s *study) placeOf(r verification.Result) string { return s.place(refOf(r)) }
+
+// check compares results with the lock. The graph knows what the cache holds.
+func (s *study) check(graph *build.Graph, doc lock.Document) *verification.Check {
+	c := &verification.Check{
+		Lock: doc, Platform: build.Platform(),
+		Place: s.placeOf, Copies: s.copiesIn, Cached: graph.Cached,
+		Out: s.stdout, Redact: s.gate.redact,
+	}
+	for _, ref := range append(s.locked(), s.database()) {
+		c.Made = append(c.Made, resultOf(ref))
+	}
+	return c
 }
 
-// result compares one result with what the lock says of it.
-func (v *verification) result(ctx context.Context, ref build.Ref, made bool, want string) error {
-	if v.made != nil && !v.made(ref) {
-		return nil
-	}
-	name := v.study.place(ref)
-	got, err := digestOf(ctx, ref, name)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, fs.ErrNotExist):
-		v.say(ref, "missing", "mage reproduce brings it back")
-		return nil
-	case errors.Is(err, checkpoint.ErrInUse):
-		return fmt.Errorf("%s cannot be compared: %w", ref.Path, err)
-	case err != nil:
-		v.say(ref, "differs", err.Error())
-		return nil
-	case !made:
-		v.say(ref, "differs", "it is in "+lockFile+" and no step makes it")
-		return nil
-	case got == want:
-		v.same++
-		return nil
-	}
-	original, why, err := v.original(ctx, ref, want)
+// verify makes the check, and fails with 3 when anything differs.
+func (s *study) verify(ctx context.Context, c *verification.Check) error {
+	found, err := c.Run(ctx)
 	if err != nil {
 		return err
 	}
-	if original == "" {
-		v.unknown++
-		v.say(ref, "differs", why)
-		return nil
+	text := fmt.Sprintf("%s: %d as locked", lockFile, found.Same)
+	if found.Near > 0 {
+		text += fmt.Sprintf(", %d equal within the tolerance", found.Near)
 	}
-	found, err := firstDifference(ctx, ref, original, name, v.tolerance)
-	switch {
-	case err != nil:
-		v.say(ref, "differs", "where cannot be told: "+err.Error())
-	case found != nil:
-		v.say(ref, "differs", found.String())
-	case v.tolerance == difference.Tolerance{}:
-		v.say(ref, "differs", "its contents have another digest, in a way that the comparison does not see")
-	default:
-		v.near++
-		fmt.Fprintf(v.study.stdout, "%-8s %s\n", "near", ref.Path)
+	fmt.Fprintf(s.stdout, "%s, %d not\n", text, found.Other)
+	if found.Unknown > 0 {
+		fmt.Fprintf(s.stdout, "of %s only the digest is known; what they were is compared where it is at hand: name a directory with the locked results (mage verify -against=DIR), or import them (mage cache:import)\n", console.Plural(found.Unknown, "result"))
+	}
+	if found.Other > 0 {
+		return mg.Fatal(exitStale, fmt.Sprintf("results are not those of %s", lockFile))
 	}
 	return nil
-}
-
-// original returns where a result is as the lock speaks of it, or why it is not
-// known.
-func (v *verification) original(ctx context.Context, ref build.Ref, want string) (name, why string, err error) {
-	why = "it has another digest"
-	for _, dir := range []string{v.kept, v.against} {
-		if dir == "" {
-			continue
-		}
-		not := "there is no copy in " + dir
-		for _, candidate := range v.study.copiesIn(dir, ref) {
-			got, err := digestOf(ctx, ref, candidate)
-			switch {
-			case ctx.Err() != nil:
-				return "", "", ctx.Err()
-			case err == nil && got == want:
-				return candidate, "", nil
-			case err == nil:
-				not = fmt.Sprintf("%s is not what %s speaks of, either", candidate, lockFile)
-			case !errors.Is(err, fs.ErrNotExist):
-				not = fmt.Sprintf("%s: %v", candidate, err)
-			}
-		}
-		if dir == v.against {
-			why += ", and " + not
-		}
-	}
-	// The cache knows contents by the digest of their bytes.
-	if ref.Root == rootDatabase {
-		return "", why, nil
-	}
-	name = filepath.Join(v.scratch, strconv.Itoa(v.same+v.near+v.other))
-	there, err := v.graph.Cached(want, name)
-	if err != nil || !there {
-		return "", why, err
-	}
-	return name, "", nil
 }
 
 // place is where a public result is.
@@ -279,46 +162,22 @@ func (s *study) place(ref build.Ref) string {
 
 // copiesIn are where a directory may hold a copy of a result: as the results do,
 // or a database at its top.
-func (s *study) copiesIn(dir string, ref build.Ref) []string {
-	top := filepath.Join(dir, filepath.FromSlash(ref.Path))
-	if ref.Root != rootDatabase {
+func (s *study) copiesIn(dir string, r verification.Result) []string {
+	top := filepath.Join(dir, filepath.FromSlash(r.Path))
+	if !r.Database {
 		return []string{top}
 	}
-	within := below(s.settings.Results, s.place(ref))
+	within := below(s.settings.Results, s.placeOf(r))
 	if !filepath.IsLocal(filepath.FromSlash(within)) {
 		return []string{top}
 	}
 	return []string{filepath.Join(dir, filepath.FromSlash(within)), top}
 }
 
-// digestOf is what the lock holds of a result: the digest of the contents of a
-// database, that of the bytes of all else. Errors name no path.
-func digestOf(ctx context.Context, ref build.Ref, name string) (string, error) {
-	if ref.Root == rootDatabase {
-		digest, err := checkpoint.Digest(ctx, name)
-		return contentsOfDatabase + " " + digest, err
-	}
-	digest, err := lock.Digest(name)
-	var inPath *fs.PathError
-	if errors.As(err, &inPath) && !errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("it cannot be read: %w", inPath.Err)
-	}
-	return digest, err
-}
-
-// firstDifference compares two versions of a public result.
-func firstDifference(ctx context.Context, ref build.Ref, was, now string, t difference.Tolerance) (*build.Difference, error) {
-	if ref.Root == rootDatabase {
-		found, err := checkpoint.Compare(ctx, was, now, t.Near)
-		return (*build.Difference)(found), err
-	}
-	found, err := difference.Files(path.Base(ref.Path), was, now, t)
-	return (*build.Difference)(found), err
-}
-
 // compare is how the engine compares what steps make when they run again.
 func compare(ctx context.Context, ref build.Ref, was, now string) (*build.Difference, error) {
-	return firstDifference(ctx, ref, was, now, difference.Tolerance{})
+	found, err := resultOf(ref).Difference(ctx, was, now, difference.Tolerance{})
+	return (*build.Difference)(found), err
 }
 
 // frozen is a build that leaves pipeline.lock as it is and fails when its results
@@ -344,46 +203,25 @@ func (s *study) freeze(ctx context.Context, p *plan) (f *frozen, err error) {
 	if f.kept, err = os.MkdirTemp("", "plr-frozen-"); err != nil {
 		return nil, err
 	}
-	for path, want := range f.lock.Contents {
-		err = errors.Join(err, f.keep(ctx, s, build.Ref{Root: rootDatabase, Path: path}, want))
-	}
-	for path, want := range f.lock.Artifacts {
-		err = errors.Join(err, f.keep(ctx, s, build.Ref{Root: rootResults, Path: path}, want))
-	}
-	if err != nil {
+	if err := verification.Keep(ctx, f.lock, s.placeOf, f.kept); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
 }
 
-func (f *frozen) keep(ctx context.Context, s *study, ref build.Ref, want string) error {
-	// What cannot be read is not what the lock speaks of; the build deals with it.
-	if got, err := digestOf(ctx, ref, s.place(ref)); err != nil || got != want {
-		return ctx.Err()
-	}
-	data, err := os.ReadFile(s.place(ref))
-	if err != nil {
-		return err
-	}
-	to := filepath.Join(f.kept, filepath.FromSlash(ref.Path))
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(to, data, 0o600)
-}
-
 // verify compares what was built, all of it or what the steps of the build make.
 func (f *frozen) verify(ctx context.Context, s *study, graph *build.Graph, built *build.Summary) error {
-	v := verification{study: s, graph: graph, lock: f.lock, kept: f.kept}
+	c := s.check(graph, f.lock)
+	c.Kept = f.kept
 	if !f.whole {
 		var names []string
 		for _, step := range built.Steps {
 			names = append(names, step.Name)
 		}
 		made := graph.Outputs(names...)
-		v.made = func(ref build.Ref) bool { return slices.Contains(made, ref) }
+		c.Only = func(r verification.Result) bool { return slices.Contains(made, refOf(r)) }
 	}
-	return v.results(ctx)
+	return s.verify(ctx, c)
 }
 
 func (f *frozen) close() error { return os.RemoveAll(f.kept) }

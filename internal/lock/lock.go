@@ -17,6 +17,9 @@ import (
 	"github.com/zeebo/blake3"
 )
 
+// Name is how the file is called.
+const Name = "pipeline.lock"
+
 // Schema is the version of the format.
 const Schema = "plr.lock/1"
 
