@@ -15,7 +15,8 @@ import (
 var allowed = map[string][]string{
 	"":                      nil,
 	"targets":               {"*"},
-	"metrics":               {"metrics/resample", "metrics/smooth"},
+	"metrics":               {"metrics/logistic", "metrics/resample", "metrics/smooth"},
+	"metrics/logistic":      nil,
 	"metrics/resample":      nil,
 	"metrics/stability":     {"metrics", "metrics/resample"},
 	"metrics/anova":         {"metrics/resample"},

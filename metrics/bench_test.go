@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/foundation-plr/pipeline/metrics/logistic"
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
@@ -125,10 +126,10 @@ func BenchmarkMillion(b *testing.B) {
 			done()
 		})
 		b.Run("slope/"+data.name, func(b *testing.B) {
-			var f slopeFit
+			var f logistic.Fit
 			done := processorTime(b)
 			for b.Loop() {
-				if v := f.slopeOf(fresh(data.s)); v.undefined != "" {
+				if v := slopeOf(&f, fresh(data.s)); v.undefined != "" {
 					b.Fatal(v.undefined)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/foundation-plr/pipeline/metrics/logistic"
 	"github.com/foundation-plr/pipeline/metrics/resample"
 	"github.com/foundation-plr/pipeline/metrics/smooth"
 )
@@ -116,8 +117,8 @@ type tally struct {
 	squares, logLikelihood       float64
 	riskOfEvents, riskOfControls float64
 	tp, fp                       []float64 // of each statistic with a threshold
-	fit                          slopeFit
-	rows                         cases // what fit is fitted to
+	fit                          logistic.Fit
+	rows                         logistic.Cases // what fit is fitted to
 	loess                        *smooth.Resampled
 	rowsAt                       []float64 // events and controls at each distinct risk
 	curveAt                      []float64 // the curve of the resample on the grid
@@ -138,14 +139,14 @@ func (t *tally) ofBoth(v float64) value {
 	return defined(v)
 }
 
-func (t *tally) cases() (*cases, Reason) {
+func (t *tally) cases() (*logistic.Cases, Reason) {
 	switch {
 	case t.of.logits == nil:
 		return nil, ExtremeRisk
 	case t.events == 0 || t.controls == 0:
 		return nil, OneClass
 	}
-	t.rows = cases{x: t.of.logits, events: t.eventsAt, controls: t.controlsAt}
+	t.rows = logistic.Cases{X: t.of.logits, Events: t.eventsAt, Controls: t.controlsAt}
 	return &t.rows, ""
 }
 
@@ -153,15 +154,15 @@ func (t *tally) slope() value {
 	c, why := t.cases()
 	switch {
 	case why != "":
-	case t.of.fit != nil:
-		why = t.fit.refit(t.of.fit, &t.of.chances, c)
+	case t.of.start != nil:
+		why = unfitted(t.fit.MaximiseFrom(t.of.start, c))
 	default:
-		why = t.fit.fit(c)
+		why = unfitted(t.fit.Maximise(c))
 	}
 	if why != "" {
 		return undefined(why)
 	}
-	b, _ := t.fit.slope()
+	b, _ := t.fit.Slope()
 	return defined(b)
 }
 
@@ -170,7 +171,7 @@ func (t *tally) intercept() value {
 	if why != "" {
 		return undefined(why)
 	}
-	return defined(c.shiftFit(1, t.of.shift))
+	return defined(c.Shift(1, t.of.shift))
 }
 
 // Bootstrap resamples the subjects of one sample and computes all its statistics
@@ -179,14 +180,13 @@ func (t *tally) intercept() value {
 type Bootstrap struct {
 	sample     *Sample
 	statistics []Statistic
-	positions  []int        // of the threshold of each statistic among the distinct risks
-	at         []int32      // of each row, its place in the numbers of a tally
-	squares    [2][]float64 // squared error of an event, a control, at each distinct risk
-	logs       [2][]float64 // log chance, 0 where it is -Inf
-	wrong      []int        // places in the numbers of a tally where it is
-	logits     []float64    // nil where a risk is exactly 0 or 1
-	fit        *slopeFit    // of the sample; nil where it has none
-	chances    chancesAt    // at its maximum
+	positions  []int           // of the threshold of each statistic among the distinct risks
+	at         []int32         // of each row, its place in the numbers of a tally
+	squares    [2][]float64    // squared error of an event, a control, at each distinct risk
+	logs       [2][]float64    // log chance, 0 where it is -Inf
+	wrong      []int           // places in the numbers of a tally where it is
+	logits     []float64       // nil where a risk is exactly 0 or 1
+	start      *logistic.Start // the sample's recalibration; nil where it has none
 	shift      float64
 	strata     [2][]int32
 	estimates  []value
@@ -245,13 +245,8 @@ func newBootstrap(s *Sample, grid []float64, statistics []Statistic) (*Bootstrap
 	}
 	if b.refit {
 		if c, why := logitCases(s); why == "" {
-			b.shift = c.shiftFit(1, 0)
-			var f slopeFit
-			if f.fit(c) == "" {
-				b.fit = &f
-				b.chances = chancesAt{make([]float64, len(ties)), make([]float64, len(ties))}
-				chancesOf(f.on.x, f.a, f.b, b.chances.p, b.chances.q)
-			}
+			b.shift = c.Shift(1, 0)
+			b.start, _ = logistic.NewStart(c) // no error: its resamples may have a slope all the same
 		}
 	}
 	if len(ties)*s.N() > loessLimit {

@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/foundation-plr/pipeline/metrics/logistic"
 )
 
 // OE returns the ratio of observed to expected events: below 1 the risks are
@@ -88,20 +90,19 @@ func recalibrate(s *Sample, level float64) (r Recalibration) {
 		r.Weak, r.InTheLarge, r.SlopeTest = t, t, t
 		return r
 	}
-	asIs, _, _ := c.logLikelihood(0, 1)
+	asIs, _, _ := c.LogLikelihood(0, 1)
 
-	a := c.shiftFit(1, 0)
-	shifted, _, _ := c.logLikelihood(a, 1)
-	r.InterceptSE = 1 / math.Sqrt(c.information(a))
+	a := c.Shift(1, 0)
+	shifted, _, _ := c.LogLikelihood(a, 1)
+	r.InterceptSE = 1 / math.Sqrt(c.Information(a))
 	r.Intercept = newResult(s, defined(a))
-	r.Intercept.Interval = profileInterval(a, r.InterceptSE, shifted, level, func(a float64) (float64, float64) {
-		ll, score, _ := c.logLikelihood(a, 1)
-		return ll, score
-	})
+	z := normalQuantile(level)
+	r.Intercept.Interval = profileInterval(level)(c.ShiftLimits(a, r.InterceptSE, z))
 	r.InTheLarge = chiSquared(2*(shifted-asIs), 1)
 
-	var f slopeFit
-	if why := f.fit(c); why != "" {
+	var f logistic.Fit
+	if err := f.Maximise(c); err != nil {
+		why := unfitted(err)
 		r.Slope, r.JointIntercept = newResult(s, undefined(why)), newResult(s, undefined(why))
 		if why == NotAvailable {
 			r.Slope.Note = unconverged
@@ -110,25 +111,71 @@ func recalibrate(s *Sample, level float64) (r Recalibration) {
 		r.Weak, r.SlopeTest = Test{Undefined: why}, Test{Undefined: why}
 		return r
 	}
-	f.step(nil) // the information at the maximum: that of the last step was before it
+	f.Settle()
 	var b, joint float64
-	b, r.SlopeSE = f.slope()
-	joint, r.JointInterceptSE = f.intercept()
+	b, r.SlopeSE = f.Slope()
+	joint, r.JointInterceptSE = f.Intercept()
 	r.Slope, r.JointIntercept = newResult(s, defined(b)), newResult(s, defined(joint))
 	r.JointIntercept.Interval = WaldInterval(joint, r.JointInterceptSE, level)
-	best, _, _ := f.on.logLikelihood(f.a, f.b)
-	at := f.a
-	limits := profileInterval(f.b, math.Sqrt(f.varB), best, level, func(b float64) (float64, float64) {
-		at = f.on.shiftFit(b, at)
-		ll, _, scoreX := f.on.logLikelihood(at, b)
-		return ll, scoreX
-	})
-	limits.Lower /= f.scale
-	limits.Upper /= f.scale
-	r.Slope.Interval = limits
+	r.Slope.Interval = profileInterval(level)(f.SlopeLimits(z))
+	best := f.LogLikelihood()
 	r.Weak = chiSquared(2*(best-asIs), 2)
 	r.SlopeTest = chiSquared(2*(best-shifted), 1)
 	return r
+}
+
+// profileInterval makes an interval of limits of a profile likelihood.
+func profileInterval(level float64) func(lower, upper float64, ok bool) Interval {
+	return func(lower, upper float64, ok bool) Interval {
+		i := Interval{Lower: lower, Upper: upper, Method: ProfileLikelihood, Level: level}
+		if !ok {
+			i.Undefined = NotAvailable
+		}
+		return i
+	}
+}
+
+// unfitted is the reason why there is no fit; "" where there is one.
+func unfitted(err error) Reason {
+	switch err {
+	case nil:
+		return ""
+	case logistic.ErrOneClass:
+		return OneClass
+	case logistic.ErrConstant:
+		return ConstantRisk
+	case logistic.ErrSeparated:
+		return Separated
+	}
+	return NotAvailable
+}
+
+// logitCases returns the logits of s, which exist only for risks strictly
+// between 0 and 1, where s has both classes. They are made once and must not be
+// changed.
+func logitCases(s *Sample) (*logistic.Cases, Reason) {
+	s.logits.made.Do(func() { s.logits.why = setLogits(&s.logits.cases, s) })
+	if s.logits.why != "" {
+		return nil, s.logits.why
+	}
+	return &s.logits.cases, ""
+}
+
+func setLogits(c *logistic.Cases, s *Sample) Reason {
+	if why := s.bothClasses(); why != "" {
+		return why
+	}
+	ties := s.distinct()
+	if ties[0].risk == 0 || ties[len(ties)-1].risk == 1 {
+		return ExtremeRisk
+	}
+	n := len(ties)
+	c.X, c.Events, c.Controls = grow(c.X, n), grow(c.Events, n), grow(c.Controls, n)
+	for i, t := range ties {
+		c.X[i] = logit(t.risk)
+		c.Events[i], c.Controls[i] = float64(t.events), float64(t.controls)
+	}
+	return ""
 }
 
 // CalibrationIntercept returns calibration in the large, which is the Intercept
@@ -150,18 +197,18 @@ func interceptOf(s *Sample) value {
 	if why != "" {
 		return undefined(why)
 	}
-	return defined(c.shiftFit(1, 0))
+	return defined(c.Shift(1, 0))
 }
 
-func (f *slopeFit) slopeOf(s *Sample) value {
+func slopeOf(f *logistic.Fit, s *Sample) value {
 	c, why := logitCases(s)
 	if why == "" {
-		why = f.fit(c)
+		why = unfitted(f.Maximise(c))
 	}
 	if why != "" {
 		return undefined(why)
 	}
-	b, _ := f.slope()
+	b, _ := f.Slope()
 	return defined(b)
 }
 

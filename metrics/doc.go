@@ -5,9 +5,9 @@
 //
 // It is made of pure functions of outcomes and risks. It knows nothing of files,
 // configurations, databases or figures, holds no state, and imports nothing of the
-// module but its own parts: resample (draws and intervals), smooth (curves),
-// stability (what refits make of one subject), compare, ranks and anova (statistics
-// on configurations).
+// module but its own parts: resample (draws and intervals), smooth (curves), logistic
+// (fits), stability (what refits make of one subject), compare, ranks and anova
+// (statistics on configurations).
 //
 // # Results
 //

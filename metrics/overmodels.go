@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/foundation-plr/pipeline/metrics/logistic"
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
@@ -52,7 +53,7 @@ func overModels(r *Refits, o Options) []Row {
 	classes := make([]Confusion, len(o.Thresholds))
 	list := measures(classes, o.Thresholds)
 	simple := func(name, domain, tier string, of func(s *Sample) value) measure {
-		return measure{name: name, domain: domain, tier: tier, ofRefit: func(_ *slopeFit, s *Sample) value { return of(s) }}
+		return measure{name: name, domain: domain, tier: tier, ofRefit: func(_ *logistic.Fit, s *Sample) value { return of(s) }}
 	}
 	list = append(list,
 		simple("average_precision", Discrimination, Inadvisable, averagePrecision),
@@ -289,7 +290,7 @@ func (r *Refits) summarise(list []measure, each func(s *Sample)) []Row {
 	rows := make([]Row, 0, len(list))
 	over := make([]overRefits, len(list))
 	placed := make([]float64, len(r.outcomes)) // placements, summed over refits
-	var w slopeFit
+	var w logistic.Fit
 	ofRefit := make([]float64, len(r.outcomes))
 	r.Each(func(s *Sample) {
 		if each != nil {

@@ -5,6 +5,7 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/foundation-plr/pipeline/metrics/logistic"
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
@@ -172,7 +173,7 @@ type Row struct {
 type measure struct {
 	name, domain, tier string
 	median             bool // over refits: heavy-tailed measures have no useful mean
-	ofRefit            func(w *slopeFit, s *Sample) value
+	ofRefit            func(w *logistic.Fit, s *Sample) value
 }
 
 const aurocKey = "auroc"
@@ -182,23 +183,23 @@ func measures(classes []Confusion, thresholds []float64) []measure {
 	const recommended, notEssential = Recommended, NotEssential
 	list := []measure{
 		{name: aurocKey, domain: Discrimination, tier: recommended,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return auroc(s) }},
+			ofRefit: func(_ *logistic.Fit, s *Sample) value { return auroc(s) }},
 		{name: "brier", domain: Overall, tier: notEssential,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return brier(s) }},
+			ofRefit: func(_ *logistic.Fit, s *Sample) value { return brier(s) }},
 		{name: "scaled_brier", domain: Overall, tier: notEssential,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return scaledBrier(s, brier(s)) }},
+			ofRefit: func(_ *logistic.Fit, s *Sample) value { return scaledBrier(s, brier(s)) }},
 		{name: "cal_intercept_offset", domain: Calibration, tier: notEssential, median: true,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return interceptOf(s) }},
+			ofRefit: func(_ *logistic.Fit, s *Sample) value { return interceptOf(s) }},
 		{name: "cal_slope", domain: Calibration, tier: notEssential, median: true,
-			ofRefit: (*slopeFit).slopeOf},
+			ofRefit: slopeOf},
 		{name: "oe_ratio", domain: Calibration, tier: notEssential, median: true,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return oe(s) }},
+			ofRefit: func(_ *logistic.Fit, s *Sample) value { return oe(s) }},
 	}
 	for k, t := range thresholds {
 		c := &classes[k]
 		list = append(list, measure{
 			name: "nb@" + short(t), domain: Utility, tier: recommended,
-			ofRefit: func(_ *slopeFit, s *Sample) value { return ofClasses(s.N(), c, t) },
+			ofRefit: func(_ *logistic.Fit, s *Sample) value { return ofClasses(s.N(), c, t) },
 		})
 	}
 	return list

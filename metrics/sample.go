@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/foundation-plr/pipeline/metrics/logistic"
 )
 
 // InputError says which row of the input cannot be measured. Its reason is
@@ -39,7 +41,7 @@ type Sample struct {
 
 	logits struct { // what logitCases returns
 		made  sync.Once
-		cases cases
+		cases logistic.Cases
 		why   Reason
 	}
 }
