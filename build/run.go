@@ -242,7 +242,7 @@ func (s *session) settleInputs(ctx context.Context, n *node, d decision) ([]byte
 	}
 	// Equal contents are not enough: a file may have been changed and changed
 	// back while the step read it.
-	if abs := v.moved(s.view); abs != "" {
+	if abs := v.moved(s.view, now); abs != "" {
 		return nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(abs))
 	}
 	for _, abs := range n.ledgers {
