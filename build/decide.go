@@ -34,7 +34,9 @@ type decision struct {
 	key      store.Sum
 	rec      *record // of the key; for Fresh and WillRestore
 	redo     []int   // for WillRestore: which outputs
+	inputs   int64   // bytes of the files, for a step that weighs itself by them
 	was      *record // the newest of the step until now, if rec takes its place; for Fresh
+	isBrief  bool    // see brief
 }
 
 // encodings are for decisions, each of which needs the encoding of a manifest only
@@ -48,7 +50,10 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 	if n.broken != nil {
 		return cannot(n.broken)
 	}
-	d.groups, err = resolver{s: s, v: s.view}.resolve(ctx, n)
+	w := encodings.Get().(*writer)
+	defer encodings.Put(w)
+	w.b = w.b[:0]
+	err = s.state(ctx, n, &d, w)
 	if errors.Is(err, errNotYet) {
 		d.verdict, d.reasons = MayRun, []string{err.Error()}
 		return d
@@ -56,16 +61,6 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 	if err != nil {
 		return cannot(err)
 	}
-	ledgers, err := s.ledgers(s.view, n)
-	if err != nil {
-		return cannot(err)
-	}
-	d.manifest = n.manifest(d.groups, ledgers)
-	w := encodings.Get().(*writer)
-	defer encodings.Put(w)
-	w.b = w.b[:0]
-	d.manifest.write(w)
-	d.key = keyOf(w.b)
 	if n.each != nil { // there is nothing to run, and nothing to remember
 		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: slices.Clone(w.b)}
 		return d
@@ -80,6 +75,63 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 		return d
 	}
 	return s.compare(ctx, n, d)
+}
+
+// state fills in what a step depends on as it is now: its inputs, the manifest and
+// the digest of that, which is encoded.
+func (s *session) state(ctx context.Context, n *node, d *decision, w *writer) error {
+	var err error
+	if d.groups, err = (resolver{s: s, v: s.view}).resolve(ctx, n); err != nil {
+		return err
+	}
+	ledgers, err := s.ledgers(s.view, n)
+	if err != nil {
+		return err
+	}
+	if n.Weigh != nil {
+		d.inputs = 0
+		for _, g := range d.groups {
+			for i := range g.entries {
+				d.inputs += g.entries[i].size
+			}
+		}
+	}
+	if d.manifest, err = n.manifest(d.groups, ledgers); err != nil {
+		return err
+	}
+	d.manifest.write(w)
+	d.key = keyOf(w.b)
+	return nil
+}
+
+// brief is what is kept of a decision about a step that has to wait for its turn: of
+// thousands, inputs and manifests would be most of what a build has in memory.
+func (d *decision) brief() *decision {
+	return &decision{verdict: d.verdict, reasons: d.reasons, key: d.key, redo: d.redo, inputs: d.inputs, isBrief: true}
+}
+
+// recall makes a decision whole again of which brief was kept. The view has seen all
+// files already, so what has changed since is what it does not remember.
+func (s *session) recall(ctx context.Context, n *node, d decision) (decision, error) {
+	if !d.isBrief {
+		return d, nil
+	}
+	key := d.key
+	w := encodings.Get().(*writer)
+	defer encodings.Put(w)
+	w.b = w.b[:0]
+	if err := s.state(ctx, n, &d, w); err != nil {
+		return d, err
+	}
+	if d.key != key {
+		return d, errors.New("its inputs changed after they were looked at; nothing was run, build again")
+	}
+	if d.verdict == WillRestore {
+		if d.rec = s.recordOf(n, key, w.b); d.rec == nil {
+			return d, errors.New("its record can no longer be read; build again")
+		}
+	}
+	return d, nil
 }
 
 func cannot(err error) decision {

@@ -116,7 +116,7 @@ var toolchainName = sync.OnceValue(func() string { return runtime.Version() + " 
 
 // manifest returns the manifest of a node over resolved inputs and the present
 // state of its ledgers.
-func (n *node) manifest(groups []group, ledgers []entry) *manifest {
+func (n *node) manifest(groups []group, ledgers []entry) (*manifest, error) {
 	m := &manifest{
 		format:    manifestFormat,
 		step:      n.Name,
@@ -125,6 +125,12 @@ func (n *node) manifest(groups []group, ledgers []entry) *manifest {
 		params:    n.params,
 		inputs:    groups,
 		ledgers:   ledgers,
+	}
+	if n.MakeParams != nil {
+		var err error
+		if m.params, err = encodeParams(n.MakeParams()); err != nil {
+			return nil, err
+		}
 	}
 	for name, version := range n.Tools {
 		m.tools = append(m.tools, param{name, version})
@@ -143,7 +149,7 @@ func (n *node) manifest(groups []group, ledgers []entry) *manifest {
 		m.outputs = append(m.outputs, o.String()+"\x00"+o.Kind)
 	}
 	slices.Sort(m.outputs)
-	return m
+	return m, nil
 }
 
 func (m *manifest) encode() []byte {

@@ -42,7 +42,7 @@ type node struct {
 	outs    []string
 	ledgers []string // absolute paths
 	code    string
-	params  []param
+	params  []param // without those of MakeParams
 	grownBy *node
 	command *command // of a step with a Command
 	broken  error    // why it can only fail, though its declaration is sound
@@ -152,6 +152,9 @@ func (p *plan) draft(s *Step) (*node, error) {
 		return fail(fmt.Errorf("it has both Run and Command"))
 	case s.Stdout != "" && s.Command == nil:
 		return fail(fmt.Errorf("it has Stdout without Command"))
+	}
+	if s.MakeParams != nil && (s.Params != nil || s.Command != nil) {
+		return fail(fmt.Errorf("it has both MakeParams and Params or Command"))
 	}
 	if s.Weigh != nil && s.Weight != 0 {
 		return fail(fmt.Errorf("it has both Weight and Weigh"))

@@ -33,7 +33,10 @@ func (s *session) execute(ctx context.Context, n *node, d decision) (end StepRes
 			end.State = StateFailed
 		}
 	}()
-	end.trail = trail{key: d.key, was: s.last(n)}
+	end.trail = &trail{key: d.key, was: s.last(n)}
+	if d, end.err = s.recall(ctx, n, d); end.err != nil {
+		return end, nil
+	}
 	if d.verdict == WillRestore {
 		end.State, end.Reason = StateRestored, first(d.reasons)
 		if end.err = s.restore(n, d); end.err != nil {

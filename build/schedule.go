@@ -297,13 +297,7 @@ func (q *scheduler) startRuns(ctx context.Context) {
 func (q *scheduler) weight(n *node) int64 {
 	weight := n.Weight
 	if n.Weigh != nil {
-		var inputs int64
-		for _, g := range q.steps[n].dec.groups {
-			for i := range g.entries {
-				inputs += g.entries[i].size
-			}
-		}
-		weight = n.Weigh(inputs)
+		weight = n.Weigh(q.steps[n].dec.inputs)
 	}
 	return min(max(weight, 1), max(q.s.opt.Pools[n.Pool], 1))
 }
@@ -318,6 +312,7 @@ func (q *scheduler) handle(ctx context.Context, e event) {
 	}
 	q.runners--
 	q.pools[e.n.Pool] -= q.weight(e.n)
+	p.dec = undecided // nobody will ask
 	q.finish(ctx, e, p, *e.end)
 }
 
@@ -328,7 +323,7 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 		if q.s.write {
 			p.dec = undecided // nobody will ask, and the manifests of many steps are large
 		}
-		q.finish(ctx, e, p, StepResult{State: StateFresh, trail: trail{key: d.key, was: d.was, now: d.rec}})
+		q.finish(ctx, e, p, StepResult{State: StateFresh, trail: &trail{key: d.key, was: d.was, now: d.rec}})
 	case d.verdict == CannotRun:
 		q.finish(ctx, e, p, StepResult{State: StateFailed, err: d.err})
 	case !q.s.write:
@@ -340,11 +335,18 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 	case d.verdict == MayRun:
 		q.finish(ctx, e, p, StepResult{State: StateFailed, err: errors.New(strings.Join(d.reasons, ", "))})
 	default:
+		if len(q.queue) >= wholeDecisions {
+			p.dec = d.brief()
+		}
 		p.state = queued
 		q.queue = append(q.queue, n)
 		q.arranged = false
 	}
 }
+
+// wholeDecisions is how many steps may wait to run with all that was found out about
+// them; of others that is found out again, which takes microseconds.
+const wholeDecisions = 64
 
 // path is how long a step and what has to follow it took the last time: the
 // longest way from its beginning to the end of the build. What was never run
@@ -412,6 +414,15 @@ func (q *scheduler) close(n *node, p *progress, good bool, end StepResult) {
 			p.behind = waited[0]
 		}
 		q.s.report(n, &p.end, waited)
+	}
+	if t := end.trail; t != nil {
+		if t.now != nil && (end.State == StateFresh || end.State == StateRestored) {
+			p.end.saved = t.now.elapsed
+		}
+		p.end.trail = nil // with the records in it
+	}
+	if q.s.write && n.grownBy != nil {
+		n.Run, n.MakeParams = nil, nil // with all that they hold; the step is the plan's own
 	}
 }
 

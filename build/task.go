@@ -150,7 +150,11 @@ func (t *Task) asked(ref Ref) bool {
 
 // Param returns a declared parameter.
 func (t *Task) Param(name string) any {
-	v, ok := t.n.Params[name]
+	params := t.n.Params
+	if t.n.MakeParams != nil {
+		params = t.n.MakeParams()
+	}
+	v, ok := params[name]
 	if !ok {
 		t.undeclared("parameter %s", name)
 	}
