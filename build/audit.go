@@ -194,7 +194,7 @@ func (t *Task) mayList(dir string) bool {
 		if in.glob == nil {
 			continue
 		}
-		base := real(filepath.Join(in.abs, filepath.FromSlash(in.glob.base)))
+		base := real(filepath.Join(in.abs(), filepath.FromSlash(in.glob.base)))
 		if inside(dir, base) {
 			return true
 		}

@@ -72,12 +72,12 @@ func (t *Task) Path(ref Ref) string {
 			in := &t.n.ins[i]
 			switch in.kind {
 			case inFile:
-				if inside(in.abs, abs) {
+				if inside(in.abs(), abs) {
 					return abs
 				}
 			case inGlob, inNames:
-				base := filepath.Join(in.abs, filepath.FromSlash(in.glob.base))
-				if inside(base, abs) && inside(abs, root.Path) || inside(abs, in.abs) && in.glob.deeper(in.glob.walk(relative(in.abs, abs))) {
+				base := filepath.Join(in.abs(), filepath.FromSlash(in.glob.base))
+				if inside(base, abs) && inside(abs, root.Path) || inside(abs, in.abs()) && in.glob.deeper(in.glob.walk(relative(in.abs(), abs))) {
 					return abs
 				}
 			}

@@ -50,7 +50,7 @@ func (e *walkError) Unwrap() error { return e.err }
 // walk finds what patterns of one root match. An error is a *walkError.
 func (r resolver) walk(ins []*input) ([]matches, error) {
 	p, o := r.s.plan, r.v.opt
-	w := walker{v: r.v, top: ins[0].abs, ins: ins, found: make([]matches, len(ins))}
+	w := walker{v: r.v, top: ins[0].top, ins: ins, found: make([]matches, len(ins))}
 	w.aside = o.aside(ins[0].root, w.top)
 	if w.top == string(filepath.Separator) || len(p.below(w.top)) > 0 {
 		w.owners = p.owners
