@@ -104,34 +104,42 @@ func (s *session) state(ctx context.Context, n *node, d *decision, w *writer) er
 	return nil
 }
 
-// brief is what is kept of a decision about a step that has to wait for its turn: of
-// thousands, inputs and manifests would be most of what a build has in memory.
+// brief is a decision without what was found out about the inputs of its step: of
+// thousands that wait for their turn that would be most of what a build has in memory.
 func (d *decision) brief() *decision {
-	return &decision{verdict: d.verdict, reasons: d.reasons, key: d.key, redo: d.redo, inputs: d.inputs, isBrief: true}
+	b := *d
+	b.groups, b.rec, b.isBrief = nil, nil, true
+	if d.manifest != nil {
+		m := *d.manifest
+		m.inputs = nil
+		b.manifest = &m
+	}
+	return &b
 }
 
-// recall makes a decision whole again of which brief was kept. The view has seen all
-// files already, so what has changed since is what it does not remember.
-func (s *session) recall(ctx context.Context, n *node, d decision) (decision, error) {
+// recall makes a brief decision whole again. The view has seen all files already, so
+// what has changed since is what it does not remember.
+func (s *session) recall(ctx context.Context, n *node, d *decision) error {
 	if !d.isBrief {
-		return d, nil
+		return nil
 	}
 	key := d.key
 	w := encodings.Get().(*writer)
 	defer encodings.Put(w)
 	w.b = w.b[:0]
-	if err := s.state(ctx, n, &d, w); err != nil {
-		return d, err
+	if err := s.state(ctx, n, d, w); err != nil {
+		return err
 	}
 	if d.key != key {
-		return d, errors.New("its inputs changed after they were looked at; nothing was run, build again")
+		return errors.New("its inputs changed after they were looked at; nothing was run, build again")
 	}
 	if d.verdict == WillRestore {
 		if d.rec = s.recordOf(n, key, w.b); d.rec == nil {
-			return d, errors.New("its record can no longer be read; build again")
+			return errors.New("its record can no longer be read; build again")
 		}
 	}
-	return d, nil
+	d.isBrief = false
+	return nil
 }
 
 func cannot(err error) decision {

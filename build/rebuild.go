@@ -295,7 +295,7 @@ func (s *session) rerun(ctx context.Context, n *node, d decision) (other *anothe
 	if err := s.mean(ctx, n, outs, places); err != nil {
 		return nil, err
 	}
-	manifest, err := s.settleInputs(ctx, n, d)
+	manifest, _, err := s.settleInputs(ctx, n, &d)
 	if err != nil {
 		return nil, err
 	}

@@ -27,19 +27,19 @@ const firstPause = 200 * time.Millisecond
 
 // execute runs a step, or restores its outputs, and puts them in place. It
 // returns the inputs that the step ran on.
-func (s *session) execute(ctx context.Context, n *node, d decision) (end StepResult, groups []group) {
+func (s *session) execute(ctx context.Context, n *node, d *decision) (end StepResult, groups []group) {
 	defer func() {
 		if end.err != nil {
 			end.State = StateFailed
 		}
 	}()
 	end.trail = &trail{key: d.key, was: s.last(n)}
-	if d, end.err = s.recall(ctx, n, d); end.err != nil {
-		return end, nil
-	}
 	if d.verdict == WillRestore {
 		end.State, end.Reason = StateRestored, first(d.reasons)
-		if end.err = s.restore(n, d); end.err != nil {
+		if end.err = s.recall(ctx, n, d); end.err != nil {
+			return end, nil
+		}
+		if end.err = s.restore(n, *d); end.err != nil {
 			return end, nil
 		}
 		s.setResults(n, d.rec.outs)
@@ -51,7 +51,7 @@ func (s *session) execute(ctx context.Context, n *node, d decision) (end StepRes
 	}
 	end.State, end.Reason = StateRan, first(d.reasons)
 	begin := time.Now()
-	rec, err := s.attempts(ctx, n, d, &end)
+	rec, groups, err := s.attempts(ctx, n, d, &end)
 	if err != nil {
 		end.err = err
 		return end, nil
@@ -63,7 +63,7 @@ func (s *session) execute(ctx context.Context, n *node, d decision) (end StepRes
 	if err := s.commit(n, rec); err != nil {
 		end.err = err
 	}
-	return end, d.groups
+	return end, groups
 }
 
 func first(reasons []string) string {
@@ -88,31 +88,31 @@ func unchanged(last, now *record) bool {
 
 // attempts runs a step until it succeeds or fails for good. Every attempt has a
 // log of its own; end gets where the last one is.
-func (s *session) attempts(ctx context.Context, n *node, d decision, end *StepResult) (*record, error) {
+func (s *session) attempts(ctx context.Context, n *node, d *decision, end *StepResult) (*record, []group, error) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = firstPause
 	for try := 1; ; try++ {
 		s.event(n, history.Event{Event: history.EventAttempt, Attempt: try})
 		begin := time.Now()
-		rec, again, err := s.logged(ctx, n, d, try, end)
+		rec, groups, again, err := s.logged(ctx, n, d, try, end)
 		if err == nil || !again {
-			return rec, err
+			return rec, groups, err
 		}
 		s.event(n, history.Event{Event: history.EventRetry, Attempt: try, Seconds: time.Since(begin).Seconds(), Error: err.Error()})
 		s.con.Note(fmt.Sprintf("step %s: %v; trying again (attempt %d of %d)", n.Name, err, try+1, n.Retries+1))
 		select {
 		case <-time.After(pause.NextBackOff()):
 		case <-ctx.Done():
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
 
 // logged makes an attempt with its log, and says whether to try again.
-func (s *session) logged(ctx context.Context, n *node, d decision, try int, end *StepResult) (rec *record, again bool, err error) {
+func (s *session) logged(ctx context.Context, n *node, d *decision, try int, end *StepResult) (rec *record, groups []group, again bool, err error) {
 	f, err := s.history.Log(n.Name, try, n.secret)
 	if err != nil {
-		return nil, false, fmt.Errorf("log: %w", err)
+		return nil, nil, false, fmt.Errorf("log: %w", err)
 	}
 	defer func() {
 		if cerr := f.Close(); err == nil && cerr != nil {
@@ -126,16 +126,16 @@ func (s *session) logged(ctx context.Context, n *node, d decision, try int, end 
 	}
 	h := slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug})
 	log := slog.New(h)
-	rec, err = s.attempt(ctx, n, d, slog.New(s.con.Listen(n.Name, n.secret, h)))
+	rec, groups, err = s.attempt(ctx, n, d, slog.New(s.con.Listen(n.Name, n.secret, h)))
 	switch {
 	case err == nil:
 	case try <= n.Retries && isTransient(err) && ctx.Err() == nil:
 		log.Warn("the error may go away by itself; trying again", "error", err, "attempt", try)
-		return nil, true, err
+		return nil, nil, true, err
 	default:
 		log.Error("the step failed", "error", err)
 	}
-	return rec, false, err
+	return rec, groups, false, err
 }
 
 // publicLog is the log of a step that reads nothing private: it lies in the
@@ -175,39 +175,43 @@ func (o *Options) withoutPlaces(text string) string {
 	return text
 }
 
-// attempt runs a step once, in staging, and puts in place what it made.
-func (s *session) attempt(ctx context.Context, n *node, d decision, log *slog.Logger) (rec *record, err error) {
+// attempt runs a step once, in staging, and puts in place what it made. It returns
+// the inputs as they are after the run, which is as they were before.
+func (s *session) attempt(ctx context.Context, n *node, d *decision, log *slog.Logger) (rec *record, groups []group, err error) {
+	if err := s.recall(ctx, n, d); err != nil {
+		return nil, nil, err
+	}
 	staging, clean, err := s.stage(n)
 	if err != nil {
-		return nil, fmt.Errorf("staging: %w", err)
+		return nil, nil, fmt.Errorf("staging: %w", err)
 	}
 	defer func() { err = errors.Join(err, clean()) }()
 	for i, out := range n.Outputs {
 		if out.Tree {
 			if err := os.Mkdir(staging[i], 0o700); err != nil {
-				return nil, fmt.Errorf("staging: %w", err)
+				return nil, nil, fmt.Errorf("staging: %w", err)
 			}
 		}
 	}
 	for _, abs := range n.ledgers {
 		if err := s.opt.mkdir(filepath.Dir(abs)); err != nil {
-			return nil, fmt.Errorf("ledger: %w", err)
+			return nil, nil, fmt.Errorf("ledger: %w", err)
 		}
 	}
 	t := s.task(n, d.groups, staging, log)
 	t.ranBefore = s.last(n) != nil
 	if err := s.audit.begin(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := call(ctx, n, t, log); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := t.err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	unread, err := s.audit.end(t)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, input := range unread {
 		s.con.Note(fmt.Sprintf("audit: step %s declares and did not read input %s", n.Name, input))
@@ -216,48 +220,62 @@ func (s *session) attempt(ctx context.Context, n *node, d decision, log *slog.Lo
 	ctx = context.WithoutCancel(ctx)
 	outs, err := s.collect(ctx, n, staging)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	encoded, err := s.settleInputs(ctx, n, d)
+	*d = *d.brief() // what it read is looked at once more, and need not be there twice
+	encoded, groups, err := s.settleInputs(ctx, n, d)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.judge(ctx, n, outs, staging); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.publish(n, outs, staging); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &record{key: keyOf(encoded), outs: outs, manifest: encoded}, nil
+	return &record{key: keyOf(encoded), outs: outs, manifest: encoded}, groups, nil
 }
 
-// settleInputs looks at the inputs again after the run, and returns the
-// manifest that the step ran under: that of before, with the ledgers as they
-// are now.
-func (s *session) settleInputs(ctx context.Context, n *node, d decision) ([]byte, error) {
+// settleInputs looks at the inputs again after the run, and returns them with the
+// manifest that the step ran under: that of before, with the ledgers as they are now.
+func (s *session) settleInputs(ctx context.Context, n *node, d *decision) (encoded []byte, now []group, err error) {
 	v := newView(s.opt, s.index)
-	now, err := resolver{s: s, v: v, strict: true}.resolve(ctx, n)
+	now, err = resolver{s: s, v: v, strict: true}.resolve(ctx, n)
 	if err != nil {
-		return nil, fmt.Errorf("tainted: after the run %w; nothing was recorded, build again", err)
+		return nil, nil, fmt.Errorf("tainted: after the run %w; nothing was recorded, build again", err)
 	}
-	if what := diffInputs(d.groups, now); len(what) > 0 {
-		return nil, fmt.Errorf("tainted: while the step ran %s; nothing was recorded, build again", first(what))
+	m := *d.manifest
+	m.inputs = now
+	if encoded = m.encode(); keyOf(encoded) != d.key {
+		return nil, nil, fmt.Errorf("tainted: while the step ran %s; nothing was recorded, build again", s.whatMoved(ctx, n, now))
 	}
 	// Equal contents are not enough: a file may have been changed and changed
 	// back while the step read it.
 	if abs := v.moved(s.view, now); abs != "" {
-		return nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(abs))
+		return nil, nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(abs))
+	}
+	if len(n.ledgers) == 0 {
+		return encoded, now, nil
 	}
 	for _, abs := range n.ledgers {
 		s.view.forget(abs, false)
 	}
-	ledgers, err := s.ledgers(s.view, n)
-	if err != nil {
-		return nil, err
+	if m.ledgers, err = s.ledgers(s.view, n); err != nil {
+		return nil, nil, err
 	}
-	m := *d.manifest
-	m.ledgers = ledgers
-	return m.encode(), nil
+	return m.encode(), now, nil
+}
+
+// whatMoved says how inputs differ from what the build has seen of them.
+func (s *session) whatMoved(ctx context.Context, n *node, now []group) string {
+	then, err := resolver{s: s, v: s.view}.resolve(ctx, n)
+	if err != nil {
+		return err.Error()
+	}
+	if what := diffInputs(then, now); len(what) > 0 {
+		return what[0]
+	}
+	return "something came or went where it reads"
 }
 
 // call runs the step's function. Whatever way that ends, it is an error or

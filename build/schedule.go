@@ -280,9 +280,10 @@ func (q *scheduler) startRuns(ctx context.Context) {
 		p.state, p.begun = running, time.Now()
 		q.s.con.Began(n.Name, len(q.steps), q.outlook)
 		d := *p.dec
+		p.dec = d.brief() // nobody but the run asks for more
 		go func() {
 			begin := time.Now()
-			end, groups := q.s.execute(ctx, n, d)
+			end, groups := q.s.execute(ctx, n, &d)
 			end.Elapsed, end.trail.begun = time.Since(begin), begin
 			e := event{n: n, end: &end}
 			if end.err == nil {
@@ -337,6 +338,7 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 	default:
 		if len(q.queue) >= wholeDecisions {
 			p.dec = d.brief()
+			p.dec.manifest = nil
 		}
 		p.state = queued
 		q.queue = append(q.queue, n)

@@ -228,7 +228,6 @@ func (r *runStep) fetch(ctx context.Context, t *build.Task) error {
 
 // record reads a pickle and writes what it gave.
 func (r *runStep) record(t *build.Task, pickle string, options extract.RunOptions) error {
-	working(usual)
 	options.Thresholds, options.KeepRisks = r.s.settings.Thresholds, r.keepRisks
 	record, err := extract.ReadRun(pickle, *r.run, options)
 	if err != nil {
@@ -606,7 +605,6 @@ type assembly struct {
 
 // readAssembly reads what a step with readsRecords declares.
 func (s *study) readAssembly(t *build.Task) (*assembly, error) {
-	working(sparing)
 	a := &assembly{records: recordFiles(t, build.OutputsOf(recordsOfRuns)), index: new(extract.Index)}
 	if err := extract.Read(t.Path(build.Ref{Root: rootPrivate, Path: indexFile}), a.index); err != nil {
 		return nil, err
