@@ -52,12 +52,15 @@ type group struct {
 
 // files are the entries that a step can read, or asks for by name: those of a
 // pattern but for what matches it and is no file.
-func (g group) files() []entry {
-	if g.input.kind != inGlob || !slices.ContainsFunc(g.entries, func(e entry) bool { return e.kind.isName() }) {
+func (g *group) files() []entry {
+	if !slices.ContainsFunc(g.entries, func(e entry) bool { return !g.holds(&e) }) {
 		return g.entries
 	}
-	return slices.DeleteFunc(slices.Clone(g.entries), func(e entry) bool { return e.kind.isName() })
+	return slices.DeleteFunc(slices.Clone(g.entries), func(e entry) bool { return !g.holds(&e) })
 }
+
+// holds says that an entry is among the files.
+func (g *group) holds(e *entry) bool { return g.input.kind != inGlob || !e.kind.isName() }
 
 // entry is one file of a group. Where a kind of meaning counts, meaning is its
 // digest, and sum and size are zero.

@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -310,25 +309,7 @@ func call(ctx context.Context, n *node, t *Task, log *slog.Logger) error {
 }
 
 func (s *session) task(n *node, groups []group, outs []string, log *slog.Logger) *Task {
-	t := &Task{Log: log, n: n, opt: s.opt, staging: outs, files: make(map[Input][]entry, len(groups))}
-	for _, g := range groups {
-		t.files[g.input] = g.files()
-	}
-	t.refs = sync.OnceValue(func() map[Ref]entry {
-		refs := map[Ref]entry{}
-		for _, g := range groups {
-			for _, e := range g.files() {
-				if e.kind == kindAbsent {
-					continue
-				}
-				if was, ok := refs[e.ref]; !ok || was.kind != kindMeaning {
-					refs[e.ref] = e
-				}
-			}
-		}
-		return refs
-	})
-	return t
+	return &Task{Log: log, n: n, opt: s.opt, staging: outs, groups: groups}
 }
 
 // grow asks a step whose outputs are in place for further steps.

@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,11 +20,10 @@ type Task struct {
 
 	n         *node
 	opt       *Options
-	files     map[Input][]entry
-	refs      func() map[Ref]entry // of all inputs; made when first asked for
-	staging   []string             // of each output
-	ledgers   map[Ref]string       // copies to work on; nil: the ledgers themselves
-	ranBefore bool                 // see RanBefore
+	groups    []group        // the inputs, sorted; see group.files
+	staging   []string       // of each output
+	ledgers   map[Ref]string // copies to work on; nil: the ledgers themselves
+	ranBefore bool           // see RanBefore
 
 	mu     sync.Mutex
 	misuse []string
@@ -37,6 +37,37 @@ func (t *Task) RanBefore() bool { return t.ranBefore }
 
 // Step returns the name of the step.
 func (t *Task) Step() string { return t.n.Name }
+
+// refs are the files of all inputs, but for those that must not be there.
+func (t *Task) refs() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for i := range t.groups {
+			g := &t.groups[i]
+			for j := range g.entries {
+				if e := &g.entries[j]; g.holds(e) && e.kind != kindAbsent && !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// find returns an input by its ref, the one of a kind of meaning if there is one.
+// Entries are sorted, so that a step that lists a study needs no table of all files.
+func (t *Task) find(ref Ref) *entry {
+	var found *entry
+	for i := range t.groups {
+		g := &t.groups[i]
+		j, _ := slices.BinarySearchFunc(g.entries, ref, func(e entry, ref Ref) int { return compareRefs(e.ref, ref) })
+		for ; j < len(g.entries) && g.entries[j].ref == ref; j++ {
+			e := &g.entries[j]
+			if g.holds(e) && e.kind != kindAbsent && (found == nil || found.kind != kindMeaning) {
+				found = e
+			}
+		}
+	}
+	return found
+}
 
 func (t *Task) undeclared(format string, args ...any) {
 	t.mu.Lock()
@@ -63,7 +94,7 @@ func (t *Task) Path(ref Ref) string {
 	if copied, ok := t.ledgers[ref]; ok {
 		return copied
 	}
-	if _, ok := t.refs()[ref]; ok || slices.Contains(t.n.Ledgers, ref) {
+	if t.find(ref) != nil || slices.Contains(t.n.Ledgers, ref) {
 		return t.opt.abs(ref)
 	}
 	if root, ok := t.opt.Roots[ref.Root]; ok && checkPath(ref.Path) == nil {
@@ -82,8 +113,8 @@ func (t *Task) Path(ref Ref) string {
 				}
 			}
 		}
-		for r := range t.refs() {
-			if r.Root == ref.Root && strings.HasPrefix(r.Path, ref.Path+"/") {
+		for e := range t.refs() {
+			if e.ref.Root == ref.Root && strings.HasPrefix(e.ref.Path, ref.Path+"/") {
 				return abs
 			}
 		}
@@ -95,11 +126,12 @@ func (t *Task) Path(ref Ref) string {
 // Files returns the files that stand behind a declared input, sorted: one for
 // File, all that match for Glob and Names, the outputs for OutputsOf.
 func (t *Task) Files(in Input) []Ref {
-	entries, ok := t.files[in]
-	if !ok {
+	at := slices.IndexFunc(t.groups, func(g group) bool { return g.input == in })
+	if at < 0 {
 		t.undeclared("files of %s", in)
 		return nil
 	}
+	entries := t.groups[at].files()
 	refs := make([]Ref, 0, len(entries))
 	for _, e := range entries {
 		if e.kind != kindAbsent {
@@ -127,8 +159,8 @@ func (t *Task) Out(ref Ref) string {
 // BLAKE3 over the bytes, or what Options.Digests gave for an input with a
 // kind. If several inputs hold the file, the one with a kind counts.
 func (t *Task) Digest(ref Ref) string {
-	e, ok := t.refs()[ref]
-	if !ok {
+	e := t.find(ref)
+	if e == nil {
 		t.undeclared("digest of %s", ref)
 		return ""
 	}

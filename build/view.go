@@ -140,16 +140,11 @@ func (v *view) forgotten(abs string, since uint32) bool {
 
 var errPrivateLink = errors.New("it is a link to a private file, but it is not in a private root itself")
 
-// file returns what is known of a path, nothing perhaps.
-func (v *view) file(abs string) *file {
+// file returns what is known of a path. Where that is nothing, it is what somebody has
+// just seen, nil being nothing yet.
+func (v *view) file(abs string, seen *file) *file {
 	v.mu.Lock() // most files are asked for once, so to read first would be in vain
 	defer v.mu.Unlock()
-	return v.take(abs, nil)
-}
-
-// take returns what is known of a path. Where that is nothing, it is what somebody
-// has just seen, nil being nothing yet.
-func (v *view) take(abs string, seen *file) *file {
 	f := v.find(abs)
 	if f == nil {
 		if f = seen; f == nil {
@@ -219,7 +214,7 @@ func lookFrom(dir *os.File, rel, abs string) (store.Stat, fs.FileMode, error) {
 // digest returns what is known of a regular file, reached through links or
 // not.
 func (v *view) digest(ref Ref, abs string) (*file, error) {
-	f := v.file(abs)
+	f := v.file(abs, nil)
 	return f, v.settle(f, ref, abs)
 }
 
@@ -243,34 +238,36 @@ func (v *view) settle(f *file, ref Ref, abs string) error {
 	return f.err
 }
 
-// known takes a file that peek has seen, and says that what counts of a regular one is
-// known without reading it, which it then is: it was settled before, or the index has
-// it.
+// known says that what counts of a file which peek has seen is known without reading
+// it, which it then is: the index has it. It returns the file as it was settled before,
+// if it was.
 func (v *view) known(seen *file, ref Ref, abs string) (f *file, ok bool) {
-	v.mu.Lock()
-	f = v.take(abs, seen)
-	v.mu.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.done.Load() {
-		return f, f.err == nil
+	seen.mu.Lock() // others may have it, too
+	defer seen.mu.Unlock()
+	if seen.done.Load() {
+		return seen, seen.err == nil
 	}
-	if !f.seen || !f.mode.IsRegular() || v.changed != nil {
-		return f, false
+	if !seen.mode.IsRegular() || !seen.seen || v.changed != nil {
+		return seen, false
 	}
 	ix := v.index(v.opt.private(abs))
 	if ix == nil {
-		return f, false
+		return seen, false
 	}
 	var room [256]byte
-	in := ix.Get(ref.appendTo(room[:0]), f.stat)
+	in := ix.Get(ref.appendTo(room[:0]), seen.stat)
 	if in == nil {
-		return f, false
+		return seen, false
 	}
-	f.sum = in.Sum
-	f.done.Store(true)
-	v.keep(abs, f, in)
-	return f, true
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if f = v.find(abs); f != nil { // somebody was faster, or is about to be
+		return f, f.done.Load() && f.err == nil
+	}
+	v.settled[keyOfPath(abs)] = settledFile{in, seen.mode, v.forgets}
+	seen.sum = in.Sum
+	seen.done.Store(true)
+	return seen, true
 }
 
 // other is the digest of a file that is taken to have changed. It is the
@@ -360,10 +357,7 @@ func (v *view) digests(ctx context.Context, places []place) ([]*file, error) {
 	errs := make([]error, len(places))
 	look := func(from, to int) {
 		for i := from; i < to && ctx.Err() == nil; i++ {
-			files[i] = places[i].file
-			if files[i] == nil {
-				files[i] = v.file(places[i].abs)
-			}
+			files[i] = v.file(places[i].abs, places[i].file)
 			errs[i] = v.settle(files[i], places[i].ref, places[i].abs)
 		}
 	}
