@@ -206,8 +206,9 @@ func (t *Task) mayList(dir string) bool {
 // its digest, asked for.
 func (t *Task) unread(used map[string]bool) []string {
 	var names []string
-	for i := range t.groups {
-		in, entries := t.groups[i].input, t.groups[i].files()
+	groups := t.inputs()
+	for i := range groups {
+		in, entries := groups[i].input, groups[i].files()
 		if in.kind == inNames || in.kind == inAbsent || len(entries) == 0 {
 			continue
 		}

@@ -43,6 +43,14 @@ type decision struct {
 // until it has been held against the recorded one.
 var encodings = sync.Pool{New: func() any { return new(writer) }}
 
+// giveBack lets others use the room, unless it is more than hardly any of them needs.
+func (w *writer) giveBack() {
+	const most = 1 << 20
+	if w.b = w.b[:0]; cap(w.b) <= most {
+		encodings.Put(w)
+	}
+}
+
 // decide looks at a step whose dependencies are settled. It changes nothing.
 func (s *session) decide(ctx context.Context, n *node) decision {
 	var d decision
@@ -51,8 +59,7 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 		return cannot(n.broken)
 	}
 	w := encodings.Get().(*writer)
-	defer encodings.Put(w)
-	w.b = w.b[:0]
+	defer w.giveBack()
 	err = s.state(ctx, n, &d, w)
 	if errors.Is(err, errNotYet) {
 		d.verdict, d.reasons = MayRun, []string{err.Error()}
@@ -69,9 +76,17 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 		d.verdict, d.reasons = WillRun, []string{"forced"}
 		return d
 	}
+	s.shed(n, &d)
 	d.rec = s.recordOf(n, d.key, w.b)
 	if d.rec == nil {
-		d.verdict, d.reasons = WillRun, reasons(s.lastManifest(n), d.manifest)
+		last := s.lastManifest(n)
+		if last != nil {
+			if err := s.recall(ctx, n, &d); err != nil {
+				return cannot(err)
+			}
+		}
+		d.verdict, d.reasons = WillRun, reasons(last, d.manifest)
+		s.shed(n, &d)
 		return d
 	}
 	return s.compare(ctx, n, d)
@@ -117,6 +132,28 @@ func (d *decision) brief() *decision {
 	return &b
 }
 
+// manyInputs is from how many files on inputs are not held while their step is decided
+// or runs: those of a step that lists a large store take more than all else. To find
+// them again takes a microsecond for each. Less in tests.
+var manyInputs = 1 << 14
+
+// shed makes the decision of a build about a step with many inputs a brief one. Those
+// of a step with ledgers could not be recalled after it has run.
+func (s *session) shed(n *node, d *decision) {
+	if !s.write || n.each != nil || len(n.Ledgers) > 0 {
+		return
+	}
+	inputs := 0
+	for _, g := range d.groups {
+		inputs += len(g.entries)
+	}
+	if inputs >= manyInputs {
+		rec := d.rec
+		*d = *d.brief()
+		d.rec = rec
+	}
+}
+
 // recall makes a brief decision whole again. The view has seen all files already, so
 // what has changed since is what it does not remember.
 func (s *session) recall(ctx context.Context, n *node, d *decision) error {
@@ -125,8 +162,7 @@ func (s *session) recall(ctx context.Context, n *node, d *decision) error {
 	}
 	key := d.key
 	w := encodings.Get().(*writer)
-	defer encodings.Put(w)
-	w.b = w.b[:0]
+	defer w.giveBack()
 	if err := s.state(ctx, n, d, w); err != nil {
 		return err
 	}

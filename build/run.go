@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -24,9 +25,9 @@ import (
 // pause is half as long again, with jitter.
 const firstPause = 200 * time.Millisecond
 
-// execute runs a step, or restores its outputs, and puts them in place. It
-// returns the inputs that the step ran on.
-func (s *session) execute(ctx context.Context, n *node, d *decision) (end StepResult, groups []group) {
+// execute runs a step, or restores its outputs, and puts them in place. The decision
+// has the inputs that the step ran on.
+func (s *session) execute(ctx context.Context, n *node, d *decision) (end StepResult) {
 	defer func() {
 		if end.err != nil {
 			end.State = StateFailed
@@ -35,25 +36,27 @@ func (s *session) execute(ctx context.Context, n *node, d *decision) (end StepRe
 	end.trail = &trail{key: d.key, was: s.last(n)}
 	if d.verdict == WillRestore {
 		end.State, end.Reason = StateRestored, first(d.reasons)
-		if end.err = s.recall(ctx, n, d); end.err != nil {
-			return end, nil
+		if d.rec == nil {
+			if end.err = s.recall(ctx, n, d); end.err != nil {
+				return end
+			}
 		}
 		if end.err = s.restore(n, *d); end.err != nil {
-			return end, nil
+			return end
 		}
 		s.setResults(n, d.rec.outs)
 		end.trail.now = d.rec
 		if _, end.err = s.revive(n, d.rec); end.err == nil {
 			end.err = s.commit(n, nil)
 		}
-		return end, d.groups
+		return end
 	}
 	end.State, end.Reason = StateRan, first(d.reasons)
 	begin := time.Now()
-	rec, groups, err := s.attempts(ctx, n, d, &end)
+	rec, err := s.attempts(ctx, n, d, &end)
 	if err != nil {
 		end.err = err
-		return end, nil
+		return end
 	}
 	rec.elapsed = time.Since(begin)
 	end.Unchanged = unchanged(end.trail.was, rec)
@@ -62,7 +65,7 @@ func (s *session) execute(ctx context.Context, n *node, d *decision) (end StepRe
 	if err := s.commit(n, rec); err != nil {
 		end.err = err
 	}
-	return end, groups
+	return end
 }
 
 func first(reasons []string) string {
@@ -87,31 +90,31 @@ func unchanged(last, now *record) bool {
 
 // attempts runs a step until it succeeds or fails for good. Every attempt has a
 // log of its own; end gets where the last one is.
-func (s *session) attempts(ctx context.Context, n *node, d *decision, end *StepResult) (*record, []group, error) {
+func (s *session) attempts(ctx context.Context, n *node, d *decision, end *StepResult) (*record, error) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = firstPause
 	for try := 1; ; try++ {
 		s.event(n, history.Event{Event: history.EventAttempt, Attempt: try})
 		begin := time.Now()
-		rec, groups, again, err := s.logged(ctx, n, d, try, end)
+		rec, again, err := s.logged(ctx, n, d, try, end)
 		if err == nil || !again {
-			return rec, groups, err
+			return rec, err
 		}
 		s.event(n, history.Event{Event: history.EventRetry, Attempt: try, Seconds: time.Since(begin).Seconds(), Error: err.Error()})
 		s.con.Note(fmt.Sprintf("step %s: %v; trying again (attempt %d of %d)", n.Name, err, try+1, n.Retries+1))
 		select {
 		case <-time.After(pause.NextBackOff()):
 		case <-ctx.Done():
-			return nil, nil, err
+			return nil, err
 		}
 	}
 }
 
 // logged makes an attempt with its log, and says whether to try again.
-func (s *session) logged(ctx context.Context, n *node, d *decision, try int, end *StepResult) (rec *record, groups []group, again bool, err error) {
+func (s *session) logged(ctx context.Context, n *node, d *decision, try int, end *StepResult) (rec *record, again bool, err error) {
 	f, err := s.history.Log(n.Name, try, n.secret)
 	if err != nil {
-		return nil, nil, false, fmt.Errorf("log: %w", err)
+		return nil, false, fmt.Errorf("log: %w", err)
 	}
 	defer func() {
 		if cerr := f.Close(); err == nil && cerr != nil {
@@ -125,16 +128,16 @@ func (s *session) logged(ctx context.Context, n *node, d *decision, try int, end
 	}
 	h := slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug})
 	log := slog.New(h)
-	rec, groups, err = s.attempt(ctx, n, d, slog.New(s.con.Listen(n.Name, n.secret, h)))
+	rec, err = s.attempt(ctx, n, d, slog.New(s.con.Listen(n.Name, n.secret, h)))
 	switch {
 	case err == nil:
 	case try <= n.Retries && isTransient(err) && ctx.Err() == nil:
 		log.Warn("the error may go away by itself; trying again", "error", err, "attempt", try)
-		return nil, nil, true, err
+		return nil, true, err
 	default:
 		log.Error("the step failed", "error", err)
 	}
-	return rec, groups, false, err
+	return rec, false, err
 }
 
 // publicLog is the log of a step that reads nothing private: it lies in the
@@ -174,43 +177,46 @@ func (o *Options) withoutPlaces(text string) string {
 	return text
 }
 
-// attempt runs a step once, in staging, and puts in place what it made. It returns
-// the inputs as they are after the run, which is as they were before.
-func (s *session) attempt(ctx context.Context, n *node, d *decision, log *slog.Logger) (rec *record, groups []group, err error) {
-	if err := s.recall(ctx, n, d); err != nil {
-		return nil, nil, err
+// attempt runs a step once, in staging, and puts in place what it made. The decision
+// gets the inputs as they are after the run, which is as they were before.
+func (s *session) attempt(ctx context.Context, n *node, d *decision, log *slog.Logger) (rec *record, err error) {
+	if d.manifest == nil {
+		if err := s.recall(ctx, n, d); err != nil {
+			return nil, err
+		}
+		s.shed(n, d)
 	}
 	staging, clean, err := s.stage(n)
 	if err != nil {
-		return nil, nil, fmt.Errorf("staging: %w", err)
+		return nil, fmt.Errorf("staging: %w", err)
 	}
 	defer func() { err = errors.Join(err, clean()) }()
 	for i, out := range n.Outputs {
 		if out.Tree {
 			if err := os.Mkdir(staging[i], 0o700); err != nil {
-				return nil, nil, fmt.Errorf("staging: %w", err)
+				return nil, fmt.Errorf("staging: %w", err)
 			}
 		}
 	}
 	for _, abs := range n.ledgers {
 		if err := s.opt.mkdir(filepath.Dir(abs)); err != nil {
-			return nil, nil, fmt.Errorf("ledger: %w", err)
+			return nil, fmt.Errorf("ledger: %w", err)
 		}
 	}
-	t := s.task(n, d.groups, staging, log)
+	t := s.task(ctx, n, d, staging, log)
 	t.ranBefore = s.last(n) != nil
 	if err := s.audit.begin(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := call(ctx, n, t, log); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := t.err(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	unread, err := s.audit.end(t)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, input := range unread {
 		s.con.Note(fmt.Sprintf("audit: step %s declares and did not read input %s", n.Name, input))
@@ -219,50 +225,50 @@ func (s *session) attempt(ctx context.Context, n *node, d *decision, log *slog.L
 	ctx = context.WithoutCancel(ctx)
 	outs, err := s.collect(ctx, n, staging)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	*d = *d.brief() // what it read is looked at once more, and need not be there twice
-	encoded, groups, err := s.settleInputs(ctx, n, d)
+	encoded, err := s.settleInputs(ctx, n, d)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := s.judge(ctx, n, outs, staging); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := s.publish(n, outs, staging); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return &record{key: keyOf(encoded), outs: outs, manifest: encoded}, groups, nil
+	return &record{key: keyOf(encoded), outs: outs, manifest: encoded}, nil
 }
 
-// settleInputs looks at the inputs again after the run, and returns them with the
-// manifest that the step ran under: that of before, with the ledgers as they are now.
-func (s *session) settleInputs(ctx context.Context, n *node, d *decision) (encoded []byte, now []group, err error) {
+// settleInputs looks at the inputs again after the run, and returns the manifest that
+// the step ran under: that of before, with the ledgers as they are now.
+func (s *session) settleInputs(ctx context.Context, n *node, d *decision) ([]byte, error) {
 	v := newView(s.opt, s.index)
-	now, err = resolver{s: s, v: v, strict: true}.resolve(ctx, n)
+	now, err := resolver{s: s, v: v, strict: true}.resolve(ctx, n)
 	if err != nil {
-		return nil, nil, fmt.Errorf("tainted: after the run %w; nothing was recorded, build again", err)
+		return nil, fmt.Errorf("tainted: after the run %w; nothing was recorded, build again", err)
 	}
 	m := *d.manifest
 	m.inputs = now
-	if encoded = m.encode(); keyOf(encoded) != d.key {
-		return nil, nil, fmt.Errorf("tainted: while the step ran %s; nothing was recorded, build again", s.whatMoved(ctx, n, now))
+	encoded := m.encode()
+	if keyOf(encoded) != d.key {
+		return nil, fmt.Errorf("tainted: while the step ran %s; nothing was recorded, build again", s.whatMoved(ctx, n, now))
 	}
 	// Equal contents are not enough: a file may have been changed and changed
 	// back while the step read it.
 	if abs := v.moved(s.view, now); abs != "" {
-		return nil, nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(abs))
+		return nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(abs))
 	}
 	if len(n.ledgers) == 0 {
-		return encoded, now, nil
+		return encoded, nil
 	}
 	for _, abs := range n.ledgers {
 		s.view.forget(abs, false)
 	}
 	if m.ledgers, err = s.ledgers(s.view, n); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return m.encode(), now, nil
+	return m.encode(), nil
 }
 
 // whatMoved says how inputs differ from what the build has seen of them.
@@ -308,12 +314,24 @@ func call(ctx context.Context, n *node, t *Task, log *slog.Logger) error {
 	return err
 }
 
-func (s *session) task(n *node, groups []group, outs []string, log *slog.Logger) *Task {
-	return &Task{Log: log, n: n, opt: s.opt, staging: outs, groups: groups}
+func (s *session) task(ctx context.Context, n *node, d *decision, outs []string, log *slog.Logger) *Task {
+	t := &Task{Log: log, n: n, opt: s.opt, staging: outs}
+	groups, whole := d.groups, !d.isBrief
+	again := decision{verdict: d.verdict, key: d.key, isBrief: true}
+	t.inputs = sync.OnceValue(func() []group {
+		if whole {
+			return groups
+		}
+		if err := s.recall(ctx, n, &again); err != nil {
+			t.fail(err)
+		}
+		return again.groups
+	})
+	return t
 }
 
 // grow asks a step whose outputs are in place for further steps.
-func (s *session) grow(ctx context.Context, n *node, groups []group) (steps []Step, err error) {
+func (s *session) grow(ctx context.Context, n *node, d *decision) (steps []Step, err error) {
 	if n.Grow == nil {
 		return nil, nil
 	}
@@ -322,7 +340,7 @@ func (s *session) grow(ctx context.Context, n *node, groups []group) (steps []St
 			err = fmt.Errorf("growing further steps: it panicked: %v", p)
 		}
 	}()
-	t := s.task(n, groups, n.outs, slog.New(slog.DiscardHandler))
+	t := s.task(ctx, n, d, n.outs, slog.New(slog.DiscardHandler))
 	if steps, err = n.Grow(ctx, t); err == nil {
 		err = t.err()
 	}

@@ -228,7 +228,10 @@ func (q *scheduler) decideOne(ctx context.Context, n *node) event {
 	if d.verdict == Fresh {
 		q.s.setResults(n, d.rec.outs)
 		if d.was, e.err = q.s.revive(n, d.rec); e.err == nil {
-			e.grown, e.err = q.s.grow(ctx, n, d.groups)
+			if q.s.write { // nobody will ask, and that of a step that lists a study is large
+				d.rec.manifest = nil
+			}
+			e.grown, e.err = q.s.grow(ctx, n, &d)
 		}
 	}
 	return e
@@ -283,11 +286,11 @@ func (q *scheduler) startRuns(ctx context.Context) {
 		p.dec = d.brief() // nobody but the run asks for more
 		go func() {
 			begin := time.Now()
-			end, groups := q.s.execute(ctx, n, &d)
+			end := q.s.execute(ctx, n, &d)
 			end.Elapsed, end.trail.begun = time.Since(begin), begin
 			e := event{n: n, end: &end}
 			if end.err == nil {
-				e.grown, e.err = q.s.grow(ctx, n, groups)
+				e.grown, e.err = q.s.grow(ctx, n, &d)
 			}
 			q.events <- []event{e}
 		}()
@@ -322,7 +325,7 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 	switch {
 	case d.verdict == Fresh:
 		if q.s.write {
-			p.dec = undecided // nobody will ask, and the manifests of many steps are large
+			p.dec = undecided
 		}
 		q.finish(ctx, e, p, StepResult{State: StateFresh, trail: &trail{key: d.key, was: d.was, now: d.rec}})
 	case d.verdict == CannotRun:
@@ -347,8 +350,8 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 }
 
 // wholeDecisions is how many steps may wait to run with all that was found out about
-// them; of others that is found out again, which takes microseconds.
-const wholeDecisions = 64
+// them; of others that is found out again, which takes microseconds. Less in tests.
+var wholeDecisions = 64
 
 // path is how long a step and what has to follow it took the last time: the
 // longest way from its beginning to the end of the build. What was never run
@@ -424,7 +427,7 @@ func (q *scheduler) close(n *node, p *progress, good bool, end StepResult) {
 		p.end.trail = nil // with the records in it
 	}
 	if q.s.write && n.grownBy != nil {
-		n.Run, n.MakeParams = nil, nil // with all that they hold; the step is the plan's own
+		n.Run, n.MakeParams, n.Inputs = nil, nil, nil // with all that they hold; the step is the plan's own
 	}
 }
 

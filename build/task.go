@@ -20,12 +20,13 @@ type Task struct {
 
 	n         *node
 	opt       *Options
-	groups    []group        // the inputs, sorted; see group.files
+	inputs    func() []group // sorted, made when first asked for; see group.files
 	staging   []string       // of each output
 	ledgers   map[Ref]string // copies to work on; nil: the ledgers themselves
 	ranBefore bool           // see RanBefore
 
 	mu     sync.Mutex
+	failed error // why the inputs cannot be told
 	misuse []string
 	digest map[Ref]bool // that were asked for
 }
@@ -41,8 +42,9 @@ func (t *Task) Step() string { return t.n.Name }
 // refs are the files of all inputs, but for those that must not be there.
 func (t *Task) refs() iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {
-		for i := range t.groups {
-			g := &t.groups[i]
+		groups := t.inputs()
+		for i := range groups {
+			g := &groups[i]
 			for j := range g.entries {
 				if e := &g.entries[j]; g.holds(e) && e.kind != kindAbsent && !yield(e) {
 					return
@@ -56,8 +58,9 @@ func (t *Task) refs() iter.Seq[*entry] {
 // Entries are sorted, so that a step that lists a study needs no table of all files.
 func (t *Task) find(ref Ref) *entry {
 	var found *entry
-	for i := range t.groups {
-		g := &t.groups[i]
+	groups := t.inputs()
+	for i := range groups {
+		g := &groups[i]
 		j, _ := slices.BinarySearchFunc(g.entries, ref, func(e entry, ref Ref) int { return compareRefs(e.ref, ref) })
 		for ; j < len(g.entries) && g.entries[j].ref == ref; j++ {
 			e := &g.entries[j]
@@ -75,12 +78,18 @@ func (t *Task) undeclared(format string, args ...any) {
 	t.misuse = append(t.misuse, fmt.Sprintf(format, args...))
 }
 
+func (t *Task) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed = err
+}
+
 // err reports what the step asked for without having declared it.
 func (t *Task) err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.misuse) == 0 {
-		return nil
+	if t.failed != nil || len(t.misuse) == 0 {
+		return t.failed
 	}
 	slices.Sort(t.misuse)
 	return fmt.Errorf("the step asked for what it does not declare: %s", strings.Join(slices.Compact(t.misuse), ", "))
@@ -94,25 +103,35 @@ func (t *Task) Path(ref Ref) string {
 	if copied, ok := t.ledgers[ref]; ok {
 		return copied
 	}
-	if t.find(ref) != nil || slices.Contains(t.n.Ledgers, ref) {
+	if slices.Contains(t.n.Ledgers, ref) {
 		return t.opt.abs(ref)
 	}
-	if root, ok := t.opt.Roots[ref.Root]; ok && checkPath(ref.Path) == nil {
-		abs := t.opt.abs(ref)
-		for i := range t.n.ins {
-			in := &t.n.ins[i]
-			switch in.kind {
-			case inFile:
-				if inside(in.abs(), abs) {
-					return abs
-				}
-			case inGlob, inNames:
-				base := filepath.Join(in.abs(), filepath.FromSlash(in.glob.base))
-				if inside(base, abs) && inside(abs, root.Path) || inside(abs, in.abs()) && in.glob.deeper(in.glob.walk(relative(in.abs(), abs))) {
-					return abs
-				}
+	root, ok := t.opt.Roots[ref.Root]
+	ok = ok && checkPath(ref.Path) == nil
+	abs := t.opt.abs(ref)
+	// What the declaration alone tells comes first: to list what a study holds takes
+	// a while.
+	for i := range t.n.ins {
+		if !ok {
+			break
+		}
+		in := &t.n.ins[i]
+		switch in.kind {
+		case inFile:
+			if inside(in.abs(), abs) {
+				return abs
+			}
+		case inGlob, inNames:
+			base := filepath.Join(in.abs(), filepath.FromSlash(in.glob.base))
+			if inside(base, abs) && inside(abs, root.Path) || inside(abs, in.abs()) && in.glob.deeper(in.glob.walk(relative(in.abs(), abs))) {
+				return abs
 			}
 		}
+	}
+	if t.find(ref) != nil {
+		return abs
+	}
+	if ok {
 		for e := range t.refs() {
 			if e.ref.Root == ref.Root && strings.HasPrefix(e.ref.Path, ref.Path+"/") {
 				return abs
@@ -126,12 +145,13 @@ func (t *Task) Path(ref Ref) string {
 // Files returns the files that stand behind a declared input, sorted: one for
 // File, all that match for Glob and Names, the outputs for OutputsOf.
 func (t *Task) Files(in Input) []Ref {
-	at := slices.IndexFunc(t.groups, func(g group) bool { return g.input == in })
+	groups := t.inputs()
+	at := slices.IndexFunc(groups, func(g group) bool { return g.input == in })
 	if at < 0 {
 		t.undeclared("files of %s", in)
 		return nil
 	}
-	entries := t.groups[at].files()
+	entries := groups[at].files()
 	refs := make([]Ref, 0, len(entries))
 	for _, e := range entries {
 		if e.kind != kindAbsent {
