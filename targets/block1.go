@@ -228,6 +228,7 @@ func (r *runStep) fetch(ctx context.Context, t *build.Task) error {
 
 // record reads a pickle and writes what it gave.
 func (r *runStep) record(t *build.Task, pickle string, options extract.RunOptions) error {
+	working()
 	options.Thresholds, options.KeepRisks = r.s.settings.Thresholds, r.keepRisks
 	record, err := extract.ReadRun(pickle, *r.run, options)
 	if err != nil {
