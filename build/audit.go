@@ -167,8 +167,8 @@ func real(path string) string {
 // reads returns the files that the step declares, by their real paths.
 func (t *Task) reads() map[string]bool {
 	files := map[string]bool{}
-	for ref := range t.refs() {
-		abs := t.opt.abs(ref)
+	for e := range t.refs() {
+		abs := t.opt.abs(e.ref)
 		files[abs], files[real(abs)] = true, true
 	}
 	return files
@@ -176,8 +176,8 @@ func (t *Task) reads() map[string]bool {
 
 // holds says that a file lies in a tree that the step declares.
 func (t *Task) holds(path string) bool {
-	for ref, e := range t.refs() {
-		if e.kind == kindTree && inside(path, real(t.opt.abs(ref))) {
+	for e := range t.refs() {
+		if e.kind == kindTree && inside(path, real(t.opt.abs(e.ref))) {
 			return true
 		}
 	}
@@ -194,7 +194,7 @@ func (t *Task) mayList(dir string) bool {
 		if in.glob == nil {
 			continue
 		}
-		base := real(filepath.Join(in.abs, filepath.FromSlash(in.glob.base)))
+		base := real(filepath.Join(in.abs(), filepath.FromSlash(in.glob.base)))
 		if inside(dir, base) {
 			return true
 		}
@@ -206,7 +206,9 @@ func (t *Task) mayList(dir string) bool {
 // its digest, asked for.
 func (t *Task) unread(used map[string]bool) []string {
 	var names []string
-	for in, entries := range t.files {
+	groups := t.inputs()
+	for i := range groups {
+		in, entries := groups[i].input, groups[i].files()
 		if in.kind == inNames || in.kind == inAbsent || len(entries) == 0 {
 			continue
 		}

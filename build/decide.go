@@ -34,12 +34,22 @@ type decision struct {
 	key      store.Sum
 	rec      *record // of the key; for Fresh and WillRestore
 	redo     []int   // for WillRestore: which outputs
+	inputs   int64   // bytes of the files, for a step that weighs itself by them
 	was      *record // the newest of the step until now, if rec takes its place; for Fresh
+	isBrief  bool    // see brief
 }
 
 // encodings are for decisions, each of which needs the encoding of a manifest only
 // until it has been held against the recorded one.
 var encodings = sync.Pool{New: func() any { return new(writer) }}
+
+// giveBack lets others use the room, unless it is more than hardly any of them needs.
+func (w *writer) giveBack() {
+	const most = 1 << 20
+	if w.b = w.b[:0]; cap(w.b) <= most {
+		encodings.Put(w)
+	}
+}
 
 // decide looks at a step whose dependencies are settled. It changes nothing.
 func (s *session) decide(ctx context.Context, n *node) decision {
@@ -48,7 +58,9 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 	if n.broken != nil {
 		return cannot(n.broken)
 	}
-	d.groups, err = resolver{s: s, v: s.view}.resolve(ctx, n)
+	w := encodings.Get().(*writer)
+	defer w.giveBack()
+	err = s.state(ctx, n, &d, w)
 	if errors.Is(err, errNotYet) {
 		d.verdict, d.reasons = MayRun, []string{err.Error()}
 		return d
@@ -56,16 +68,6 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 	if err != nil {
 		return cannot(err)
 	}
-	ledgers, err := s.ledgers(s.view, n)
-	if err != nil {
-		return cannot(err)
-	}
-	d.manifest = n.manifest(d.groups, ledgers)
-	w := encodings.Get().(*writer)
-	defer encodings.Put(w)
-	w.b = w.b[:0]
-	d.manifest.write(w)
-	d.key = keyOf(w.b)
 	if n.each != nil { // there is nothing to run, and nothing to remember
 		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: slices.Clone(w.b)}
 		return d
@@ -74,12 +76,106 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 		d.verdict, d.reasons = WillRun, []string{"forced"}
 		return d
 	}
+	s.shed(n, &d)
 	d.rec = s.recordOf(n, d.key, w.b)
 	if d.rec == nil {
-		d.verdict, d.reasons = WillRun, reasons(s.lastManifest(n), d.manifest)
+		last := s.lastManifest(n)
+		if last != nil {
+			if err := s.recall(ctx, n, &d); err != nil {
+				return cannot(err)
+			}
+		}
+		d.verdict, d.reasons = WillRun, reasons(last, d.manifest)
+		s.shed(n, &d)
 		return d
 	}
 	return s.compare(ctx, n, d)
+}
+
+// state fills in what a step depends on as it is now: its inputs, the manifest and
+// the digest of that, which is encoded.
+func (s *session) state(ctx context.Context, n *node, d *decision, w *writer) error {
+	var err error
+	if d.groups, err = (resolver{s: s, v: s.view}).resolve(ctx, n); err != nil {
+		return err
+	}
+	ledgers, err := s.ledgers(s.view, n)
+	if err != nil {
+		return err
+	}
+	if n.Weigh != nil {
+		d.inputs = 0
+		for _, g := range d.groups {
+			for i := range g.entries {
+				d.inputs += g.entries[i].size
+			}
+		}
+	}
+	if d.manifest, err = n.manifest(d.groups, ledgers); err != nil {
+		return err
+	}
+	d.manifest.write(w)
+	d.key = keyOf(w.b)
+	return nil
+}
+
+// brief is a decision without what was found out about the inputs of its step: of
+// thousands that wait for their turn that would be most of what a build has in memory.
+func (d *decision) brief() *decision {
+	b := *d
+	b.groups, b.rec, b.isBrief = nil, nil, true
+	if d.manifest != nil {
+		m := *d.manifest
+		m.inputs = nil
+		b.manifest = &m
+	}
+	return &b
+}
+
+// manyInputs is from how many files on inputs are not held while their step is decided
+// or runs: those of a step that lists a large store take more than all else. To find
+// them again takes a microsecond for each. Less in tests.
+var manyInputs = 1 << 14
+
+// shed makes the decision of a build about a step with many inputs a brief one. Those
+// of a step with ledgers could not be recalled after it has run.
+func (s *session) shed(n *node, d *decision) {
+	if !s.write || n.each != nil || len(n.Ledgers) > 0 {
+		return
+	}
+	inputs := 0
+	for _, g := range d.groups {
+		inputs += len(g.entries)
+	}
+	if inputs >= manyInputs {
+		rec := d.rec
+		*d = *d.brief()
+		d.rec = rec
+	}
+}
+
+// recall makes a brief decision whole again. The view has seen all files already, so
+// what has changed since is what it does not remember.
+func (s *session) recall(ctx context.Context, n *node, d *decision) error {
+	if !d.isBrief {
+		return nil
+	}
+	key := d.key
+	w := encodings.Get().(*writer)
+	defer w.giveBack()
+	if err := s.state(ctx, n, d, w); err != nil {
+		return err
+	}
+	if d.key != key {
+		return errors.New("its inputs changed after they were looked at; nothing was run, build again")
+	}
+	if d.verdict == WillRestore {
+		if d.rec = s.recordOf(n, key, w.b); d.rec == nil {
+			return errors.New("its record can no longer be read; build again")
+		}
+	}
+	d.isBrief = false
+	return nil
 }
 
 func cannot(err error) decision {

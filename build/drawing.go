@@ -110,20 +110,21 @@ func (p *plan) reads(n *node, in *input, abs string) bool {
 	o := &p.g.opt
 	switch in.kind {
 	case inFile, inAbsent:
-		if in.abs == abs {
+		at := in.abs()
+		if at == abs {
 			return true
 		}
-		who, ok := p.owners[in.abs]
-		return ok && who.tree() && inside(abs, in.abs)
+		who, ok := p.owners[at]
+		return ok && who.tree() && inside(abs, at)
 	case inGlob, inNames:
-		if !inside(abs, in.abs) || o.private(abs) && !o.private(in.abs) {
+		if !inside(abs, in.abs()) || o.private(abs) && !o.private(in.abs()) {
 			return false
 		}
 		if _, tree := p.owners[abs]; tree && p.owners[abs].tree() {
 			// Some of what is in it may match.
-			return in.glob.deeper(in.glob.walk(relative(in.abs, abs)))
+			return in.glob.deeper(in.glob.walk(relative(in.abs(), abs)))
 		}
-		return in.glob.match(relative(in.abs, abs))
+		return in.glob.match(relative(in.abs(), abs))
 	case inOutputsOf:
 		who, ok := p.above(abs)
 		return ok && !who.ledger && who.n != n && matchName(in.pattern, who.n.Name)

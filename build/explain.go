@@ -232,7 +232,7 @@ func (s *session) account(n *node, p *progress, redacted bool) Account {
 // hidden says whether an input speaks of private files.
 func (s *session) hidden(in *input) bool {
 	if in.kind != inOutputsOf {
-		return s.opt.private(in.abs)
+		return s.opt.private(in.abs())
 	}
 	return slices.ContainsFunc(s.plan.nodes, func(m *node) bool {
 		return matchName(in.pattern, m.Name) && slices.ContainsFunc(m.outs, s.opt.private) ||
@@ -311,7 +311,7 @@ func (s *session) unknown(q *scheduler, what string) error {
 	}
 	for _, n := range s.plan.nodes {
 		for _, in := range n.ins {
-			if in.kind == inFile && !(redacted && s.opt.private(in.abs)) {
+			if in.kind == inFile && !(redacted && s.opt.private(in.abs())) {
 				e.Known = append(e.Known, s.opt.Redact(in.pattern))
 			}
 		}

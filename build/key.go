@@ -52,12 +52,15 @@ type group struct {
 
 // files are the entries that a step can read, or asks for by name: those of a
 // pattern but for what matches it and is no file.
-func (g group) files() []entry {
-	if g.input.kind != inGlob || !slices.ContainsFunc(g.entries, func(e entry) bool { return e.kind.isName() }) {
+func (g *group) files() []entry {
+	if !slices.ContainsFunc(g.entries, func(e entry) bool { return !g.holds(&e) }) {
 		return g.entries
 	}
-	return slices.DeleteFunc(slices.Clone(g.entries), func(e entry) bool { return e.kind.isName() })
+	return slices.DeleteFunc(slices.Clone(g.entries), func(e entry) bool { return !g.holds(&e) })
 }
+
+// holds says that an entry is among the files.
+func (g *group) holds(e *entry) bool { return g.input.kind != inGlob || !e.kind.isName() }
 
 // entry is one file of a group. Where a kind of meaning counts, meaning is its
 // digest, and sum and size are zero.
@@ -116,7 +119,7 @@ var toolchainName = sync.OnceValue(func() string { return runtime.Version() + " 
 
 // manifest returns the manifest of a node over resolved inputs and the present
 // state of its ledgers.
-func (n *node) manifest(groups []group, ledgers []entry) *manifest {
+func (n *node) manifest(groups []group, ledgers []entry) (*manifest, error) {
 	m := &manifest{
 		format:    manifestFormat,
 		step:      n.Name,
@@ -125,6 +128,12 @@ func (n *node) manifest(groups []group, ledgers []entry) *manifest {
 		params:    n.params,
 		inputs:    groups,
 		ledgers:   ledgers,
+	}
+	if n.MakeParams != nil {
+		var err error
+		if m.params, err = encodeParams(n.MakeParams()); err != nil {
+			return nil, err
+		}
 	}
 	for name, version := range n.Tools {
 		m.tools = append(m.tools, param{name, version})
@@ -143,7 +152,7 @@ func (n *node) manifest(groups []group, ledgers []entry) *manifest {
 		m.outputs = append(m.outputs, o.String()+"\x00"+o.Kind)
 	}
 	slices.Sort(m.outputs)
-	return m
+	return m, nil
 }
 
 func (m *manifest) encode() []byte {

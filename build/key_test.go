@@ -61,6 +61,9 @@ func TestEveryFieldIsInTheKey(t *testing.T) {
 		"Outputs": func(s *Step) { s.Outputs = append(s.Outputs, Out("work", "more")) },
 		"Ledgers": func(s *Step) { s.Ledgers = append(s.Ledgers, Ref{"work", "l"}) },
 		"Params":  func(s *Step) { s.Params = map[string]any{"p": 2} },
+		"MakeParams": func(s *Step) {
+			s.Params, s.MakeParams = nil, func() map[string]any { return map[string]any{"p": 3} }
+		},
 		"Env":     func(s *Step) { s.Env = []string{"BUILD_TEST_NO_SUCH_VARIABLE"} },
 		"Code":    func(s *Step) { s.Code = []string{"q"} },
 		"Tools":   func(s *Step) { s.Tools = map[string]string{"R": "4"} },

@@ -513,7 +513,7 @@ func (s *session) placeSources(sources []source, done *CacheImported) error {
 	for _, n := range s.plan.nodes {
 		for i := range n.ins {
 			if n.ins[i].kind == inFile {
-				wanted[n.ins[i].abs] = true
+				wanted[n.ins[i].abs()] = true
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"path"
 	"slices"
 	"strings"
 
@@ -15,7 +14,9 @@ import (
 // by element with a set of positions, so that a directory tree need only be
 // read where a match is still possible.
 type pattern struct {
-	parts []part
+	text  string
+	parts []part // nil where all are literal, as in those of thousands of steps: see part
+	size  int    // how many parts there are
 	base  string // the literal elements in front, "" if none
 }
 
@@ -67,37 +68,48 @@ func compilePattern(s string) (*pattern, error) {
 	if err := checkPath(strings.ReplaceAll(s, `\`, "")); err != nil {
 		return nil, errors.New(strings.Replace(err.Error(), "the path", "the pattern", 1))
 	}
-	p := new(pattern)
-	depth := 0
-	for _, text := range strings.Split(s, "/") {
+	p := &pattern{text: s, size: strings.Count(s, "/") + 1}
+	if p.size > maxParts {
+		return nil, fmt.Errorf("the pattern %q has more than %d elements", s, maxParts)
+	}
+	if !strings.ContainsAny(s, special) {
+		p.base = s[:max(0, strings.LastIndexByte(s, '/'))]
+		return p, nil
+	}
+	p.parts = make([]part, 0, p.size)
+	depth, at, literal := 0, 0, true
+	for text := range strings.SplitSeq(s, "/") {
 		depth += strings.Count(text, "{") - strings.Count(text, "}")
 		if depth != 0 {
 			return nil, fmt.Errorf("the pattern %q has a slash inside braces: write two patterns", s)
 		}
-		p.parts = append(p.parts, part{
+		part := part{
 			text:    text,
 			literal: !strings.ContainsAny(text, special),
 			names:   alternatives(text),
 			any:     text == "*",
 			deep:    text == "**",
-		})
+		}
+		if literal = literal && part.literal; literal {
+			p.base = s[:at+len(text)]
+		}
+		at += len(text) + 1
+		p.parts = append(p.parts, part)
 	}
-	if len(p.parts) > maxParts {
-		return nil, fmt.Errorf("the pattern %q has more than %d elements", s, maxParts)
-	}
-	n := 0
-	for n < len(p.parts) && p.parts[n].literal {
-		n++
-	}
-	if n == len(p.parts) {
-		n-- // the base is a directory
-	}
-	base := make([]string, n)
-	for i := range base {
-		base[i] = p.parts[i].text
-	}
-	p.base = path.Join(base...)
 	return p, nil
+}
+
+// part returns an element of the pattern.
+func (p *pattern) part(i int) part {
+	if p.parts != nil {
+		return p.parts[i]
+	}
+	rest := p.text
+	for range i {
+		_, rest, _ = strings.Cut(rest, "/")
+	}
+	text, _, _ := strings.Cut(rest, "/")
+	return part{text: text, literal: true}
 }
 
 func (p *pattern) close(at positions) positions {
@@ -114,9 +126,13 @@ func (p *pattern) start() positions { return p.close(1) }
 // step returns where the pattern stands after one more path element.
 func (p *pattern) step(at positions, name string) positions {
 	var next positions
-	for rest := uint64(at) &^ (1 << len(p.parts)); rest != 0; rest &= rest - 1 {
+	for rest := uint64(at) &^ (1 << p.size); rest != 0; rest &= rest - 1 {
 		i := bits.TrailingZeros64(rest)
-		if part := &p.parts[i]; part.deep {
+		if p.parts == nil {
+			if p.part(i).text == name {
+				next |= 1 << (i + 1)
+			}
+		} else if part := &p.parts[i]; part.deep {
 			next |= 1 << i
 		} else if part.matches(name) {
 			next |= 1 << (i + 1)
@@ -138,19 +154,19 @@ func (p part) matches(name string) bool {
 	return err == nil && ok // err: excluded by compilePattern
 }
 
-func (p *pattern) done(at positions) bool { return at&(1<<len(p.parts)) != 0 }
+func (p *pattern) done(at positions) bool { return at&(1<<p.size) != 0 }
 
 // deeper says whether anything below can still match.
-func (p *pattern) deeper(at positions) bool { return at&^(1<<len(p.parts)) != 0 }
+func (p *pattern) deeper(at positions) bool { return at&^(1<<p.size) != 0 }
 
 // literals appends the only names that can come next, or returns false if the
 // directory has to be read.
 func (p *pattern) literals(names []string, at positions) ([]string, bool) {
-	for i := range p.parts {
+	for i := range p.size {
 		if at&(1<<i) == 0 {
 			continue
 		}
-		switch part := &p.parts[i]; {
+		switch part := p.part(i); {
 		case part.literal:
 			names = append(names, part.text)
 		case len(part.names) > 0 && len(part.names) <= maxAlternatives:

@@ -42,7 +42,7 @@ type node struct {
 	outs    []string
 	ledgers []string // absolute paths
 	code    string
-	params  []param
+	params  []param // without those of MakeParams
 	grownBy *node
 	command *command // of a step with a Command
 	broken  error    // why it can only fail, though its declaration is sound
@@ -56,9 +56,26 @@ type node struct {
 // input is a declared input, resolved as far as that can be done once.
 type input struct {
 	Input
-	abs  string   // of the path, or of the root of a pattern
+	top  string   // the directory of its root; "" for OutputsOf
 	glob *pattern // of Glob and Names
 	who  owner    // of File: the step that makes it or a directory above it, if any
+}
+
+// abs returns the absolute path, or that of the root of a pattern. It is made when it
+// is asked for: of a large store such paths take more memory than what they stand for.
+func (in *input) abs() string {
+	if in.glob != nil || in.kind == inOutputsOf {
+		return in.top
+	}
+	return placeIn(in.top, in.pattern)
+}
+
+// placeIn returns the absolute path of something below a directory.
+func placeIn(dir, path string) string {
+	if path == "." || dir == string(filepath.Separator) {
+		return filepath.Join(dir, filepath.FromSlash(path))
+	}
+	return dir + string(filepath.Separator) + filepath.FromSlash(path) // both are clean: nothing is left for Join
 }
 
 func newPlan(g *Graph) *plan {
@@ -153,6 +170,9 @@ func (p *plan) draft(s *Step) (*node, error) {
 	case s.Stdout != "" && s.Command == nil:
 		return fail(fmt.Errorf("it has Stdout without Command"))
 	}
+	if s.MakeParams != nil && (s.Params != nil || s.Command != nil) {
+		return fail(fmt.Errorf("it has both MakeParams and Params or Command"))
+	}
 	if s.Weigh != nil && s.Weight != 0 {
 		return fail(fmt.Errorf("it has both Weight and Weigh"))
 	}
@@ -238,10 +258,7 @@ func (p *plan) locate(ref Ref) (string, error) {
 	if len(root.Only) > 0 && ref.Path != "." && !slices.Contains(root.Only, ref.Path) {
 		return "", fmt.Errorf("%q is not one of the files of the root %q", ref.Path, ref.Root)
 	}
-	if ref.Path == "." || root.Path == string(filepath.Separator) {
-		return p.g.opt.abs(ref), nil
-	}
-	return root.Path + string(filepath.Separator) + filepath.FromSlash(ref.Path), nil // both are clean: nothing is left for Join
+	return placeIn(root.Path, ref.Path), nil
 }
 
 func (p *plan) claim(ref Ref, who owner) (string, error) {
@@ -281,10 +298,11 @@ func (p *plan) input(in Input) (input, error) {
 	var err error
 	switch in.kind {
 	case inFile, inAbsent:
-		r.abs, err = p.locate(Ref{in.root, in.pattern})
+		_, err = p.locate(Ref{in.root, in.pattern})
+		r.top = p.g.opt.Roots[in.root].Path
 	case inGlob, inNames:
 		if r.glob, err = compilePattern(in.pattern); err == nil {
-			r.abs, err = p.locate(Ref{in.root, "."})
+			r.top, err = p.locate(Ref{in.root, "."})
 		}
 	case inOutputsOf:
 		err = checkNamePattern(in.pattern)
@@ -376,22 +394,23 @@ func (p *plan) below(dir string) []string {
 func (p *plan) makers(in *input) []owner {
 	switch in.kind {
 	case inFile, inAbsent:
-		o, ok := p.owners[in.abs]
+		abs := in.abs()
+		o, ok := p.owners[abs]
 		if !ok {
-			o, ok = p.over(in.abs)
+			o, ok = p.over(abs)
 		}
 		if ok {
 			return []owner{o}
 		}
 	case inGlob, inNames:
-		base := filepath.Join(in.abs, filepath.FromSlash(in.glob.base))
+		base := filepath.Join(in.abs(), filepath.FromSlash(in.glob.base))
 		if o, ok := p.above(base); ok {
 			return []owner{o}
 		}
 		var all []owner
 		for _, path := range p.below(base) {
 			o := p.owners[path]
-			at := in.glob.walk(relative(in.abs, path))
+			at := in.glob.walk(relative(in.abs(), path))
 			if in.glob.done(at) || o.tree() && in.glob.deeper(at) {
 				all = append(all, o)
 			}
@@ -435,9 +454,9 @@ func (p *plan) link(n *node) error {
 			}
 			continue
 		}
-		private = private || o.private(in.abs)
+		private = private || o.private(in.abs())
 		if in.glob != nil {
-			private = private || o.private(filepath.Join(in.abs, filepath.FromSlash(in.glob.base)))
+			private = private || o.private(filepath.Join(in.abs(), filepath.FromSlash(in.glob.base)))
 		}
 		in.who = owner{}
 		for _, who := range p.makers(in) {

@@ -206,12 +206,12 @@ func (d *disk) deceive(t testing.TB, o Options) {
 					continue
 				}
 				ref := Ref{name, relative(root.Path, abs)}.String()
-				if sum, believed := st.Index.Get([]byte(ref), was); believed {
+				if k := st.Index.Get([]byte(ref), was); k != nil {
 					now, _, err := store.Lstat(abs)
 					if err != nil {
 						t.Fatal(err)
 					}
-					st.Index.Put(ref, now, sum)
+					st.Index.Put([]byte(ref), now, k.Sum)
 					deceived++
 				}
 			}

@@ -24,7 +24,10 @@ import (
 // it is some ticks of the file systems that tests run on.
 const testGap = 20 * time.Millisecond
 
-func init() { safetyGap = testGap }
+func init() {
+	safetyGap = testGap
+	manyInputs, wholeDecisions = 3, 2 // so that what is found out again is tested, too
+}
 
 // model is a random pipeline: what it declares is a function of its fields,
 // and what its steps write a function of what they read.

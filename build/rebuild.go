@@ -277,7 +277,7 @@ func (s *session) rerun(ctx context.Context, n *node, d decision) (other *anothe
 			return nil, err
 		}
 	}
-	t := s.task(n, d.groups, places, log)
+	t := s.task(ctx, n, &d, places, log)
 	t.ranBefore = true
 	if t.ledgers, err = s.copyLedgers(n, dir); err != nil {
 		return nil, err
@@ -295,7 +295,7 @@ func (s *session) rerun(ctx context.Context, n *node, d decision) (other *anothe
 	if err := s.mean(ctx, n, outs, places); err != nil {
 		return nil, err
 	}
-	manifest, err := s.settleInputs(ctx, n, d)
+	manifest, err := s.settleInputs(ctx, n, &d)
 	if err != nil {
 		return nil, err
 	}

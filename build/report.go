@@ -201,7 +201,8 @@ type StepResult struct {
 	LogPath   string // absolute, of the last attempt; "" if it did not run
 
 	err   error
-	trail trail
+	saved time.Duration // that it had taken when it ran, if it did not have to
+	trail *trail        // until it is told
 }
 
 // Summary is what a build did. Ran counts all steps that ran, Unchanged those

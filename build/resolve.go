@@ -72,19 +72,19 @@ func (r resolver) input(ctx context.Context, n *node, in *input) ([]entry, error
 
 func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
 	ref := Ref{in.root, in.pattern}
-	who := in.who
-	if who.n == nil || who.ledger && who.n.ledgers[who.out] == in.abs {
-		f, err := r.v.digest(ref, in.abs)
+	who, at := in.who, in.abs()
+	if who.n == nil || who.ledger && who.n.ledgers[who.out] == at {
+		f, err := r.v.digest(ref, at)
 		if err != nil {
 			return nil, err
 		}
-		return r.count(ctx, in.as, place{ref: ref, abs: in.abs}, f.sum, f.stat.Size)
+		return r.count(ctx, in.as, place{ref: ref, abs: at}, f.sum, f.stat.Size)
 	}
 	if who.ledger {
 		return nil, errMissing
 	}
 	abs := who.n.outs[who.out]
-	if abs != in.abs {
+	if abs != at {
 		return r.inTree(ctx, in, who)
 	}
 	m, err := r.made(ctx, who)
@@ -97,7 +97,7 @@ func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
 	if m.tree {
 		return nil, errors.New("a tree has no kind")
 	}
-	return r.count(ctx, in.as, place{ref: ref, abs: in.abs}, m.sum, m.size)
+	return r.count(ctx, in.as, place{ref: ref, abs: at}, m.sum, m.size)
 }
 
 // inTree returns one file of a tree that a step makes. A strict view looks at
@@ -107,8 +107,8 @@ func (r resolver) inTree(ctx context.Context, in *input, who owner) ([]entry, er
 	if err != nil {
 		return nil, err
 	}
-	at := place{ref: Ref{in.root, in.pattern}, abs: in.abs}
-	f, found := m.find(relative(who.n.outs[who.out], in.abs))
+	at := place{ref: Ref{in.root, in.pattern}, abs: in.abs()}
+	f, found := m.find(relative(who.n.outs[who.out], at.abs))
 	if !m.tree || !found {
 		return nil, fmt.Errorf("step %s does not make it", who.n.Name)
 	}
@@ -206,7 +206,7 @@ func (v *view) meaning(ctx context.Context, kind string, at place, sum store.Sum
 }
 
 func (r resolver) absent(in *input) ([]entry, error) {
-	_, _, err := store.Lstat(in.abs)
+	_, _, err := store.Lstat(in.abs())
 	if err == nil {
 		return nil, errors.New("it exists and must not")
 	}
@@ -248,7 +248,7 @@ func (r resolver) match(ctx context.Context, n *node, patterns []int, groups []g
 	var at []int // of onDisk in the node's inputs
 	for _, i := range patterns {
 		in := &n.ins[i]
-		base := filepath.Join(in.abs, filepath.FromSlash(in.glob.base))
+		base := filepath.Join(in.abs(), filepath.FromSlash(in.glob.base))
 		if groups[i].entries, errs[i] = r.ofSteps(ctx, in, base); errs[i] != nil {
 			continue
 		}
@@ -283,7 +283,7 @@ func (r resolver) match(ctx context.Context, n *node, patterns []int, groups []g
 // tells: most steps of a study ask for a file that hardly any of them has. A link
 // on the way to it is not followed out of a public root.
 func (r resolver) nothing(in *input, base string) bool {
-	if in.glob.base == "" || !r.v.opt.private(in.abs) {
+	if in.glob.base == "" || !r.v.opt.private(in.abs()) {
 		return false
 	}
 	_, _, err := store.FileStat(base)
@@ -344,7 +344,7 @@ func (o owner) abs() string {
 func (r resolver) owned(ctx context.Context, in *input, base string, who owner) ([]entry, error) {
 	if who.ledger {
 		abs := who.n.ledgers[who.out]
-		rel := relative(in.abs, abs)
+		rel := relative(in.abs(), abs)
 		if !in.glob.match(rel) {
 			return nil, nil
 		}
@@ -362,7 +362,7 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 	}
 	abs := who.n.outs[who.out]
 	if !who.tree() {
-		rel := relative(in.abs, abs)
+		rel := relative(in.abs(), abs)
 		if !in.glob.match(rel) {
 			return nil, nil
 		}
@@ -386,7 +386,7 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 	if base != abs && inside(base, abs) {
 		files = m.under(relative(abs, base))
 	}
-	up := relative(in.abs, abs)
+	up := relative(in.abs(), abs)
 	if up == "." {
 		up = ""
 	} else {
@@ -398,7 +398,7 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 	for _, f := range files {
 		rel := up + f.path
 		if in.kind == inNames {
-			for dir := rel; dir != "." && inside(filepath.Join(in.abs, dir), abs) && !dirs[dir]; dir = path.Dir(dir) {
+			for dir := rel; dir != "." && inside(filepath.Join(in.abs(), dir), abs) && !dirs[dir]; dir = path.Dir(dir) {
 				dirs[dir] = true
 				if in.glob.match(dir) {
 					kind := kindNamedDir

@@ -25,33 +25,38 @@ import (
 // pause is half as long again, with jitter.
 const firstPause = 200 * time.Millisecond
 
-// execute runs a step, or restores its outputs, and puts them in place. It
-// returns the inputs that the step ran on.
-func (s *session) execute(ctx context.Context, n *node, d decision) (end StepResult, groups []group) {
+// execute runs a step, or restores its outputs, and puts them in place. The decision
+// has the inputs that the step ran on.
+func (s *session) execute(ctx context.Context, n *node, d *decision) (end StepResult) {
 	defer func() {
 		if end.err != nil {
 			end.State = StateFailed
 		}
 	}()
-	end.trail = trail{key: d.key, was: s.last(n)}
+	end.trail = &trail{key: d.key, was: s.last(n)}
 	if d.verdict == WillRestore {
 		end.State, end.Reason = StateRestored, first(d.reasons)
-		if end.err = s.restore(n, d); end.err != nil {
-			return end, nil
+		if d.rec == nil {
+			if end.err = s.recall(ctx, n, d); end.err != nil {
+				return end
+			}
+		}
+		if end.err = s.restore(n, *d); end.err != nil {
+			return end
 		}
 		s.setResults(n, d.rec.outs)
 		end.trail.now = d.rec
 		if _, end.err = s.revive(n, d.rec); end.err == nil {
 			end.err = s.commit(n, nil)
 		}
-		return end, d.groups
+		return end
 	}
 	end.State, end.Reason = StateRan, first(d.reasons)
 	begin := time.Now()
 	rec, err := s.attempts(ctx, n, d, &end)
 	if err != nil {
 		end.err = err
-		return end, nil
+		return end
 	}
 	rec.elapsed = time.Since(begin)
 	end.Unchanged = unchanged(end.trail.was, rec)
@@ -60,7 +65,7 @@ func (s *session) execute(ctx context.Context, n *node, d decision) (end StepRes
 	if err := s.commit(n, rec); err != nil {
 		end.err = err
 	}
-	return end, d.groups
+	return end
 }
 
 func first(reasons []string) string {
@@ -85,7 +90,7 @@ func unchanged(last, now *record) bool {
 
 // attempts runs a step until it succeeds or fails for good. Every attempt has a
 // log of its own; end gets where the last one is.
-func (s *session) attempts(ctx context.Context, n *node, d decision, end *StepResult) (*record, error) {
+func (s *session) attempts(ctx context.Context, n *node, d *decision, end *StepResult) (*record, error) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval = firstPause
 	for try := 1; ; try++ {
@@ -106,7 +111,7 @@ func (s *session) attempts(ctx context.Context, n *node, d decision, end *StepRe
 }
 
 // logged makes an attempt with its log, and says whether to try again.
-func (s *session) logged(ctx context.Context, n *node, d decision, try int, end *StepResult) (rec *record, again bool, err error) {
+func (s *session) logged(ctx context.Context, n *node, d *decision, try int, end *StepResult) (rec *record, again bool, err error) {
 	f, err := s.history.Log(n.Name, try, n.secret)
 	if err != nil {
 		return nil, false, fmt.Errorf("log: %w", err)
@@ -172,8 +177,15 @@ func (o *Options) withoutPlaces(text string) string {
 	return text
 }
 
-// attempt runs a step once, in staging, and puts in place what it made.
-func (s *session) attempt(ctx context.Context, n *node, d decision, log *slog.Logger) (rec *record, err error) {
+// attempt runs a step once, in staging, and puts in place what it made. The decision
+// gets the inputs as they are after the run, which is as they were before.
+func (s *session) attempt(ctx context.Context, n *node, d *decision, log *slog.Logger) (rec *record, err error) {
+	if d.manifest == nil {
+		if err := s.recall(ctx, n, d); err != nil {
+			return nil, err
+		}
+		s.shed(n, d)
+	}
 	staging, clean, err := s.stage(n)
 	if err != nil {
 		return nil, fmt.Errorf("staging: %w", err)
@@ -191,7 +203,7 @@ func (s *session) attempt(ctx context.Context, n *node, d decision, log *slog.Lo
 			return nil, fmt.Errorf("ledger: %w", err)
 		}
 	}
-	t := s.task(n, d.groups, staging, log)
+	t := s.task(ctx, n, d, staging, log)
 	t.ranBefore = s.last(n) != nil
 	if err := s.audit.begin(); err != nil {
 		return nil, err
@@ -228,33 +240,47 @@ func (s *session) attempt(ctx context.Context, n *node, d decision, log *slog.Lo
 	return &record{key: keyOf(encoded), outs: outs, manifest: encoded}, nil
 }
 
-// settleInputs looks at the inputs again after the run, and returns the
-// manifest that the step ran under: that of before, with the ledgers as they
-// are now.
-func (s *session) settleInputs(ctx context.Context, n *node, d decision) ([]byte, error) {
+// settleInputs looks at the inputs again after the run, and returns the manifest that
+// the step ran under: that of before, with the ledgers as they are now.
+func (s *session) settleInputs(ctx context.Context, n *node, d *decision) ([]byte, error) {
 	v := newView(s.opt, s.index)
 	now, err := resolver{s: s, v: v, strict: true}.resolve(ctx, n)
 	if err != nil {
 		return nil, fmt.Errorf("tainted: after the run %w; nothing was recorded, build again", err)
 	}
-	if what := diffInputs(d.groups, now); len(what) > 0 {
-		return nil, fmt.Errorf("tainted: while the step ran %s; nothing was recorded, build again", first(what))
+	m := *d.manifest
+	m.inputs = now
+	encoded := m.encode()
+	if keyOf(encoded) != d.key {
+		return nil, fmt.Errorf("tainted: while the step ran %s; nothing was recorded, build again", s.whatMoved(ctx, n, now))
 	}
 	// Equal contents are not enough: a file may have been changed and changed
 	// back while the step read it.
-	if abs := v.moved(s.view); abs != "" {
+	if abs := v.moved(s.view, now); abs != "" {
 		return nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(abs))
+	}
+	if len(n.ledgers) == 0 {
+		return encoded, nil
 	}
 	for _, abs := range n.ledgers {
 		s.view.forget(abs, false)
 	}
-	ledgers, err := s.ledgers(s.view, n)
-	if err != nil {
+	if m.ledgers, err = s.ledgers(s.view, n); err != nil {
 		return nil, err
 	}
-	m := *d.manifest
-	m.ledgers = ledgers
 	return m.encode(), nil
+}
+
+// whatMoved says how inputs differ from what the build has seen of them.
+func (s *session) whatMoved(ctx context.Context, n *node, now []group) string {
+	then, err := resolver{s: s, v: s.view}.resolve(ctx, n)
+	if err != nil {
+		return err.Error()
+	}
+	if what := diffInputs(then, now); len(what) > 0 {
+		return what[0]
+	}
+	return "something came or went where it reads"
 }
 
 // call runs the step's function. Whatever way that ends, it is an error or
@@ -288,30 +314,24 @@ func call(ctx context.Context, n *node, t *Task, log *slog.Logger) error {
 	return err
 }
 
-func (s *session) task(n *node, groups []group, outs []string, log *slog.Logger) *Task {
-	t := &Task{Log: log, n: n, opt: s.opt, staging: outs, files: make(map[Input][]entry, len(groups))}
-	for _, g := range groups {
-		t.files[g.input] = g.files()
-	}
-	t.refs = sync.OnceValue(func() map[Ref]entry {
-		refs := map[Ref]entry{}
-		for _, g := range groups {
-			for _, e := range g.files() {
-				if e.kind == kindAbsent {
-					continue
-				}
-				if was, ok := refs[e.ref]; !ok || was.kind != kindMeaning {
-					refs[e.ref] = e
-				}
-			}
+func (s *session) task(ctx context.Context, n *node, d *decision, outs []string, log *slog.Logger) *Task {
+	t := &Task{Log: log, n: n, opt: s.opt, staging: outs}
+	groups, whole := d.groups, !d.isBrief
+	again := decision{verdict: d.verdict, key: d.key, isBrief: true}
+	t.inputs = sync.OnceValue(func() []group {
+		if whole {
+			return groups
 		}
-		return refs
+		if err := s.recall(ctx, n, &again); err != nil {
+			t.fail(err)
+		}
+		return again.groups
 	})
 	return t
 }
 
 // grow asks a step whose outputs are in place for further steps.
-func (s *session) grow(ctx context.Context, n *node, groups []group) (steps []Step, err error) {
+func (s *session) grow(ctx context.Context, n *node, d *decision) (steps []Step, err error) {
 	if n.Grow == nil {
 		return nil, nil
 	}
@@ -320,7 +340,7 @@ func (s *session) grow(ctx context.Context, n *node, groups []group) (steps []St
 			err = fmt.Errorf("growing further steps: it panicked: %v", p)
 		}
 	}()
-	t := s.task(n, groups, n.outs, slog.New(slog.DiscardHandler))
+	t := s.task(ctx, n, d, n.outs, slog.New(slog.DiscardHandler))
 	if steps, err = n.Grow(ctx, t); err == nil {
 		err = t.err()
 	}

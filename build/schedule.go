@@ -228,7 +228,10 @@ func (q *scheduler) decideOne(ctx context.Context, n *node) event {
 	if d.verdict == Fresh {
 		q.s.setResults(n, d.rec.outs)
 		if d.was, e.err = q.s.revive(n, d.rec); e.err == nil {
-			e.grown, e.err = q.s.grow(ctx, n, d.groups)
+			if q.s.write { // nobody will ask, and that of a step that lists a study is large
+				d.rec.manifest = nil
+			}
+			e.grown, e.err = q.s.grow(ctx, n, &d)
 		}
 	}
 	return e
@@ -280,13 +283,14 @@ func (q *scheduler) startRuns(ctx context.Context) {
 		p.state, p.begun = running, time.Now()
 		q.s.con.Began(n.Name, len(q.steps), q.outlook)
 		d := *p.dec
+		p.dec = d.brief() // nobody but the run asks for more
 		go func() {
 			begin := time.Now()
-			end, groups := q.s.execute(ctx, n, d)
+			end := q.s.execute(ctx, n, &d)
 			end.Elapsed, end.trail.begun = time.Since(begin), begin
 			e := event{n: n, end: &end}
 			if end.err == nil {
-				e.grown, e.err = q.s.grow(ctx, n, groups)
+				e.grown, e.err = q.s.grow(ctx, n, &d)
 			}
 			q.events <- []event{e}
 		}()
@@ -297,13 +301,7 @@ func (q *scheduler) startRuns(ctx context.Context) {
 func (q *scheduler) weight(n *node) int64 {
 	weight := n.Weight
 	if n.Weigh != nil {
-		var inputs int64
-		for _, g := range q.steps[n].dec.groups {
-			for i := range g.entries {
-				inputs += g.entries[i].size
-			}
-		}
-		weight = n.Weigh(inputs)
+		weight = n.Weigh(q.steps[n].dec.inputs)
 	}
 	return min(max(weight, 1), max(q.s.opt.Pools[n.Pool], 1))
 }
@@ -318,6 +316,7 @@ func (q *scheduler) handle(ctx context.Context, e event) {
 	}
 	q.runners--
 	q.pools[e.n.Pool] -= q.weight(e.n)
+	p.dec = undecided // nobody will ask
 	q.finish(ctx, e, p, *e.end)
 }
 
@@ -326,9 +325,9 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 	switch {
 	case d.verdict == Fresh:
 		if q.s.write {
-			p.dec = undecided // nobody will ask, and the manifests of many steps are large
+			p.dec = undecided
 		}
-		q.finish(ctx, e, p, StepResult{State: StateFresh, trail: trail{key: d.key, was: d.was, now: d.rec}})
+		q.finish(ctx, e, p, StepResult{State: StateFresh, trail: &trail{key: d.key, was: d.was, now: d.rec}})
 	case d.verdict == CannotRun:
 		q.finish(ctx, e, p, StepResult{State: StateFailed, err: d.err})
 	case !q.s.write:
@@ -340,11 +339,19 @@ func (q *scheduler) decided(ctx context.Context, e event, p *progress) {
 	case d.verdict == MayRun:
 		q.finish(ctx, e, p, StepResult{State: StateFailed, err: errors.New(strings.Join(d.reasons, ", "))})
 	default:
+		if len(q.queue) >= wholeDecisions {
+			p.dec = d.brief()
+			p.dec.manifest = nil
+		}
 		p.state = queued
 		q.queue = append(q.queue, n)
 		q.arranged = false
 	}
 }
+
+// wholeDecisions is how many steps may wait to run with all that was found out about
+// them; of others that is found out again, which takes microseconds. Less in tests.
+var wholeDecisions = 64
 
 // path is how long a step and what has to follow it took the last time: the
 // longest way from its beginning to the end of the build. What was never run
@@ -412,6 +419,18 @@ func (q *scheduler) close(n *node, p *progress, good bool, end StepResult) {
 			p.behind = waited[0]
 		}
 		q.s.report(n, &p.end, waited)
+	}
+	if t := end.trail; t != nil {
+		if t.now != nil && (end.State == StateFresh || end.State == StateRestored) {
+			p.end.saved = t.now.elapsed
+		}
+		p.end.trail = nil // with the records in it
+	}
+	if q.s.write && n.grownBy != nil {
+		n.Run, n.MakeParams, n.Inputs = nil, nil, nil // with all that they hold; the step is the plan's own
+		if !slices.ContainsFunc(q.s.plan.growing, func(m *node) bool { p := q.steps[m]; return p == nil || p.state != settled }) {
+			n.ins = nil // to link steps that grow is all that they would be needed for
+		}
 	}
 }
 

@@ -53,6 +53,10 @@ type Step struct {
 	// Params are values that the step depends on; they must be plain data
 	// (whatever encoding/json writes in full).
 	Params map[string]any
+	// MakeParams, in the place of Params, makes them whenever they are asked for, the
+	// same each time: a graph of tens of thousands of steps need not hold them. What
+	// is wrong with them shows when the step is decided, and not by New.
+	MakeParams func() map[string]any
 	// Env names the environment variables that the step reads.
 	Env []string
 	// Code names the packages whose sources make the step what it is;

@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,13 +20,13 @@ type Task struct {
 
 	n         *node
 	opt       *Options
-	files     map[Input][]entry
-	refs      func() map[Ref]entry // of all inputs; made when first asked for
-	staging   []string             // of each output
-	ledgers   map[Ref]string       // copies to work on; nil: the ledgers themselves
-	ranBefore bool                 // see RanBefore
+	inputs    func() []group // sorted, made when first asked for; see group.files
+	staging   []string       // of each output
+	ledgers   map[Ref]string // copies to work on; nil: the ledgers themselves
+	ranBefore bool           // see RanBefore
 
 	mu     sync.Mutex
+	failed error // why the inputs cannot be told
 	misuse []string
 	digest map[Ref]bool // that were asked for
 }
@@ -38,10 +39,49 @@ func (t *Task) RanBefore() bool { return t.ranBefore }
 // Step returns the name of the step.
 func (t *Task) Step() string { return t.n.Name }
 
+// refs are the files of all inputs, but for those that must not be there.
+func (t *Task) refs() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		groups := t.inputs()
+		for i := range groups {
+			g := &groups[i]
+			for j := range g.entries {
+				if e := &g.entries[j]; g.holds(e) && e.kind != kindAbsent && !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// find returns an input by its ref, the one of a kind of meaning if there is one.
+// Entries are sorted, so that a step that lists a study needs no table of all files.
+func (t *Task) find(ref Ref) *entry {
+	var found *entry
+	groups := t.inputs()
+	for i := range groups {
+		g := &groups[i]
+		j, _ := slices.BinarySearchFunc(g.entries, ref, func(e entry, ref Ref) int { return compareRefs(e.ref, ref) })
+		for ; j < len(g.entries) && g.entries[j].ref == ref; j++ {
+			e := &g.entries[j]
+			if g.holds(e) && e.kind != kindAbsent && (found == nil || found.kind != kindMeaning) {
+				found = e
+			}
+		}
+	}
+	return found
+}
+
 func (t *Task) undeclared(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.misuse = append(t.misuse, fmt.Sprintf(format, args...))
+}
+
+func (t *Task) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed = err
 }
 
 // maxMisuse is how much of what a step did not declare is named: a screen of it is
@@ -53,8 +93,8 @@ const maxMisuse = 20
 func (t *Task) err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.misuse) == 0 {
-		return nil
+	if t.failed != nil || len(t.misuse) == 0 {
+		return t.failed
 	}
 	slices.Sort(t.misuse)
 	all := slices.Compact(t.misuse)
@@ -79,27 +119,37 @@ func (t *Task) Path(ref Ref) string {
 	if copied, ok := t.ledgers[ref]; ok {
 		return copied
 	}
-	if _, ok := t.refs()[ref]; ok || slices.Contains(t.n.Ledgers, ref) {
+	if slices.Contains(t.n.Ledgers, ref) {
 		return t.opt.abs(ref)
 	}
-	if root, ok := t.opt.Roots[ref.Root]; ok && checkPath(ref.Path) == nil {
-		abs := t.opt.abs(ref)
-		for i := range t.n.ins {
-			in := &t.n.ins[i]
-			switch in.kind {
-			case inFile:
-				if inside(in.abs, abs) {
-					return abs
-				}
-			case inGlob, inNames:
-				base := filepath.Join(in.abs, filepath.FromSlash(in.glob.base))
-				if inside(base, abs) && inside(abs, root.Path) || inside(abs, in.abs) && in.glob.deeper(in.glob.walk(relative(in.abs, abs))) {
-					return abs
-				}
+	root, ok := t.opt.Roots[ref.Root]
+	ok = ok && checkPath(ref.Path) == nil
+	abs := t.opt.abs(ref)
+	// What the declaration alone tells comes first: to list what a study holds takes
+	// a while.
+	for i := range t.n.ins {
+		if !ok {
+			break
+		}
+		in := &t.n.ins[i]
+		switch in.kind {
+		case inFile:
+			if inside(in.abs(), abs) {
+				return abs
+			}
+		case inGlob, inNames:
+			base := filepath.Join(in.abs(), filepath.FromSlash(in.glob.base))
+			if inside(base, abs) && inside(abs, root.Path) || inside(abs, in.abs()) && in.glob.deeper(in.glob.walk(relative(in.abs(), abs))) {
+				return abs
 			}
 		}
-		for r := range t.refs() {
-			if r.Root == ref.Root && strings.HasPrefix(r.Path, ref.Path+"/") {
+	}
+	if t.find(ref) != nil {
+		return abs
+	}
+	if ok {
+		for e := range t.refs() {
+			if e.ref.Root == ref.Root && strings.HasPrefix(e.ref.Path, ref.Path+"/") {
 				return abs
 			}
 		}
@@ -111,11 +161,13 @@ func (t *Task) Path(ref Ref) string {
 // Files returns the files that stand behind a declared input, sorted: one for
 // File, all that match for Glob and Names, the outputs for OutputsOf.
 func (t *Task) Files(in Input) []Ref {
-	entries, ok := t.files[in]
-	if !ok {
+	groups := t.inputs()
+	at := slices.IndexFunc(groups, func(g group) bool { return g.input == in })
+	if at < 0 {
 		t.undeclared("files of %s", in)
 		return nil
 	}
+	entries := groups[at].files()
 	refs := make([]Ref, 0, len(entries))
 	for _, e := range entries {
 		if e.kind != kindAbsent {
@@ -143,8 +195,8 @@ func (t *Task) Out(ref Ref) string {
 // BLAKE3 over the bytes, or what Options.Digests gave for an input with a
 // kind. If several inputs hold the file, the one with a kind counts.
 func (t *Task) Digest(ref Ref) string {
-	e, ok := t.refs()[ref]
-	if !ok {
+	e := t.find(ref)
+	if e == nil {
 		t.undeclared("digest of %s", ref)
 		return ""
 	}
@@ -166,7 +218,11 @@ func (t *Task) asked(ref Ref) bool {
 
 // Param returns a declared parameter.
 func (t *Task) Param(name string) any {
-	v, ok := t.n.Params[name]
+	params := t.n.Params
+	if t.n.MakeParams != nil {
+		params = t.n.MakeParams()
+	}
+	v, ok := params[name]
 	if !ok {
 		t.undeclared("parameter %s", name)
 	}

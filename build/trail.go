@@ -31,7 +31,10 @@ func (s *session) begin(goals []string) {
 // report tells console and history how a step ended.
 func (s *session) report(n *node, r *StepResult, waited []*node) {
 	s.con.Ended(console.End{Step: r.Name, State: string(r.State), Unchanged: r.Unchanged, Reason: r.Reason, Log: r.LogPath, Elapsed: r.Elapsed})
-	t := &r.trail
+	t := r.trail
+	if t == nil {
+		t = new(trail)
+	}
 	if r.State == StateFresh && t.was == nil {
 		return
 	}
@@ -121,9 +124,7 @@ func (s *session) finishHistory(sum *Summary, goals []string, state string) erro
 		Fresh: sum.Fresh, Restored: sum.Restored, Ran: sum.Ran, Unchanged: sum.Unchanged, Failed: sum.Failed, Skipped: sum.Skipped,
 	}
 	for _, r := range sum.Steps {
-		if rec := r.trail.now; rec != nil && (r.State == StateFresh || r.State == StateRestored) {
-			f.Saved += rec.elapsed.Seconds()
-		}
+		f.Saved += r.saved.Seconds()
 		if r.State != StateFresh {
 			f.Steps = append(f.Steps, history.Ended{Name: r.Name, State: string(r.State), Unchanged: r.Unchanged, Seconds: r.Elapsed.Seconds()})
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,8 +29,14 @@ type view struct {
 	changed func(abs string) bool
 
 	mu    sync.RWMutex
-	files map[string]*file
-	dirs  map[string][]fs.DirEntry
+	files map[string]*file // asked for, and not in settled
+	// settled are the files whose digests stand in the index, as nearly all do: it has
+	// what there is to know, and their paths would be most of what a build of a large
+	// store keeps in memory.
+	settled map[pathKey]settledFile
+	dirs    map[pathKey]listing
+	gone    map[string]uint32 // trees that were forgotten, and the how manieth time that was
+	forgets uint32            // how many times a tree was
 }
 
 // file is what is known of a path, once it was asked for.
@@ -43,51 +50,144 @@ type file struct {
 	err  error
 }
 
-func newView(o *Options, index func(private bool) *store.Index) *view {
-	return &view{opt: o, index: index, files: map[string]*file{}, dirs: map[string][]fs.DirEntry{}}
+// pathKey stands for a path: two hashes of it with seeds of this process. That two
+// paths of a build have one is as likely as that two files have one digest.
+type pathKey [2]uint64
+
+var pathSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+func keyOfPath(abs string) pathKey {
+	return pathKey{maphash.String(pathSeeds[0], abs), maphash.String(pathSeeds[1], abs)}
 }
 
-// moved returns a file that this view found with another Stat than an earlier
-// one did, "" if there is none: the first by name.
-func (v *view) moved(before *view) string {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	before.mu.RLock()
-	defer before.mu.RUnlock()
+// settledFile is a regular file, no link, that was looked at.
+type settledFile struct {
+	in      *store.Indexed
+	mode    fs.FileMode
+	forgets uint32 // of the view, when it was looked at
+}
+
+// listing is what was found in a directory.
+type listing struct {
+	entries []dirEntry
+	forgets uint32
+}
+
+// dirEntry is a name in a directory with the type of what stands there.
+type dirEntry struct {
+	name string
+	mode fs.FileMode
+}
+
+func newView(o *Options, index func(private bool) *store.Index) *view {
+	return &view{opt: o, index: index, files: map[string]*file{}, settled: map[pathKey]settledFile{}, dirs: map[pathKey]listing{}, gone: map[string]uint32{}}
+}
+
+// moved returns a file of some inputs that this view found with another Stat than an
+// earlier one did, "" if there is none: the first by name.
+func (v *view) moved(before *view, groups []group) string {
 	first := ""
-	for abs, now := range v.files {
-		was := before.files[abs]
-		// Another step may be looking at it for the first time just now.
-		if was == nil || !was.done.Load() || !now.done.Load() || was.err != nil || now.err != nil {
-			continue
-		}
-		if was.stat != now.stat && (first == "" || abs < first) {
-			first = abs
+	for i := range groups {
+		for j := range groups[i].entries {
+			e := &groups[i].entries[j]
+			if !e.kind.isFile() && e.kind != kindMeaning {
+				continue
+			}
+			abs := v.opt.abs(e.ref)
+			// Another step may be looking at it for the first time just now.
+			was, known := before.stat(abs)
+			now, again := v.stat(abs)
+			if known && again && was != now && (first == "" || abs < first) {
+				first = abs
+			}
 		}
 	}
 	return first
 }
 
+// stat returns the Stat of a file that was found.
+func (v *view) stat(abs string) (store.Stat, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if f := v.files[abs]; f != nil {
+		if !f.done.Load() || f.err != nil {
+			return store.Stat{}, false
+		}
+		return f.stat, true
+	}
+	if at, ok := v.settled[keyOfPath(abs)]; ok && !v.forgotten(abs, at.forgets) {
+		return at.in.Stat, true
+	}
+	return store.Stat{}, false
+}
+
+// forgotten says that a tree which holds a path was forgotten since.
+func (v *view) forgotten(abs string, since uint32) bool {
+	if v.forgets == since {
+		return false
+	}
+	for {
+		if v.gone[abs] > since {
+			return true
+		}
+		up := parent(abs)
+		if up == abs {
+			return false
+		}
+		abs = up
+	}
+}
+
 var errPrivateLink = errors.New("it is a link to a private file, but it is not in a private root itself")
 
-// file returns what is known of a path, nothing perhaps.
-func (v *view) file(abs string) *file {
+// file returns what is known of a path. Where that is nothing, it is what somebody has
+// just seen, nil being nothing yet.
+func (v *view) file(abs string, seen *file) *file {
 	v.mu.Lock() // most files are asked for once, so to read first would be in vain
 	defer v.mu.Unlock()
-	f := v.files[abs]
+	f := v.find(abs)
 	if f == nil {
-		f = new(file)
+		if f = seen; f == nil {
+			f = new(file)
+		}
 		v.files[abs] = f
 	}
 	return f
 }
 
-// peek returns the type of what stands at a path, a link not followed: rel is the
-// path from an open directory, nil being none. Of what is no directory the view
-// keeps what it saw, because that is hashed next, as a rule.
+// find returns what is known of a path, nil if nobody has asked for it.
+func (v *view) find(abs string) *file {
+	if f := v.files[abs]; f != nil {
+		return f
+	}
+	at, ok := v.settled[keyOfPath(abs)]
+	if !ok || v.forgotten(abs, at.forgets) {
+		return nil
+	}
+	f := &file{seen: true, stat: at.in.Stat, mode: at.mode, sum: at.in.Sum}
+	f.done.Store(true)
+	return f
+}
+
+// keep holds on to a file that the index has by that alone.
+func (v *view) keep(abs string, f *file, in *store.Indexed) {
+	if in == nil || !f.seen || v.changed != nil && v.changed(abs) {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.files[abs] == f { // else it was forgotten meanwhile
+		delete(v.files, abs)
+		v.settled[keyOfPath(abs)] = settledFile{in, f.mode, v.forgets}
+	}
+}
+
+// peek returns what stands at a path and its type, a link not followed: rel is the
+// path from an open directory, nil being none. Of what nobody has asked for the view
+// keeps nothing, see known.
 func (v *view) peek(dir *os.File, rel, abs string) (*file, fs.FileMode, error) {
 	v.mu.RLock()
-	f := v.files[abs]
+	f := v.find(abs)
 	v.mu.RUnlock()
 	if f != nil {
 		f.mu.Lock()
@@ -101,14 +201,7 @@ func (v *view) peek(dir *os.File, rel, abs string) (*file, fs.FileMode, error) {
 	if err != nil || mode.IsDir() || f != nil {
 		return f, mode.Type(), err
 	}
-	f = &file{stat: st, mode: mode, seen: true}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if first := v.files[abs]; first != nil {
-		return first, mode.Type(), nil
-	}
-	v.files[abs] = f
-	return f, mode.Type(), nil
+	return &file{stat: st, mode: mode, seen: true}, mode.Type(), nil
 }
 
 func lookFrom(dir *os.File, rel, abs string) (store.Stat, fs.FileMode, error) {
@@ -121,7 +214,7 @@ func lookFrom(dir *os.File, rel, abs string) (store.Stat, fs.FileMode, error) {
 // digest returns what is known of a regular file, reached through links or
 // not.
 func (v *view) digest(ref Ref, abs string) (*file, error) {
-	f := v.file(abs)
+	f := v.file(abs, nil)
 	return f, v.settle(f, ref, abs)
 }
 
@@ -135,36 +228,46 @@ func (v *view) settle(f *file, ref Ref, abs string) error {
 	if f.done.Load() {
 		return f.err
 	}
-	f.err = v.look(f, ref, abs)
+	var in *store.Indexed
+	in, f.err = v.look(f, ref, abs)
 	if f.err == nil && v.changed != nil && v.changed(abs) {
 		f.sum = other(f.sum)
 	}
 	f.done.Store(true)
+	v.keep(abs, f, in)
 	return f.err
 }
 
-// known says that what counts of a regular file is known without reading it, which
-// it then is: it was settled before, or the index has it.
-func (v *view) known(f *file, ref Ref, abs string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.done.Load() {
-		return f.err == nil
+// known says that what counts of a file which peek has seen is known without reading
+// it, which it then is: the index has it. It returns the file as it was settled before,
+// if it was.
+func (v *view) known(seen *file, ref Ref, abs string) (f *file, ok bool) {
+	seen.mu.Lock() // others may have it, too
+	defer seen.mu.Unlock()
+	if seen.done.Load() {
+		return seen, seen.err == nil
 	}
-	if !f.seen || !f.mode.IsRegular() || v.changed != nil {
-		return false
+	if !seen.mode.IsRegular() || !seen.seen || v.changed != nil {
+		return seen, false
 	}
 	ix := v.index(v.opt.private(abs))
 	if ix == nil {
-		return false
+		return seen, false
 	}
 	var room [256]byte
-	sum, ok := ix.Get(ref.appendTo(room[:0]), f.stat)
-	if ok {
-		f.sum = sum
-		f.done.Store(true)
+	in := ix.Get(ref.appendTo(room[:0]), seen.stat)
+	if in == nil {
+		return seen, false
 	}
-	return ok
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if f = v.find(abs); f != nil { // somebody was faster, or is about to be
+		return f, f.done.Load() && f.err == nil
+	}
+	v.settled[keyOfPath(abs)] = settledFile{in, seen.mode, v.forgets}
+	seen.sum = in.Sum
+	seen.done.Store(true)
+	return seen, true
 }
 
 // other is the digest of a file that is taken to have changed. It is the
@@ -175,20 +278,20 @@ func other(sum store.Sum) store.Sum {
 }
 
 // look fills in what the file system and the index say of a file.
-func (v *view) look(f *file, ref Ref, abs string) (err error) {
+func (v *view) look(f *file, ref Ref, abs string) (in *store.Indexed, err error) {
 	private := v.opt.private(abs)
 	if !f.seen {
 		if f.stat, f.mode, err = store.Lstat(abs); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	f.seen = f.mode&fs.ModeSymlink == 0
 	if !f.seen {
 		if f.stat, f.mode, err = store.FileStat(abs); err != nil {
-			return err // a loop is told better than by checkLink
+			return nil, err // a loop is told better than by checkLink
 		}
 		if err := v.checkLink(abs, private); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if !f.mode.IsRegular() {
@@ -196,27 +299,28 @@ func (v *view) look(f *file, ref Ref, abs string) (err error) {
 		if f.mode.IsDir() {
 			what = "a directory"
 		}
-		return fmt.Errorf("it is %s", what)
+		return nil, fmt.Errorf("it is %s", what)
 	}
 	var room [256]byte
-	f.sum, f.stat, err = hash(v.index(private), ref.appendTo(room[:0]), abs, f.stat)
-	return err
+	f.sum, f.stat, in, err = hash(v.index(private), ref.appendTo(room[:0]), abs, f.stat)
+	return in, err
 }
 
-// hash returns the digest of a file with this Stat, from the index if it is
-// there.
-func hash(ix *store.Index, name []byte, abs string, st store.Stat) (store.Sum, store.Stat, error) {
+// hash returns the digest of a file with this Stat, from the index if it is there,
+// and what the index has of it from now on.
+func hash(ix *store.Index, name []byte, abs string, st store.Stat) (store.Sum, store.Stat, *store.Indexed, error) {
 	if ix == nil {
-		return store.Hash(abs)
+		sum, st, err := store.Hash(abs)
+		return sum, st, nil, err
 	}
-	if sum, ok := ix.Get(name, st); ok {
-		return sum, st, nil
+	if in := ix.Get(name, st); in != nil {
+		return in.Sum, st, in, nil
 	}
 	sum, st, err := store.Hash(abs)
-	if err == nil {
-		ix.Put(string(name), st, sum)
+	if err != nil {
+		return sum, st, nil, err
 	}
-	return sum, st, err
+	return sum, st, ix.Put(name, st, sum), nil
 }
 
 // checkLink refuses links by which private contents would be read under a
@@ -253,10 +357,7 @@ func (v *view) digests(ctx context.Context, places []place) ([]*file, error) {
 	errs := make([]error, len(places))
 	look := func(from, to int) {
 		for i := from; i < to && ctx.Err() == nil; i++ {
-			files[i] = places[i].file
-			if files[i] == nil {
-				files[i] = v.file(places[i].abs)
-			}
+			files[i] = v.file(places[i].abs, places[i].file)
 			errs[i] = v.settle(files[i], places[i].ref, places[i].abs)
 		}
 	}
@@ -292,21 +393,28 @@ func (v *view) digests(ctx context.Context, places []place) ([]*file, error) {
 
 // list returns what is in a directory, sorted by name; nothing if it does not
 // exist.
-func (v *view) list(dir string) ([]fs.DirEntry, error) {
+func (v *view) list(dir string) ([]dirEntry, error) {
+	key := keyOfPath(dir)
 	v.mu.RLock()
-	entries, ok := v.dirs[dir]
+	l, ok := v.dirs[key]
+	ok = ok && !v.forgotten(dir, l.forgets)
+	since := v.forgets
 	v.mu.RUnlock()
 	if ok {
-		return entries, nil
+		return l.entries, nil
 	}
-	entries, err := os.ReadDir(dir)
+	found, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	l = listing{make([]dirEntry, len(found)), since}
+	for i, e := range found {
+		l.entries[i] = dirEntry{e.Name(), e.Type()}
+	}
 	v.mu.Lock()
-	v.dirs[dir] = entries
+	v.dirs[key] = l
 	v.mu.Unlock()
-	return entries, nil
+	return l.entries, nil
 }
 
 // forget makes the view look again at a path that the engine has changed. Of a
@@ -315,8 +423,9 @@ func (v *view) forget(abs string, tree bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.files, abs)
+	delete(v.settled, keyOfPath(abs))
 	for dir := filepath.Dir(abs); ; dir = filepath.Dir(dir) {
-		delete(v.dirs, dir)
+		delete(v.dirs, keyOfPath(dir))
 		if dir == filepath.Dir(dir) {
 			break
 		}
@@ -329,11 +438,8 @@ func (v *view) forget(abs string, tree bool) {
 			delete(v.files, path)
 		}
 	}
-	for path := range v.dirs {
-		if inside(path, abs) {
-			delete(v.dirs, path)
-		}
-	}
+	v.forgets++
+	v.gone[abs] = v.forgets
 }
 
 // treeFile is one file of a tree, by its path below it.
@@ -436,7 +542,7 @@ func (w *treeWalk) read(name, abs string) (files []treeFile, err error) {
 		}
 		var sum store.Sum
 		if err == nil {
-			sum, st, err = hash(w.ix, []byte(name), abs, st)
+			sum, st, _, err = hash(w.ix, []byte(name), abs, st)
 		}
 		if err != nil {
 			w.fail(name, err)

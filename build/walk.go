@@ -50,7 +50,7 @@ func (e *walkError) Unwrap() error { return e.err }
 // walk finds what patterns of one root match. An error is a *walkError.
 func (r resolver) walk(ins []*input) ([]matches, error) {
 	p, o := r.s.plan, r.v.opt
-	w := walker{v: r.v, top: ins[0].abs, ins: ins, found: make([]matches, len(ins))}
+	w := walker{v: r.v, top: ins[0].top, ins: ins, found: make([]matches, len(ins))}
 	w.aside = o.aside(ins[0].root, w.top)
 	if w.top == string(filepath.Separator) || len(p.below(w.top)) > 0 {
 		w.owners = p.owners
@@ -134,9 +134,9 @@ func (w *walker) literals(at []positions) (names []string, ok bool) {
 	return names, true
 }
 
-func (w *walker) visitAll(dir string, entries []fs.DirEntry, at []positions, outside bool) error {
+func (w *walker) visitAll(dir string, entries []dirEntry, at []positions, outside bool) error {
 	for _, e := range entries {
-		if err := w.visit(dir, e.Name(), "", e.Type(), nil, at, outside); err != nil {
+		if err := w.visit(dir, e.name, "", e.mode, nil, at, outside); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (w *walker) visitAll(dir string, entries []fs.DirEntry, at []positions, out
 
 // spread visits what is in a large directory on all processors. What is found is
 // in the order in which one would find it, and the error the first one's.
-func (w *walker) spread(dir string, entries []fs.DirEntry, at []positions, outside bool) error {
+func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside bool) error {
 	const chunk = parallelFiles / 4
 	parts := make([]walker, (len(entries)+chunk-1)/chunk)
 	errs := make([]error, len(parts))
@@ -272,10 +272,16 @@ func (w *walker) take(i int, abs string, mode fs.FileMode, f *file, outside bool
 			kind = kindNamedFile
 		}
 		found.entries = append(found.entries, entry{kind: kind, ref: ref})
-	case mode.IsRegular() && f != nil && in.as == "" && w.v.known(f, ref, abs):
-		found.entries = append(found.entries, fileEntry(place{ref: ref, outside: outside}, f))
 	case mode.IsRegular():
-		found.files = append(found.files, place{ref, abs, outside, f})
+		known := false
+		if f != nil {
+			f, known = w.v.known(f, ref, abs)
+		}
+		if known && in.as == "" {
+			found.entries = append(found.entries, fileEntry(place{ref: ref, outside: outside}, f))
+		} else {
+			found.files = append(found.files, place{ref, abs, outside, f})
+		}
 	case !mode.IsDir():
 		// A pipe, a device, a link to nothing: a step that meets one may say so.
 		found.entries = append(found.entries, entry{kind: kindNamedOther, ref: ref})

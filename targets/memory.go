@@ -8,63 +8,64 @@ import (
 	"sync"
 )
 
-// How much garbage, in percent of what is in use, may lie about before it is
-// collected. A build in which nothing changed lasts some hundredths of a second and
-// makes 30 MB in all: to collect it from the first 4 MB on takes a twentieth of its
-// time. One in which something runs lasts long enough to collect as usual; what looks
-// at a whole store keeps most of what it makes, as does a build of tens of thousands of
-// runs, and then the garbage counts.
+// The collector is generous up to a bound and works harder only there. A build in
+// which nothing changed lasts some hundredths of a second and makes 30 MB in all: to
+// collect it from the first 4 MB on takes a twentieth of its time. One of tens of
+// thousands of runs keeps most of what it makes, and then the garbage counts.
 const (
+	// generous is how much garbage, in percent of what is in use, may lie about while
+	// there is room, and usual how much it is from the first pickle on: then there is
+	// time.
 	generous = 300
 	usual    = 100
-	sparing  = 30
-	// sparingFrom is how many bytes are in use when collecting becomes eager.
-	sparingFrom = 40 << 20
+	// room is what this process shall get along with: 256 MB less the program's own
+	// code of 45 MB and what DuckDB takes where a database is read.
+	room = 100 << 20
+	// sparing is how much garbage may lie about at least, in percent: where more is in
+	// use than there is room for, collecting without a pause would not help.
+	sparing = 15
+	// overhead is what the runtime takes beside what is in use: spans that are free in
+	// part, and those that it has not given back yet. It was measured at 90 MB.
+	overhead = 36 << 20
 )
 
-// collect lets the collector of this process go by how much is in use, unless GOGC says
-// how.
+// collect sets the collector of this process, unless the environment says how it is
+// to be.
 var collect = sync.OnceFunc(func() {
-	if os.Getenv("GOGC") != "" {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	debug.SetGCPercent(generous)
-	afterCollection(func() bool {
+	limit := int64(room)
+	debug.SetMemoryLimit(limit)
+	afterCollection(func() {
 		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(live)
-		if live[0].Value.Kind() != metrics.KindUint64 || live[0].Value.Uint64() < sparingFrom {
-			return true
+		if live[0].Value.Kind() != metrics.KindUint64 {
+			return
 		}
-		working(sparing)
-		return false
+		inUse := int64(live[0].Value.Uint64())
+		if now := max(room, overhead+inUse+inUse*sparing/100); now != limit {
+			limit = now
+			debug.SetMemoryLimit(limit)
+		}
 	})
 })
 
-// working is called by steps that run: less garbage may lie about from then on.
-func working(percent int) {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
-	spare.Lock()
-	defer spare.Unlock()
-	if spare.percent == 0 || percent < spare.percent {
-		spare.percent = percent
-		debug.SetGCPercent(percent)
+// working is called by steps that run.
+func working() {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		worked()
 	}
 }
 
-// spare is what was last decided for this process.
-var spare struct {
-	sync.Mutex
-	percent int
-}
+var worked = sync.OnceFunc(func() { debug.SetGCPercent(usual) })
 
-// afterCollection calls f after each collection until it returns false.
-func afterCollection(f func() bool) {
+// afterCollection calls f after each collection.
+func afterCollection(f func()) {
 	type sentinel struct{ _ [16]byte }
 	runtime.SetFinalizer(new(sentinel), func(*sentinel) {
-		if f() {
-			afterCollection(f)
-		}
+		f()
+		afterCollection(f)
 	})
 }

@@ -155,19 +155,25 @@ func (s *study) runs(_ context.Context, t *build.Task) ([]build.Step, error) {
 	if err := extract.Read(t.Out(build.Ref{Root: rootPrivate, Path: indexFile}), &index); err != nil {
 		return nil, err
 	}
-	named := func(extract.IndexedRun) bool { return false }
+	named := func(*extract.IndexedRun) bool { return false }
 	if s.settings.BootstrapRisks {
 		registry, err := readRegistry(t)
 		if err != nil {
 			return nil, err
 		}
-		named = func(run extract.IndexedRun) bool { return run.Configuration.Named(registry) }
+		named = func(run *extract.IndexedRun) bool { return run.Configuration.Named(registry) }
 	}
-	steps := make([]build.Step, 0, len(index.Runs))
+	// Of a large store most runs may have no step, and what these hold lasts.
+	var runs []extract.IndexedRun
 	for _, run := range index.Runs {
 		if run.Verdict == extract.Used && s.chosen(run) {
-			steps = append(steps, retried(s.run(run, named(run))))
+			runs = append(runs, run)
 		}
+	}
+	steps := make([]build.Step, len(runs))
+	for i := range runs {
+		run := &runs[i]
+		steps[i] = retried(s.run(run, named(run)))
 	}
 	return steps, nil
 }

@@ -100,8 +100,8 @@ func Assemble(records extract.Records, index *extract.Index, code func(original 
 	if o.Estimand != metrics.OverModels && o.Estimand != metrics.MeanRisk {
 		return nil, fmt.Errorf("estimand %q is neither %s nor %s", o.Estimand, metrics.OverModels, metrics.MeanRisk)
 	}
-	a := &assembler{reg: reg, options: o, code: code, records: records, index: index, subjects: map[string]struct{}{}}
-	if err := a.readHeads(); err != nil {
+	a := &assembler{reg: reg, options: o, code: code, records: records, synthetic: index.Synthetic, subjects: map[string]struct{}{}}
+	if err := a.readHeads(index); err != nil {
 		return nil, err
 	}
 	if err := a.checkUpstream(index); err != nil {
@@ -122,7 +122,10 @@ type assembler struct {
 	options AssembleOptions
 	code    func(string) (string, bool)
 	records extract.Records
-	index   *extract.Index
+
+	// Of the index, which holds names and places of all runs and is not kept.
+	synthetic bool
+	listed    []listed // in the order of the index
 
 	unfinished map[string]string    // reasons by run id
 	configs    []*configured        // in the order of config_id
@@ -139,6 +142,13 @@ type assembler struct {
 	compared   int                        // configurations
 }
 
+// listed is what is published of a run of the index.
+type listed struct {
+	id, reason string
+	verdict    extract.Verdict
+	open       bool
+}
+
 // configured is a usable run with its published names. There is one for every run:
 // it holds little.
 type configured struct {
@@ -147,6 +157,7 @@ type configured struct {
 	record        int // place among the records
 	tested        int // test subjects
 	refits        int
+	from          []string // what the run says of its origin in each stage of the options
 
 	classifier, featurization, outlier, imputation string
 	registered                                     bool
@@ -189,19 +200,20 @@ func (a *assembler) addAll() error {
 	if err := a.addComparisons(); err != nil {
 		return err
 	}
-	a.addRuns(a.index)
-	if err := a.addUpstream(a.index); err != nil {
+	a.addRuns()
+	if err := a.addUpstream(); err != nil {
 		return err
 	}
 	a.addMethods()
-	return a.addMeta(a.index)
+	return a.addMeta()
 }
 
 // readHeads sees that there is one good record for every run that the index wants
 // to use, and none for any other, and that every subject has a code.
-func (a *assembler) readHeads() error {
-	index := a.index
-	wanted := map[string]int{}
+func (a *assembler) readHeads(index *extract.Index) error {
+	once := sayOnce()
+	a.listed = make([]listed, 0, len(index.Runs))
+	wanted := make(map[string]int, len(index.Runs))
 	for i, run := range index.Runs {
 		if _, ok := wanted[run.RunID]; ok {
 			return fmt.Errorf("run %s occurs twice in the index", run.RunID)
@@ -210,6 +222,7 @@ func (a *assembler) readHeads() error {
 			return fmt.Errorf("run %s has a reason for its verdict that is not of the published list", run.RunID)
 		}
 		wanted[run.RunID] = i
+		a.listed = append(a.listed, listed{run.RunID, once(run.Reason), extract.Verdict(once(string(run.Verdict))), run.Open})
 	}
 	if err := index.Err(); err != nil { // nobody can tell what would be missing
 		return err
@@ -243,8 +256,16 @@ func (a *assembler) readHeads() error {
 		if err := a.countSubjects(r); err != nil {
 			return fmt.Errorf("run %s: %w", r.RunID, err)
 		}
-		// The strings are those of the index, which is there anyway.
-		a.configs = append(a.configs, &configured{RunID: run.RunID, Configuration: run.Configuration, record: i, tested: len(r.Subjects), refits: r.Refits})
+		c := &configured{RunID: run.RunID, record: i, tested: len(r.Subjects), refits: r.Refits, Configuration: extract.Configuration{
+			Classifier: once(run.Configuration.Classifier), Featurization: once(run.Configuration.Featurization),
+			Outlier: once(run.Configuration.Outlier), Imputation: once(run.Configuration.Imputation),
+		}}
+		if a.options.Upstream != nil {
+			for _, s := range a.options.Upstream.Stages {
+				c.from = append(c.from, once(index.From[run.RunID][s.Stage]))
+			}
+		}
+		a.configs = append(a.configs, c)
 		return nil
 	})
 	if err != nil {
@@ -259,6 +280,19 @@ func (a *assembler) readHeads() error {
 		return fmt.Errorf("none of the %d runs of the experiment can be used: the index says why for each", len(index.Runs))
 	}
 	return nil
+}
+
+// sayOnce returns a function that gives equal texts the same memory: there are few
+// names, and many runs that are called by them.
+func sayOnce() func(string) string {
+	known := map[string]string{}
+	return func(text string) string {
+		if was, ok := known[text]; ok {
+			return was
+		}
+		known[text] = text
+		return text
+	}
 }
 
 // checkSets sees that every subject of a record has an outcome.
@@ -588,20 +622,20 @@ func (a *assembler) publishedRun(id string) string {
 	return ""
 }
 
-func (a *assembler) addRuns(index *extract.Index) {
+func (a *assembler) addRuns() {
 	type row struct {
 		run, verdict, reason string
 		config               any
 	}
-	var rows []row
-	for _, run := range index.Runs {
-		r := row{a.publishedRun(run.RunID), string(run.Verdict), run.Reason, nil}
-		if reason, ok := a.unfinished[run.RunID]; ok {
+	rows := make([]row, 0, len(a.listed))
+	for _, run := range a.listed {
+		r := row{a.publishedRun(run.id), string(run.verdict), run.reason, nil}
+		if reason, ok := a.unfinished[run.id]; ok {
 			r.verdict, r.reason = string(extract.Unfinished), reason
 		}
-		if id, ok := a.ids[run.RunID]; ok {
+		if id, ok := a.ids[run.id]; ok {
 			r.config = id
-			if run.Open {
+			if run.open {
 				r.reason = reasonOpen
 			}
 		}
@@ -652,13 +686,13 @@ func unregisteredMethod(factor, published string) config.Method {
 	return config.Method{Name: published, Factor: factor, Category: "unregistered", Label: published}
 }
 
-func (a *assembler) addMeta(index *extract.Index) error {
+func (a *assembler) addMeta() error {
 	meta := map[string]string{
 		"schema_version": SchemaVersion,
-		"synthetic":      strconv.FormatBool(index.Synthetic),
+		"synthetic":      strconv.FormatBool(a.synthetic),
 		"estimand":       a.options.Estimand,
 		"n_configs":      strconv.Itoa(len(a.configs)),
-		"n_runs":         strconv.Itoa(len(index.Runs)),
+		"n_runs":         strconv.Itoa(len(a.listed)),
 		"n_subjects":     strconv.Itoa(len(a.subjects)),
 		"n_unlabelled":   strconv.Itoa(a.options.Unlabelled),
 		"n_unregistered": strconv.Itoa(len(a.hidden)),

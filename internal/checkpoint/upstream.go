@@ -155,7 +155,7 @@ var upstreamColumns = map[string][]string{
 
 // addUpstream adds the runs of the stages and where the configurations, and these
 // runs, came from.
-func (a *assembler) addUpstream(index *extract.Index) error {
+func (a *assembler) addUpstream() error {
 	if a.options.Upstream == nil {
 		return nil
 	}
@@ -184,8 +184,8 @@ func (a *assembler) addUpstream(index *extract.Index) error {
 		}
 	}
 	for i, c := range a.configs {
-		for _, s := range a.options.Upstream.Stages {
-			a.addOrigin(known, s.Stage, a.publishedRun(c.RunID), i+1, c.Configuration, index.From[c.RunID][s.Stage])
+		for k, s := range a.options.Upstream.Stages {
+			a.addOrigin(known, s.Stage, a.publishedRun(c.RunID), i+1, c.Configuration, c.from[k])
 		}
 	}
 	for _, s := range a.options.Upstream.Stages {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/maphash"
 	"io"
 	"io/fs"
@@ -30,46 +31,70 @@ type Index struct {
 	gap   int64
 	clock int64 // of the file system, when the index was opened; 0: unknown
 
-	// What the log held when it was opened, the newest of each file. In the place
-	// of names are their hashes, which takes half of the memory: where the Stat is
-	// the same, so is the file, whatever it is called.
-	files table     // by index of known
-	known [][]known // knownChunk in each but the last
-	live  int64     // about how large the entries of the log are that these were in
+	// What the log held when it was opened, the newest of each file. Nothing of it
+	// changes any more, so it is read without a lock.
+	read digests
+	live int64 // about how large the entries of the log are that these were in
 
 	mu       sync.RWMutex
-	recent   map[string]indexed // since the index was opened
+	recent   digests // since the index was opened
+	pending  chunks  // of recent, what is not yet in the log
 	meanings map[meaningKey]string
-	pending  []string // names in recent that are not yet in the log
 	pendingM []meaningKey
+	failed   error // to write what was put, for Flush
 }
 
-type indexed struct {
-	stat Stat
-	sum  Sum
+// Indexed is what is remembered of a file. It does not change.
+type Indexed struct {
+	Stat Stat
+	Sum  Sum
+}
+
+// digests are what is known of files, by hashes of their names. Names themselves
+// would take twice the memory: where the Stat is the same, so is the file, whatever
+// it is called.
+type digests struct {
+	places table     // by index of known
+	known  [][]known // knownChunk in each but the last; they stay where they are
 }
 
 // known is what was indexed of a file.
 type known struct {
 	name uint64 // its hash
-	indexed
+	Indexed
 }
 
 // knownChunk is how many files room is made for at once: to grow as slices do would
 // take twice the memory for a while.
 const knownChunk = 1 << 10
 
-func (ix *Index) at(i uint32) *known { return &ix.known[i/knownChunk][i%knownChunk] }
+func (d *digests) at(i uint32) *known { return &d.known[i/knownChunk][i%knownChunk] }
 
-// add keeps what is known of one more file, and returns its place.
-func (ix *Index) add(k known) uint32 {
-	last := len(ix.known) - 1
-	if last < 0 || len(ix.known[last]) == knownChunk {
-		ix.known = append(ix.known, make([]known, 0, knownChunk))
+// find returns what is known of a file, nil if nothing is.
+func (d *digests) find(name uint64) *known {
+	if at, ok := d.places.find(name, d.named(name)); ok {
+		return d.at(at)
+	}
+	return nil
+}
+
+// named says of places whether a file is there whose name has this hash.
+func (d *digests) named(name uint64) func(at uint32) bool {
+	return func(at uint32) bool { return d.at(at).name == name }
+}
+
+// put keeps what is known of a file, beside what was known of it before, which
+// somebody may be looking at.
+func (d *digests) put(name uint64, e Indexed) *known {
+	last := len(d.known) - 1
+	if last < 0 || len(d.known[last]) == knownChunk {
+		d.known = append(d.known, make([]known, 0, knownChunk))
 		last++
 	}
-	ix.known[last] = append(ix.known[last], k)
-	return uint32(last*knownChunk + len(ix.known[last]) - 1)
+	d.known[last] = append(d.known[last], known{name, e}) // before the table grows, which asks for hashes
+	at := uint32(last*knownChunk + len(d.known[last]) - 1)
+	d.places.put(name, at, d.named(name), func(at uint32) uint64 { return d.at(at).name })
+	return d.at(at)
 }
 
 type meaningKey struct {
@@ -95,10 +120,10 @@ const (
 const SafetyGap = 2 * time.Second
 
 func openIndex(dir string, perm Perm, gap time.Duration, write bool) (*Index, error) {
-	ix := &Index{gap: int64(gap), files: newTable(0), meanings: map[meaningKey]string{}, recent: map[string]indexed{}}
+	ix := &Index{gap: int64(gap), read: digests{places: newTable(0)}, recent: digests{places: newTable(0)}, meanings: map[meaningKey]string{}}
 	path := filepath.Join(dir, "index")
 	if info, err := os.Stat(path); err == nil { // so that the table need not grow, as a rule
-		ix.files = newTable(int(min(info.Size(), maxEntry)) / typicalEntry)
+		ix.read.places = newTable(int(min(info.Size(), maxEntry)) / typicalEntry)
 	}
 	var err error
 	if ix.log, err = openLog(path, indexHeader, perm.File, write, func(_ span, payload []byte) { ix.load(payload) }); err != nil {
@@ -133,29 +158,36 @@ func (ix *Index) Young(st Stat) bool {
 	return st.Mtime >= limit || st.Ctime >= limit
 }
 
-// Get returns the digest of a file that has this Stat.
-func (ix *Index) Get(name []byte, st Stat) (Sum, bool) {
-	// What was read with the log needs no lock, and is right where its Stat is,
-	// whatever has been put since.
+// Get returns what is remembered of a file that has this Stat, nil if nothing is.
+func (ix *Index) Get(name []byte, st Stat) *Indexed {
+	// What was read with the log is right where its Stat is, whatever has been put
+	// since.
 	hash := maphash.Bytes(seed, name)
-	if at, ok := ix.files.find(hash, ix.named(hash)); ok && ix.at(at).stat == st {
-		return ix.at(at).sum, true
+	if k := ix.read.find(hash); k != nil && k.Stat == st {
+		return &k.Indexed
 	}
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
-	e, ok := ix.recent[string(name)]
-	return e.sum, ok && e.stat == st
+	if k := ix.recent.find(hash); k != nil && k.Stat == st {
+		return &k.Indexed
+	}
+	return nil
 }
 
-// Put remembers the digest of a file, unless it is young.
-func (ix *Index) Put(name string, st Stat, sum Sum) {
+// Put remembers the digest of a file, unless it is young: then it returns nil.
+func (ix *Index) Put(name []byte, st Stat, sum Sum) *Indexed {
 	if ix.Young(st) {
-		return
+		return nil
 	}
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	ix.recent[name] = indexed{st, sum}
-	ix.pending = append(ix.pending, name)
+	k := ix.recent.put(maphash.Bytes(seed, name), Indexed{st, sum})
+	ix.pending.add(name, st, sum)
+	if len(ix.pending.full) > 0 { // the names of a large store are not for the memory
+		ix.failed = errors.Join(ix.failed, ix.log.append(ix.pending.full...))
+		ix.pending.full = nil
+	}
+	return &k.Indexed
 }
 
 // Meaning returns the digest of meaning of contents.
@@ -179,31 +211,28 @@ func (ix *Index) PutMeaning(kind string, sum Sum, size int64, meaning string) {
 // opened.
 func (ix *Index) Lost() int64 { return ix.log.lost }
 
-// flushChunk bounds one entry of the log, so that damage to one loses little.
-const flushChunk = 1 << 20
+// flushChunk bounds one entry of the log, so that damage to one loses little, and
+// with it what is kept of names before it is written.
+const flushChunk = 256 << 10
 
 // Flush appends what is new to the log.
 func (ix *Index) Flush() error {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	c := chunks{}
-	for _, name := range ix.pending {
-		e := ix.recent[name]
-		c.add(name, e.stat, e.sum)
-	}
-	payloads := c.all()
+	payloads := ix.pending.all()
 	for _, k := range ix.pendingM {
 		payloads = append(payloads, encodeMeaning(k, ix.meanings[k]))
 	}
-	ix.pending, ix.pendingM = nil, nil
-	return ix.log.append(payloads...)
+	failed := ix.failed
+	ix.pending, ix.pendingM, ix.failed = chunks{}, nil, nil
+	return errors.Join(failed, ix.log.append(payloads...))
 }
 
 // compact writes a log without what others have taken the place of. It is
 // called before anything was put. The log is read again for the names.
 func (ix *Index) compact() error {
 	c := chunks{}
-	written := make([]bool, len(ix.known)*knownChunk)
+	written := make([]bool, len(ix.read.known)*knownChunk)
 	info, err := ix.log.in.Stat()
 	if err != nil {
 		return err
@@ -212,11 +241,11 @@ func (ix *Index) compact() error {
 		return err
 	}
 	_, err = scan(ix.log.in, info.Size(), indexHeader, func(_ span, payload []byte) {
-		eachFile(payload, func(name []byte, e indexed, _ int) {
+		eachFile(payload, func(name []byte, e Indexed, _ int) {
 			hash := maphash.Bytes(seed, name)
-			if at, ok := ix.files.find(hash, ix.named(hash)); ok && !written[at] && ix.at(at).indexed == e {
+			if at, ok := ix.read.places.find(hash, ix.read.named(hash)); ok && !written[at] && ix.read.at(at).Indexed == e {
 				written[at] = true
-				c.add(string(name), e.stat, e.sum)
+				c.add(name, e.Stat, e.Sum)
 			}
 		})
 	})
@@ -244,7 +273,7 @@ const (
 	typicalEntry = fixedSize + 48
 )
 
-func (c *chunks) add(name string, st Stat, sum Sum) {
+func (c *chunks) add(name []byte, st Stat, sum Sum) {
 	b := c.last
 	if len(b) == 0 {
 		b = append(b, entryFiles)
@@ -269,7 +298,7 @@ func (c *chunks) all() [][]byte {
 
 // eachFile calls f with the files of an entry of the log, in their order, and with
 // how many bytes each takes. What it cannot read it leaves out.
-func eachFile(payload []byte, f func(name []byte, e indexed, size int)) {
+func eachFile(payload []byte, f func(name []byte, e Indexed, size int)) {
 	if len(payload) == 0 || payload[0] != entryFiles {
 		return
 	}
@@ -281,15 +310,10 @@ func eachFile(payload []byte, f func(name []byte, e indexed, size int)) {
 		size := k + int(n) + fixedSize
 		fixed := b[size-fixedSize : size]
 		word := func(i int) uint64 { return binary.LittleEndian.Uint64(fixed[8*i:]) }
-		e := indexed{stat: Stat{word(0), word(1), int64(word(2)), int64(word(3)), int64(word(4))}, sum: Sum(fixed[5*8:])}
+		e := Indexed{Stat: Stat{word(0), word(1), int64(word(2)), int64(word(3)), int64(word(4))}, Sum: Sum(fixed[5*8:])}
 		f(b[k:size-fixedSize], e, size)
 		b = b[size:]
 	}
-}
-
-// named says of places whether a file is there whose name has this hash.
-func (ix *Index) named(hash uint64) func(at uint32) bool {
-	return func(at uint32) bool { return ix.at(at).name == hash }
 }
 
 func encodeMeaning(k meaningKey, meaning string) []byte {
@@ -308,14 +332,13 @@ func (ix *Index) load(b []byte) {
 	}
 	switch b[0] {
 	case entryFiles:
-		eachFile(b, func(name []byte, e indexed, size int) {
+		eachFile(b, func(name []byte, e Indexed, size int) {
 			hash := maphash.Bytes(seed, name)
-			if at, again := ix.files.find(hash, ix.named(hash)); again {
-				ix.at(at).indexed = e
+			if k := ix.read.find(hash); k != nil {
+				k.Indexed = e // nobody has seen it yet
 				return
 			}
-			at := ix.add(known{hash, e}) // before the table grows, which asks for hashes
-			ix.files.put(hash, at, func(uint32) bool { return false }, func(at uint32) uint64 { return ix.at(at).name })
+			ix.read.put(hash, e)
 			ix.live += int64(size)
 		})
 	case entryMeaning:

@@ -205,17 +205,17 @@ func TestIndex(t *testing.T) {
 	young.Ctime = s.Index.clock - int64(time.Second)
 	future := old
 	future.Mtime = s.Index.clock + int64(time.Hour)
-	s.Index.Put("old", old, Sum{1})
-	s.Index.Put("young", young, Sum{1})
-	s.Index.Put("future", future, Sum{1})
+	s.Index.Put([]byte("old"), old, Sum{1})
+	s.Index.Put([]byte("young"), young, Sum{1})
+	s.Index.Put([]byte("future"), future, Sum{1})
 	s.Index.PutMeaning("k", Sum{1}, 3, "meaning")
 	check := func(s *Store) {
 		t.Helper()
-		if sum, ok := s.Index.Get([]byte("old"), old); !ok || sum != (Sum{1}) {
-			t.Errorf("an old file: %v %v", sum, ok)
+		if k := s.Index.Get([]byte("old"), old); k == nil || *k != (Indexed{old, Sum{1}}) {
+			t.Errorf("an old file: %v", k)
 		}
 		for name, st := range map[string]Stat{"young": young, "future": future} {
-			if _, ok := s.Index.Get([]byte(name), st); ok {
+			if s.Index.Get([]byte(name), st) != nil {
 				t.Errorf("a %s file is trusted", name)
 			}
 		}
@@ -233,7 +233,7 @@ func TestIndex(t *testing.T) {
 			case 4:
 				other.Ctime++
 			}
-			if _, ok := s.Index.Get([]byte("old"), other); ok {
+			if s.Index.Get([]byte("old"), other) != nil {
 				t.Errorf("a file whose stat has changed (%d) is trusted", i)
 			}
 		}

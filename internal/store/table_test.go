@@ -25,7 +25,7 @@ func TestIndexIsAMap(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]indexed{}
+		want := map[string]Indexed{}
 		ix, err := openIndex(dir, Private, 0, true)
 		if err != nil {
 			t.Fatal(err)
@@ -50,9 +50,11 @@ func TestIndexIsAMap(t *testing.T) {
 		for round := range rounds {
 			for i := range names {
 				name := fmt.Sprintf(form, i%17, i)
-				e := indexed{Stat{Ino: uint64(i), Size: int64(round), Mtime: 1}, Sum{byte(i), byte(round)}}
+				e := Indexed{Stat{Ino: uint64(i), Size: int64(round), Mtime: 1}, Sum{byte(i), byte(round)}}
 				if (i+round)%3 > 0 {
-					ix.Put(name, e.stat, e.sum)
+					if k := ix.Put([]byte(name), e.Stat, e.Sum); k == nil || *k != e {
+						t.Fatalf("%s was put as %v, want %v", name, k, e)
+					}
 					want[name] = e
 				}
 			}
@@ -61,15 +63,15 @@ func TestIndexIsAMap(t *testing.T) {
 				reopen()
 			}
 			for name, e := range want {
-				if sum, ok := ix.Get([]byte(name), e.stat); !ok || sum != e.sum {
-					t.Fatalf("round %d: %s: %v %v, want %v", round, name, sum, ok, e.sum)
+				if k := ix.Get([]byte(name), e.Stat); k == nil || *k != e {
+					t.Fatalf("round %d: %s: %v, want %v", round, name, k, e)
 				}
-				e.stat.Size++
-				if _, ok := ix.Get([]byte(name), e.stat); ok {
+				e.Stat.Size++
+				if ix.Get([]byte(name), e.Stat) != nil {
 					t.Fatalf("round %d: %s is known with another size", round, name)
 				}
 			}
-			if _, ok := ix.Get([]byte("root:no"), Stat{}); ok {
+			if ix.Get([]byte("root:no"), Stat{}) != nil {
 				t.Fatal("a file that was never put is known")
 			}
 		}
@@ -163,7 +165,7 @@ func BenchmarkOpen(b *testing.B) {
 	for i := range 20_000 {
 		recs = append(recs, Record{fmt.Sprintf("run:r%05d", i), Sum{byte(i), byte(i >> 8), byte(i >> 16)}, make([]byte, 500)})
 		for _, name := range []string{"work:in/r%05d.bin", "work:rec/r%05d.json"} {
-			s.Index.Put(fmt.Sprintf(name, i), Stat{Ino: uint64(i), Mtime: 1}, Sum{byte(i)})
+			s.Index.Put(fmt.Appendf(nil, name, i), Stat{Ino: uint64(i), Mtime: 1}, Sum{byte(i)})
 		}
 	}
 	if err := s.Records.Append(recs); err != nil {
