@@ -217,7 +217,7 @@ func gather(s *study, reg *config.Registry, o AssembleOptions) (*held, error) {
 			return h, in.end()
 		}
 		row := make([]any, len(tables[place].columns))
-		if err := in.cells(tables[place], row); err != nil {
+		if err := in.next(tables[place], row); err != nil {
 			return nil, err
 		}
 		h.rows[tables[place].name] = append(h.rows[tables[place].name], row)
