@@ -1,5 +1,7 @@
 package compare
 
+import "github.com/foundation-plr/pipeline/metrics/resample"
+
 // Drawn are resamples of the same subjects, which are indexes into the outcomes of
 // [ResampleWeighted]. It belongs to one goroutine.
 type Drawn struct {
@@ -79,7 +81,7 @@ type quad struct {
 // more is what a subject counts in a resample beyond what its byte says.
 type more struct{ resample, subject, count int32 }
 
-// draws are resamples as they are drawn: their counts are set, then prepare is called.
+// draws are resamples as they are drawn.
 type draws struct {
 	most, n int // resamples that there is room for, and that there are
 	strata  [2][]int32
@@ -109,8 +111,15 @@ func newDraws(strata [2][]int32, subjects, most int) *draws {
 	return d
 }
 
-// prepare makes everything else of the counts.
-func (d *draws) prepare() {
+// draw takes n resamples, of each what count says of the subjects.
+func (d *draws) draw(n int, count func(k int, counts []int32)) {
+	d.n = n
+	resample.Each(n, func() []int32 { return make([]int32, len(d.counts)) }, func(counts []int32, k int) {
+		count(k, counts)
+		for i, count := range counts {
+			d.counts[i][k] = count
+		}
+	})
 	for outcome, quads := range d.quads {
 		d.beyond[outcome] = d.beyond[outcome][:0]
 		all := d.all[outcome][:d.n]

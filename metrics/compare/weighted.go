@@ -52,17 +52,57 @@ func ResampleWeighted(outcomes []int, configurations []Weighted, statistics, rep
 		}
 		all[s] = p
 	}
+	// The full sample, those without one subject, the resamples, and what these leave
+	// out, all in one row.
 	n := len(outcomes)
-	drawn := newDraws(strata, n, max(n+1, replicates))
+	inBag := 1 + n
+	outOfBag := inBag + replicates
+	columns := outOfBag + replicates
+	count := func(column int, counts []int32) {
+		clear(counts)
+		if column < inBag {
+			for i := range counts {
+				counts[i] = 1
+			}
+			if column > 0 {
+				counts[column-1] = 0
+			}
+			return
+		}
+		stream := resample.NewStream(seed, uint64((column-inBag)%replicates))
+		resample.DrawFrom(&stream, strata[0], counts)
+		resample.DrawFrom(&stream, strata[1], counts)
+		if column < outOfBag {
+			return
+		}
+		for i, drawn := range counts {
+			counts[i] = 0
+			if drawn == 0 {
+				counts[i] = 1
+			}
+		}
+	}
+	keep := func(p *Paired, c, column int, v float64) {
+		switch {
+		case column == 0:
+			p.estimates[c] = v
+		case column < inBag:
+			p.jackknife[c][outcomes[column-1]][within[column-1]] = v
+		case column < outOfBag:
+			p.replicates[c][column-inBag] = v
+		default:
+			p.outOfBag[c][column-outOfBag] = v
+		}
+	}
 	type state struct {
 		d      *Drawn
 		values [][]float64
 	}
-	// each computes the statistics in what was drawn, of one configuration after the
-	// other: what a configuration makes of the subjects is small and the replicates of
-	// all are not.
-	each := func(use func(c int, values [][]float64)) {
-		drawn.prepare()
+	drawn := newDraws(strata, n, columns)
+	for from := 0; from < columns; from += drawn.n {
+		drawn.draw(min(drawn.most, columns-from), func(k int, counts []int32) { count(from+k, counts) })
+		// One configuration after the other: what it makes of the subjects is small, and
+		// the replicates of all are not.
 		resample.Each(len(configurations), func() state {
 			one := state{d: drawn.reader()}
 			for range statistics {
@@ -71,28 +111,9 @@ func ResampleWeighted(outcomes []int, configurations []Weighted, statistics, rep
 			return one
 		}, func(one state, c int) {
 			configurations[c](one.d, one.values)
-			use(c, one.values)
-		})
-	}
-	// The full sample comes before those without one subject.
-	for from := 0; from <= n; from += drawn.most {
-		drawn.n = min(drawn.most, n+1-from)
-		for i, counts := range drawn.counts {
-			for k := range counts[:drawn.n] {
-				counts[k] = 1
-			}
-			if k := i + 1 - from; k >= 0 && k < drawn.n {
-				counts[k] = 0
-			}
-		}
-		each(func(c int, values [][]float64) {
-			for s, p := range all {
-				for k, v := range values[s] {
-					if left := from + k - 1; left >= 0 {
-						p.jackknife[c][outcomes[left]][within[left]] = v
-					} else {
-						p.estimates[c] = v
-					}
+			for s, values := range one.values {
+				for k, v := range values {
+					keep(all[s], c, from+k, v)
 				}
 			}
 		})
@@ -103,36 +124,6 @@ func ResampleWeighted(outcomes []int, configurations []Weighted, statistics, rep
 				return nil, fmt.Errorf("configuration %d: the statistic is undefined or infinite", c+1)
 			}
 		}
-	}
-	for from := 0; from < replicates; from += drawn.most {
-		drawn.n = min(drawn.most, replicates-from)
-		resample.Each(drawn.n, func() []int32 { return make([]int32, n) }, func(counts []int32, k int) {
-			stream := resample.NewStream(seed, uint64(from+k))
-			clear(counts)
-			resample.DrawFrom(&stream, strata[0], counts)
-			resample.DrawFrom(&stream, strata[1], counts)
-			for i, count := range counts {
-				drawn.counts[i][k] = count
-			}
-		})
-		each(func(c int, values [][]float64) {
-			for s, p := range all {
-				copy(p.replicates[c][from:], values[s])
-			}
-		})
-		for _, counts := range drawn.counts {
-			for k, count := range counts[:drawn.n] {
-				counts[k] = 0
-				if count == 0 {
-					counts[k] = 1
-				}
-			}
-		}
-		each(func(c int, values [][]float64) {
-			for s, p := range all {
-				copy(p.outOfBag[c][from:], values[s])
-			}
-		})
 	}
 	return all, nil
 }
