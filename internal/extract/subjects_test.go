@@ -8,11 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// subjects counts those of records.
-func subjects(records []*Record, source *Source) ([]Subject, error) {
+// subjects counts those of the heads of records.
+func subjects(records []*Head, source *Source) ([]Subject, error) {
 	census := NewCensus(source)
 	for _, r := range records {
-		err := census.Count(&Head{RunID: r.RunID, Verdict: r.Verdict, Subjects: r.Subjects, Outcomes: r.Outcomes, Train: r.Train, TrainOutcomes: r.TrainOutcomes})
+		err := census.Count(r)
 		if err != nil {
 			return nil, err
 		}
@@ -21,7 +21,7 @@ func subjects(records []*Record, source *Source) ([]Subject, error) {
 }
 
 func TestSubjects(t *testing.T) {
-	records := []*Record{
+	records := []*Head{
 		{Subjects: []string{madeCode(5), madeCode(1)}, Outcomes: []int{1, 0}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
 		{Subjects: []string{madeCode(1)}, Outcomes: []int{0}, Train: []string{madeCode(2), madeCode(6)}, TrainOutcomes: []int{0, 1}},
 		{Verdict: Unfinished},
@@ -58,7 +58,7 @@ func TestSubjects(t *testing.T) {
 }
 
 func TestSubjectsUnknownToTheSource(t *testing.T) {
-	records := []*Record{
+	records := []*Head{
 		{RunID: "b", Subjects: []string{madeCode(1), madeCode(2)}, Outcomes: []int{1, 0}},
 		{RunID: "a", Subjects: []string{madeCode(1)}, Outcomes: []int{1}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
 		{RunID: "c", Subjects: []string{madeCode(1)}, Outcomes: []int{1}},
@@ -78,7 +78,7 @@ func TestSubjectsUnknownToTheSource(t *testing.T) {
 }
 
 func TestSubjectsContradicting(t *testing.T) {
-	records := []*Record{
+	records := []*Head{
 		{Subjects: []string{madeCode(1), madeCode(2)}, Outcomes: []int{0, 1}},
 		{Train: []string{madeCode(2), madeCode(3)}, TrainOutcomes: []int{0, 0}},
 	}
