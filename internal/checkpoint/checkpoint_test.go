@@ -90,9 +90,9 @@ func newStudyOf(t testing.TB, name func(i int) string, configurations []extract.
 	random := rand.New(rand.NewPCG(1, 2))
 	for k, c := range configurations {
 		r := &extract.Record{
-			Format: extract.RecordFormat, RunID: fmt.Sprintf("%032x", 0xabc000-k), Configuration: c, Verdict: extract.Used,
+			Head:     extract.Head{Format: extract.RecordFormat, RunID: fmt.Sprintf("%032x", 0xabc000-k), Configuration: c, Verdict: extract.Used, Refits: refits},
 			Artifact: extract.Artifact{BLAKE3: fmt.Sprintf("%064x", k+1), Bytes: 3<<31 + int64(k)},
-			RiskType: "float64", Refits: refits, Scalars: map[string]extract.Scalar{},
+			RiskType: "float64", Scalars: map[string]extract.Scalar{},
 		}
 		risks := make([][]float64, refits)
 		for i := range testSubjects {
@@ -117,7 +117,7 @@ func newStudyOf(t testing.TB, name func(i int) string, configurations []extract.
 	s.index.Runs = append(s.index.Runs,
 		extract.IndexedRun{RunID: "somebody's folder", Verdict: extract.Excluded, Reason: extract.ReasonExcluded},
 		extract.IndexedRun{RunID: fmt.Sprintf("%032x", 0xfff), Verdict: extract.Used, Open: true})
-	s.records = append(s.records, &extract.Record{Format: extract.RecordFormat, RunID: fmt.Sprintf("%032x", 0xfff), Verdict: extract.Unfinished, Reason: extract.ReasonIncomplete})
+	s.records = append(s.records, &extract.Record{Head: extract.Head{Format: extract.RecordFormat, RunID: fmt.Sprintf("%032x", 0xfff), Verdict: extract.Unfinished, Reason: extract.ReasonIncomplete}})
 	return s
 }
 
@@ -175,15 +175,8 @@ func keyed(digest string) (string, error) { return "ab" + digest[2:], nil }
 type inMemory []*extract.Record
 
 func (m inMemory) Len() int                              { return len(m) }
+func (m inMemory) Head(i int) (*extract.Head, error)     { return &m[i].Head, nil }
 func (m inMemory) Record(i int) (*extract.Record, error) { return m[i], nil }
-
-func (m inMemory) Head(i int) (*extract.Head, error) {
-	r := m[i]
-	return &extract.Head{
-		Format: r.Format, RunID: r.RunID, Configuration: r.Configuration, Verdict: r.Verdict, Reason: r.Reason,
-		Subjects: r.Subjects, Outcomes: r.Outcomes, Train: r.Train, TrainOutcomes: r.TrainOutcomes, Refits: r.Refits,
-	}, nil
-}
 
 // held are contents with their rows, by table.
 type held struct {
@@ -217,7 +210,7 @@ func gather(s *study, reg *config.Registry, o AssembleOptions) (*held, error) {
 			return h, in.end()
 		}
 		row := make([]any, len(tables[place].columns))
-		if err := in.cells(tables[place], row); err != nil {
+		if err := in.next(tables[place], row); err != nil {
 			return nil, err
 		}
 		h.rows[tables[place].name] = append(h.rows[tables[place].name], row)
@@ -458,7 +451,7 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 			}
 		})
 		if r.Verdict == extract.Used {
-			anew := &extract.Record{Outcomes: r.Outcomes}
+			anew := &extract.Record{Head: extract.Head{Outcomes: r.Outcomes}}
 			if err := anew.Measure(r.RefitRisks, extract.DefaultThresholds); err != nil {
 				t.Fatal(err)
 			}

@@ -6,11 +6,13 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -64,9 +66,10 @@ func RunChild(stdin io.Reader, stderr io.Writer) (code int) {
 
 // rowReader reads what Content.stream writes.
 type rowReader struct {
-	r   *bufio.Reader
-	h   *blake3.Hasher
-	row []byte // the cells of the last one, as they came
+	r     *bufio.Reader
+	h     *blake3.Hasher
+	row   []byte // the length and the cells of the last one, as they came
+	cells cells
 }
 
 var errCut = errors.New("the rows from the parent process are cut or damaged")
@@ -77,25 +80,19 @@ func (in *rowReader) begin() (path string, err error) {
 		return "", errors.New("started without rows: only a build starts it")
 	}
 	_, _ = in.h.Write(magic) // a hash takes every byte
-	cell, err := in.cell()
-	if err != nil {
+	place, _, err := in.table()
+	if err != nil || place != noTable {
+		return "", errCut
+	}
+	var cell [1]any
+	if err := in.read(cell[:]); err != nil {
 		return "", err
 	}
-	_, _ = in.h.Write(in.row)
-	path, ok := cell.(string)
+	path, ok := cell[0].(string)
 	if !ok || !filepath.IsAbs(path) {
 		return "", errCut
 	}
 	return path, nil
-}
-
-func (in *rowReader) cell() (any, error) {
-	cell, err := readCell(in.r)
-	if err != nil {
-		return nil, errCut
-	}
-	in.row = appendCell(in.row, cell)
-	return cell, nil
 }
 
 // table is the place in the schema of the table that has the next row; it is false
@@ -109,21 +106,49 @@ func (in *rowReader) table() (place int, more bool, err error) {
 	return int(mark) - 1, mark != endOfRows, nil
 }
 
-// cells reads the next row of a table into cells.
-func (in *rowReader) cells(t table, cells []any) error {
-	in.row = in.row[:0]
+// next reads the next row of a table into cells, which hold the one before it.
+func (in *rowReader) next(t table, cells []any) error {
+	if err := in.read(cells); err != nil {
+		return err
+	}
 	for i, c := range t.columns {
-		var err error
-		if cells[i], err = in.cell(); err != nil {
-			return err
-		}
 		if !c.holds(cells[i]) {
 			return fmt.Errorf("%s: %w", c.name, errCut)
 		}
 	}
-	_, _ = in.h.Write(in.row)
 	return nil
 }
+
+// read reads as many cells as there are.
+func (in *rowReader) read(cells []any) error {
+	in.row = slices.Grow(in.row[:0], 4)[:4]
+	if _, err := io.ReadFull(in.r, in.row); err != nil {
+		return errCut
+	}
+	n := int(binary.LittleEndian.Uint32(in.row))
+	if n > maxRow {
+		return errCut
+	}
+	in.row = slices.Grow(in.row, n)[:4+n]
+	if _, err := io.ReadFull(in.r, in.row[4:]); err != nil {
+		return errCut
+	}
+	_, _ = in.h.Write(in.row) // a hash takes every byte
+	rest := in.encoded()
+	for i := range cells {
+		var err error
+		if cells[i], rest, err = in.cells.next(rest, cells[i]); err != nil {
+			return errCut
+		}
+	}
+	if len(rest) > 0 {
+		return errCut
+	}
+	return nil
+}
+
+// encoded are the cells of the last row as they came.
+func (in *rowReader) encoded() []byte { return in.row[4:] }
 
 // end compares the digest that follows the rows with theirs.
 func (in *rowReader) end() error {
@@ -157,7 +182,7 @@ func writeFile(path string, in *rowReader) error {
 	for i, t := range tables {
 		var cell []byte
 		h := blake3.New()
-		if err := eachRow(ctx, db, t, func(cells []any) error {
+		if err := eachRow(ctx, db, t, func(cells []driver.Value) error {
 			cell = cell[:0]
 			for _, c := range cells {
 				cell = appendCell(cell, c)
@@ -270,10 +295,10 @@ func (a *tableAppender) add(conn driver.Conn, t table, in *rowReader) (err error
 			return err
 		}
 	}
-	if err := in.cells(t, a.cells); err != nil {
+	if err := in.next(t, a.cells); err != nil {
 		return err
 	}
-	_, _ = a.h.Write(in.row) // a hash takes every byte
+	_, _ = a.h.Write(in.encoded()) // a hash takes every byte
 	for i, cell := range a.cells {
 		a.values[i] = cell
 	}

@@ -44,7 +44,7 @@ func (r *rows) add(t string, cells ...any) {
 		r.err = fmt.Errorf("%s: row %d has %d cells, the table %d columns", t, r.n[place]+1, len(cells), len(columns))
 		return
 	}
-	r.row = append(r.row[:0], byte(place+1))
+	r.row = beginRow(r.row, place)
 	for i, cell := range cells {
 		switch v := cell.(type) {
 		case int:
@@ -61,7 +61,16 @@ func (r *rows) add(t string, cells ...any) {
 		r.row = appendCell(r.row, cell)
 	}
 	r.n[place]++
-	_, r.err = r.to.Write(r.row)
+	_, r.err = r.to.Write(endRow(r.row))
+}
+
+// beginRow begins a row of a table in the form in which rows travel; cells are appended
+// to it. endRow says how long they are.
+func beginRow(b []byte, place int) []byte { return append(b[:0], byte(place+1), 0, 0, 0, 0) }
+
+func endRow(b []byte) []byte {
+	binary.LittleEndian.PutUint32(b[1:], uint32(len(b)-5))
+	return b
 }
 
 // check says whether every row fits the schema and was sent.
@@ -110,63 +119,99 @@ func appendCell(b []byte, cell any) []byte {
 	panic(fmt.Sprintf("checkpoint: a cell is a %T", cell))
 }
 
-// maxText bounds a cell, so that a damaged stream cannot ask for memory without
-// end. The longest text of a checkpoint is a note of a line.
-const maxText = 1 << 20
+// maxRow bounds the cells of a row, so that a damaged stream cannot ask for memory
+// without end. The longest text of a checkpoint is a note of a line.
+const maxRow = 1 << 20
 
-func readCell(r *bufio.Reader) (any, error) {
-	mark, err := r.ReadByte()
-	if err != nil {
-		return nil, err
+// cells takes cells apart.
+type cells struct {
+	// texts are some that have occurred: those of a table are few, and each is to be
+	// made once.
+	texts map[string]any
+}
+
+// How many texts are kept, and how long they are at most.
+const (
+	keptTexts    = 1 << 12
+	keptTextSize = 64
+)
+
+var errCell = errors.New("not a cell")
+
+// next reads the first cell of b; the one before it in its column is used again where
+// it is the same.
+func (c *cells) next(b []byte, before any) (cell any, rest []byte, err error) {
+	if len(b) == 0 {
+		return nil, nil, errCell
 	}
-	var buf [8]byte
+	mark, b := b[0], b[1:]
+	if int(mark) >= len(cellSizes) || len(b) < cellSizes[mark] {
+		return nil, nil, errCell
+	}
+	size := cellSizes[mark]
+	body, rest := b[:size], b[size:]
 	switch mark {
-	case 0:
-		return nil, nil
 	case 1:
-		_, err = io.ReadFull(r, buf[:4])
-		return int32(binary.LittleEndian.Uint32(buf[:4])), err
+		v := int32(binary.LittleEndian.Uint32(body))
+		if last, ok := before.(int32); ok && last == v {
+			return before, rest, nil
+		}
+		return v, rest, nil
 	case 2:
-		_, err = io.ReadFull(r, buf[:])
-		return math.Float64frombits(binary.LittleEndian.Uint64(buf[:])), err
+		v := binary.LittleEndian.Uint64(body)
+		if last, ok := before.(float64); ok && math.Float64bits(last) == v {
+			return before, rest, nil
+		}
+		return math.Float64frombits(v), rest, nil
 	case 3:
-		return readText(r)
+		n := uint64(binary.LittleEndian.Uint32(body))
+		if uint64(len(rest)) < n {
+			return nil, nil, errCell
+		}
+		return c.text(rest[:n]), rest[n:], nil
 	case 4, 5:
-		return mark == 5, nil
+		return mark == 5, rest, nil
 	case 6:
-		_, err = io.ReadFull(r, buf[:])
-		return int64(binary.LittleEndian.Uint64(buf[:])), err
+		return int64(binary.LittleEndian.Uint64(body)), rest, nil
 	}
-	return nil, errors.New("unknown mark")
+	return nil, rest, nil
 }
 
-func readText(r *bufio.Reader) (string, error) {
-	var buf [4]byte
-	if _, err := io.ReadFull(r, buf[:]); err != nil {
-		return "", err
+// cellSizes is how many bytes follow each mark, before those of a text.
+var cellSizes = [...]int{0, 4, 8, 4, 0, 0, 8}
+
+func (c *cells) text(b []byte) any {
+	if known, ok := c.texts[string(b)]; ok {
+		return known
 	}
-	n := binary.LittleEndian.Uint32(buf[:])
-	if n > maxText {
-		return "", errors.New("text too long")
+	text := string(b)
+	var cell any = text
+	if len(text) <= keptTextSize && len(c.texts) < keptTexts {
+		if c.texts == nil {
+			c.texts = map[string]any{}
+		}
+		c.texts[text] = cell
 	}
-	text := make([]byte, n)
-	_, err := io.ReadFull(r, text)
-	return string(text), err
+	return cell
 }
 
-// streamMagic begins what the child reads: then the path of the file to make, then
-// rows, each as the place of its table in the schema, from 1, and its cells; then
-// endOfRows and the BLAKE3 digest of all that, by which a cut stream is told from a
+// streamMagic begins what the child reads: then the path of the file to make, as a row
+// of no table, then rows, each as the place of its table in the schema, from 1, the
+// length of its cells in bytes, and these; then endOfRows and the BLAKE3 digest of all that, by which a cut stream is told from a
 // whole one.
 const (
-	streamMagic = "plr.checkpoint.rows/2\n"
+	streamMagic = "plr.checkpoint.rows/3\n"
 	endOfRows   = 0
+	noTable     = -1 // the place of the path
 )
 
 func (c *Content) stream(w io.Writer, path string) error {
 	h := blake3.New()
 	buffered := bufio.NewWriterSize(io.MultiWriter(w, h), 1<<16)
-	if _, err := buffered.Write(appendCell([]byte(streamMagic), path)); err != nil {
+	if _, err := buffered.WriteString(streamMagic); err != nil {
+		return err
+	}
+	if _, err := buffered.Write(endRow(appendCell(beginRow(nil, noTable), path))); err != nil {
 		return err
 	}
 	to := newRows(buffered)

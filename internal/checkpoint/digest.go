@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"container/heap"
+	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (d *digester) text(texts ...string) {
 	}
 }
 
-func (d *digester) row(cells []any) error {
+func (d *digester) row(cells []driver.Value) error {
 	d.cell = d.cell[:0]
 	for _, cell := range cells {
 		d.cell = appendCell(d.cell, cell)

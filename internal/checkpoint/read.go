@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -234,25 +235,52 @@ func digestTable(ctx context.Context, db *sql.DB, d *digester, t table) error {
 const rowsAtOnce = 1 << 13
 
 // eachRow calls use with the cells of every row of a table, in the order in which it
-// has them; they are overwritten by the next.
-func eachRow(ctx context.Context, db *sql.DB, t table, use func(cells []any) error) error {
-	var last sql.NullInt64
-	if err := db.QueryRowContext(ctx, "SELECT max(rowid) FROM "+from(t.name)).Scan(&last); err != nil {
+// has them; they are overwritten by the next. It asks the driver and not database/sql,
+// which looks at each cell again.
+func eachRow(ctx context.Context, db *sql.DB, t table, use func(cells []driver.Value) error) (err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
 		return err
 	}
-	cells := make([]any, len(t.columns))
-	into := make([]any, len(t.columns))
-	for i := range cells {
-		into[i] = &cells[i]
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	var last sql.NullInt64
+	if err := conn.QueryRowContext(ctx, "SELECT max(rowid) FROM "+from(t.name)).Scan(&last); err != nil {
+		return err
 	}
+	cells := make([]driver.Value, len(t.columns))
 	some := "SELECT " + strings.Join(t.readable(), ", ") + " FROM " + from(t.name) + " WHERE rowid >= %d AND rowid < %d"
-	for first := int64(0); last.Valid && first <= last.Int64; first += rowsAtOnce {
-		err := eachOf(ctx, db, fmt.Sprintf(some, first, first+rowsAtOnce), into, func() error { return use(cells) })
-		if err != nil {
+	return conn.Raw(func(driverConn any) error {
+		for first := int64(0); last.Valid && first <= last.Int64; first += rowsAtOnce {
+			if err := eachOfDriver(ctx, driverConn, fmt.Sprintf(some, first, first+rowsAtOnce), cells, use); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eachOfDriver is eachOf for a connection of the driver.
+func eachOfDriver(ctx context.Context, driverConn any, query string, cells []driver.Value, use func(cells []driver.Value) error) (err error) {
+	asked, ok := driverConn.(driver.QueryerContext)
+	if !ok {
+		return fmt.Errorf("the driver's connection is a %T", driverConn)
+	}
+	rows, err := asked.QueryContext(ctx, query, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for {
+		switch err := rows.Next(cells); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := use(cells); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // eachOf reads the rows of a query one after the other into the same cells.

@@ -11,6 +11,7 @@ package comparison
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -296,6 +297,11 @@ func (c Configuration) check(o Options) error {
 	}
 	if f.N < 1 || len(f.Ranks) != n || len(f.Squares) != n || len(f.Pairs) != rows || len(f.Positive) != len(o.Thresholds) {
 		return fmt.Errorf("what is known of %d refits is not of %d subjects, %d events and %d thresholds", f.N, n, events, len(o.Thresholds))
+	}
+	for i, square := range f.Squares {
+		if math.IsNaN(square) || math.IsInf(square, 0) { // it would count in resamples that do not hold its subject
+			return fmt.Errorf("the mean squared error of subject %d is %v", i+1, square)
+		}
 	}
 	for _, row := range f.Pairs {
 		if len(row) != n-events {

@@ -58,14 +58,6 @@ func (l *lanes) set(member, number, value int) {
 	l.words[number/l.perWord][member] |= uint64(value) << (number % l.perWord * l.part)
 }
 
-// weigh returns the weighted sum of words; its parts are those of numbers.
-func weigh(of []compare.Count, words []uint64) (sum uint64) {
-	for _, k := range of {
-		sum += uint64(k.N) * words[k.Subject]
-	}
-	return sum
-}
-
 // measure is a statistic of the comparison.
 type measure struct {
 	key    string
@@ -253,37 +245,58 @@ const togetherAtMost = 2
 // auroc is a quotient of whole numbers: it has no order of summation.
 func (s *study) auroc(c *subjects) compare.Weighted {
 	pairs := &c.pairs
-	return func(d *compare.Drawn, values []float64) {
-		var sum int64
+	return func(d *compare.Drawn, values [][]float64) {
+		sums := d.Work
+		clear(sums)
 		events := d.Counts[s.controls:]
 		for _, words := range pairs.words {
-			above := weigh(d.Controls, words)
-			here := events[:min(pairs.perWord, len(events))]
-			for _, n := range here {
-				sum += int64(n) * int64(above&pairs.mask)
-				above >>= pairs.part & 63
+			above := d.Sum(0, words)
+			for number := range min(pairs.perWord, len(events)) {
+				counts, by := events[number][:len(above)], number*pairs.part&63
+				for r, word := range above {
+					sums[r] += int64(counts[r]) * int64(word>>by&pairs.mask)
+				}
 			}
-			events = events[len(here):]
+			events = events[min(pairs.perWord, len(events)):]
 		}
-		values[0] = float64(sum) / float64(2*c.refits*d.AllEvents*d.AllControls)
+		controls, all := d.All[0], d.All[1]
+		for r, sum := range sums {
+			values[0][r] = float64(sum) / float64(2*c.refits*all[r]*controls[r])
+		}
 	}
 }
 
-// brier gives the Brier score, and its scaled form where that is asked for.
+// brier gives the Brier score, and its scaled form where that is asked for. Squares are
+// added in the order of the subjects: who does not count adds nothing, to the last bit.
 func (s *study) brier(c *subjects) compare.Weighted {
-	return func(d *compare.Drawn, values []float64) {
-		var sum float64
-		for _, of := range [2][]compare.Count{d.Controls, d.Events} {
-			for _, k := range of {
-				sum += float64(k.N) * c.squares[k.Subject]
+	return func(d *compare.Drawn, values [][]float64) {
+		sums := values[0]
+		clear(sums)
+		squares, weights := c.squares, d.Weights
+		for ; len(squares) >= 4; squares, weights = squares[4:], weights[4:] {
+			w0, w1, w2, w3 := weights[0][:len(sums)], weights[1][:len(sums)], weights[2][:len(sums)], weights[3][:len(sums)]
+			q0, q1, q2, q3 := squares[0], squares[1], squares[2], squares[3]
+			for r, sum := range sums {
+				sum += w0[r] * q0
+				sum += w1[r] * q1
+				sum += w2[r] * q2
+				sum += w3[r] * q3
+				sums[r] = sum
 			}
 		}
-		events, controls := float64(d.AllEvents), float64(d.AllControls)
-		n := events + controls
-		brier := sum / n
-		values[0] = brier
-		if len(values) > 1 {
-			values[1] = 1 - brier*n*n/(events*controls) // NaN or infinite where a class is missing
+		for i, square := range squares {
+			for r, weight := range weights[i][:len(sums)] {
+				sums[r] += weight * square
+			}
+		}
+		for r, sum := range sums {
+			events, controls := float64(d.All[1][r]), float64(d.All[0][r])
+			n := events + controls
+			brier := sum / n
+			values[0][r] = brier
+			if len(values) > 1 {
+				values[1][r] = 1 - brier*n*n/(events*controls) // NaN or infinite where a class is missing
+			}
 		}
 	}
 }
@@ -291,14 +304,17 @@ func (s *study) brier(c *subjects) compare.Weighted {
 // netBenefit gives that at some thresholds, from one on.
 func (s *study) netBenefit(c *subjects, first int) compare.Weighted {
 	positive := &c.positive
-	return func(d *compare.Drawn, values []float64) {
-		n := float64(c.refits) * float64(d.AllControls+d.AllEvents)
+	return func(d *compare.Drawn, values [][]float64) {
+		controls, events := d.All[0], d.All[1]
 		word, number := first/positive.perWord, first%positive.perWord
 		for i := 0; i < len(values); word, number = word+1, 0 {
-			fp, tp := weigh(d.Controls, positive.words[word]), weigh(d.Events, positive.words[word])
+			fp, tp := d.Sum(0, positive.words[word]), d.Sum(1, positive.words[word])
 			for by := number * positive.part; number < positive.perWord && i < len(values); number++ {
 				t := s.options.Thresholds[first+i]
-				values[i] = (float64(tp>>by&positive.mask) - float64(fp>>by&positive.mask)*t/(1-t)) / n
+				for r := range values[i] {
+					n := float64(c.refits) * float64(controls[r]+events[r])
+					values[i][r] = (float64(tp[r]>>by&positive.mask) - float64(fp[r]>>by&positive.mask)*t/(1-t)) / n
+				}
 				by += positive.part
 				i++
 			}
@@ -353,18 +369,8 @@ func (s *study) judge(r *Result, m Measured, lowest bool, p *compare.Paired, why
 	return s.selections(r, m, lowest, p, none)
 }
 
-// contrast is a value of weights by configuration.
-func contrast(p *compare.Paired, weights map[int]float64) (Value, *compare.Contrast, error) {
-	c, err := p.Contrast(weights)
-	if err != nil {
-		return Value{}, nil, err
-	}
-	v := Value{Estimate: c.Estimate, Omitted: c.Undefined()}
-	v.Interval = c.Interval(resample.Options{Method: resample.BCa, Level: metrics.Level})
-	return v, c, nil
-}
-
-// job is a row that a contrast fills; rows are filled on all processors.
+// job is a row that a contrast fills; rows are filled on all processors. The contrast
+// is another row's afterwards.
 type job struct {
 	weights map[int]float64
 	fill    func(Value, *compare.Contrast) error
@@ -372,12 +378,13 @@ type job struct {
 
 func run(p *compare.Paired, jobs []job) error {
 	errs := make([]error, len(jobs))
-	resample.Each(len(jobs), func() struct{} { return struct{}{} }, func(_ struct{}, k int) {
-		v, c, err := contrast(p, jobs[k].weights)
-		if err == nil {
-			err = jobs[k].fill(v, c)
+	resample.Each(len(jobs), func() *compare.Contrast { return new(compare.Contrast) }, func(c *compare.Contrast, k int) {
+		if errs[k] = c.Set(p, jobs[k].weights); errs[k] != nil {
+			return
 		}
-		errs[k] = err
+		v := Value{Estimate: c.Estimate, Omitted: c.Undefined()}
+		v.Interval = c.Interval(resample.Options{Method: resample.BCa, Level: metrics.Level})
+		errs[k] = jobs[k].fill(v, c)
 	})
 	for _, err := range errs {
 		if err != nil {

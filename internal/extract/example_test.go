@@ -430,9 +430,9 @@ func (e example) compareSubjects(t *testing.T, records map[string]*Record) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list []*Record
+	var list []*Head
 	for _, record := range records {
-		list = append(list, record)
+		list = append(list, &record.Head)
 	}
 	for name, from := range map[string]*sourcedb.Contents{"with the source database": source, "from pickles alone": nil} {
 		subjects, err := subjects(list, from)

@@ -32,30 +32,59 @@ func Encode(v any) ([]byte, error) {
 	if err := checkFormat(v); err != nil {
 		return nil, err
 	}
-	if _, ok := v.(*Record); ok {
-		return recordEncoding.Marshal(v)
+	record, ok := v.(*Record)
+	if !ok {
+		return storeEncoding.Marshal(v)
 	}
-	return storeEncoding.Marshal(v)
+	head, err := recordEncoding.Marshal(&record.Head)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := recordEncoding.Marshal(record)
+	return append(head, rest...), err
 }
 
 // Read fills an *Index, an *Upstream, a *Record or its *Head from path. A file of
 // another format, an unknown field or anything after the value is an error: a
-// half-understood record would publish half a result. Only a Head passes over the
-// fields that it lacks.
+// half-understood record would publish half a result. Of a file of which a Head is
+// wanted no more is read.
 func Read(path string, v any) error {
+	if head, ok := v.(*Head); ok {
+		return readHead(path, head)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read extracted data: %w", err)
 	}
-	decoding := storeDecoding
-	switch v.(type) {
-	case *Record:
-		decoding = recordDecoding
-	case *Head:
-		decoding = headDecoding
-	}
-	if err = decoding.Unmarshal(data, v); err == nil {
+	if err = decode(data, v); err == nil {
 		err = checkFormat(v)
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+func decode(data []byte, v any) error {
+	record, ok := v.(*Record)
+	if !ok {
+		return storeDecoding.Unmarshal(data, v)
+	}
+	rest, err := recordDecoding.UnmarshalFirst(data, &record.Head)
+	if err != nil {
+		return err
+	}
+	return recordDecoding.Unmarshal(rest, record)
+}
+
+func readHead(path string, head *Head) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read extracted data: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // read only: nothing can be lost
+	if err = recordDecoding.NewDecoder(f).Decode(head); err == nil {
+		err = checkFormat(head)
 	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
@@ -85,21 +114,15 @@ var (
 		MaxArrayElements:  math.MaxInt32, // a store of any size
 		MaxMapPairs:       math.MaxInt32,
 	}.DecMode())
-	recordDecoding = mode(ofRecords(cbor.ExtraDecErrorUnknownField).DecMode())
-	headDecoding   = mode(ofRecords(cbor.ExtraDecErrorNone).DecMode())
-)
-
-// ofRecords are the options of decoding a record or a part of one.
-func ofRecords(errs cbor.ExtraDecErrorCond) cbor.DecOptions {
-	return cbor.DecOptions{
+	recordDecoding = mode(cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		ExtraReturnErrors: errs,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		IndefLength:       cbor.IndefLengthForbidden,
 		NaN:               cbor.NaNDecodeForbidden,
 		Inf:               cbor.InfDecodeForbidden,
 		MaxArrayElements:  math.MaxInt32, // a test set, or refits, of any size
-	}
-}
+	}.DecMode())
+)
 
 // mode is of options that are constants: an error is one of this file.
 func mode[T any](v T, err error) T {

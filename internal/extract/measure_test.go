@@ -23,7 +23,7 @@ func TestSpreadWithoutNumber(t *testing.T) {
 		"infinite O:E": {[][]float64{{0.1, 0.4, 0.5, 0.8}, {0.1, 0.4, 0.5, 0.8}, {0, 0, 0, 0}}, "oe_ratio", "median over 3 refits; spread undefined: zero_denominator"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &Record{Outcomes: []int{0, 1, 0, 1}, Scalars: map[string]Scalar{}}
+			r := &Record{Head: Head{Outcomes: []int{0, 1, 0, 1}}, Scalars: map[string]Scalar{}}
 			if err := r.Measure(c.risks, DefaultThresholds); err != nil {
 				t.Fatal(err)
 			}
@@ -44,7 +44,7 @@ func TestSpreadWithoutNumber(t *testing.T) {
 // The reference's deviation of 0 over one refit does not disagree with ours,
 // which is undefined.
 func TestScalarsOfOneRefit(t *testing.T) {
-	r := &Record{Outcomes: []int{0, 1, 0, 1}}
+	r := &Record{Head: Head{Outcomes: []int{0, 1, 0, 1}}}
 	if err := r.Measure([][]float64{{0.1, 0.4, 0.5, 0.8}}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestScalarsOfOneRefit(t *testing.T) {
 
 // The quantiles are those of numpy's default, the deviation divides by n.
 func TestSpreadOfRisks(t *testing.T) {
-	r := &Record{Outcomes: []int{0, 1}}
+	r := &Record{Head: Head{Outcomes: []int{0, 1}}}
 	if err := r.Measure([][]float64{{0.1, 0.3}, {0.4, 0.3}, {0.2, 0.3}, {0.9, 0.3}}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestPermutedSubjects(t *testing.T) {
 			risks[m] = append(risks[m], random.Float64())
 		}
 	}
-	a, b := &Record{Outcomes: outcomes}, &Record{}
+	a, b := &Record{Head: Head{Outcomes: outcomes}}, &Record{}
 	order := random.Perm(n)
 	permuted := make([][]float64, refits)
 	for _, i := range order {
@@ -126,7 +126,7 @@ func TestPermutedSubjects(t *testing.T) {
 func TestPaired(t *testing.T) {
 	outcomes := []int{0, 1, 0, 1, 0}
 	risks := [][]float64{{0.1, 0.4, 0.5, 0.5, 0.1}, {0.2, 0.3, 0.4, 0.9, 0.2}}
-	r := &Record{Outcomes: outcomes}
+	r := &Record{Head: Head{Outcomes: outcomes}}
 	if err := r.Measure(risks, []float64{0.4}); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestPairedOfManyPairs(t *testing.T) {
 func TestClassificationChecks(t *testing.T) {
 	risks := [][]float64{{0.1, 0.6, 0.5, 0.8}, {0.6, 0.4, 0.2, 0.9}}
 	half, quarter, low, high, wrong := 0.75, 0.25, 0.5125, 0.9875, 0.9
-	r := &Record{Outcomes: []int{0, 1, 0, 1}, Refits: 2, Scalars: map[string]Scalar{
+	r := &Record{Head: Head{Outcomes: []int{0, 1, 0, 1}, Refits: 2}, Scalars: map[string]Scalar{
 		"sensitivity": {N: 2, Mean: &half, SD: &quarter, Lower: &low, Upper: &high},
 		"specificity": {N: 2, Mean: &wrong, SD: &quarter, Lower: &low, Upper: &high},
 	}}

@@ -93,22 +93,13 @@ type RemoteFile struct {
 
 // Record is what one pickle gave. It is private: it holds original subject codes.
 type Record struct {
-	Format        string        `json:"format"`
-	RunID         string        `json:"run_id"`
-	Configuration Configuration `json:"configuration"`
-	Verdict       Verdict       `json:"verdict"` // Used, or Unfinished for an open run without a readable pickle
-	Reason        string        `json:"reason"`
-	Artifact      Artifact      `json:"artifact"`
+	Head `json:"-"` // written before the rest
 
-	Subjects      []string    `json:"subjects"`              // original codes of the test set, in the pickle's order
-	Outcomes      []int       `json:"outcomes"`              // 0 control, 1 event, like Subjects
-	Risks         []float64   `json:"risks"`                 // mean risk over refits, like Subjects
-	Spreads       []Spread    `json:"spreads"`               // of the risks over refits, like Subjects
-	RefitRisks    [][]float64 `json:"refit_risks,omitempty"` // [refit][subject], where they are asked for
-	Train         []string    `json:"train"`                 // original codes of the training set
-	TrainOutcomes []int       `json:"train_outcomes"`
-	RiskType      string      `json:"risk_type"` // float64 or float32, as the classifier predicts
-	Refits        int         `json:"refits"`
+	Artifact   Artifact    `json:"artifact"`
+	Risks      []float64   `json:"risks"`                 // mean risk over refits, like Subjects
+	Spreads    []Spread    `json:"spreads"`               // of the risks over refits, like Subjects
+	RefitRisks [][]float64 `json:"refit_risks,omitempty"` // [refit][subject], where they are asked for
+	RiskType   string      `json:"risk_type"`             // float64 or float32, as the classifier predicts
 
 	Scalars     map[string]Scalar  `json:"scalars"`     // the pickle's own summaries over refits, by its names (AUROC, Brier, …)
 	Calibration PickledCalibration `json:"calibration"` // the pickle's own curve
@@ -129,11 +120,11 @@ type Head struct {
 	Format        string        `json:"format"`
 	RunID         string        `json:"run_id"`
 	Configuration Configuration `json:"configuration"`
-	Verdict       Verdict       `json:"verdict"`
+	Verdict       Verdict       `json:"verdict"` // Used, or Unfinished for an open run without a readable pickle
 	Reason        string        `json:"reason"`
-	Subjects      []string      `json:"subjects"`
-	Outcomes      []int         `json:"outcomes"`
-	Train         []string      `json:"train"`
+	Subjects      []string      `json:"subjects"` // original codes of the test set, in the pickle's order
+	Outcomes      []int         `json:"outcomes"` // 0 control, 1 event, like Subjects
+	Train         []string      `json:"train"`    // original codes of the training set
 	TrainOutcomes []int         `json:"train_outcomes"`
 	Refits        int           `json:"refits"`
 }

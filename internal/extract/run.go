@@ -118,17 +118,17 @@ const (
 // its record has the verdict Unfinished and nothing else. Everything else that
 // is wrong is a *RunError.
 func ReadRun(path string, run IndexedRun, o RunOptions) (*Record, error) {
-	record := &Record{Format: RecordFormat, RunID: run.RunID, Configuration: run.Configuration, Verdict: Used}
+	record := &Record{Head: Head{Format: RecordFormat, RunID: run.RunID, Configuration: run.Configuration, Verdict: Used}}
 	fail := func(file string, err error) (*Record, error) {
 		return nil, &RunError{RunID: run.RunID, Name: run.Name, File: file, Err: err}
 	}
 	file, err := readPickle(path, o.Digest, Wanted, o.Limits)
 	if err != nil {
 		if run.Open && incomplete(err) {
-			return &Record{
+			return &Record{Head: Head{
 				Format: RecordFormat, RunID: run.RunID, Configuration: run.Configuration,
 				Verdict: Unfinished, Reason: ReasonIncomplete,
-			}, nil
+			}}, nil
 		}
 		return fail(run.Artifact, err)
 	}

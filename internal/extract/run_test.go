@@ -167,9 +167,11 @@ func TestReadRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Record{
-		Format: RecordFormat, RunID: "0123", Configuration: madeRun.Configuration, Verdict: Used,
-		Subjects: codesFrom(1, 6), Outcomes: []int{0, 0, 0, 1, 1, 1}, Train: codesFrom(50, 2), TrainOutcomes: []int{0, 1},
-		RiskType: "float64", Refits: 3,
+		Head: Head{
+			Format: RecordFormat, RunID: "0123", Configuration: madeRun.Configuration, Verdict: Used,
+			Subjects: codesFrom(1, 6), Outcomes: []int{0, 0, 0, 1, 1, 1}, Train: codesFrom(50, 2), TrainOutcomes: []int{0, 1}, Refits: 3,
+		},
+		RiskType:    "float64",
 		Calibration: PickledCalibration{Grid: []*float64{ptr(0.0), ptr(1.0)}, Observed: []*float64{ptr(0.25), nil}},
 	}
 	head := *r
@@ -460,7 +462,7 @@ func TestReadRunBrokenFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := &Record{Format: RecordFormat, RunID: "0123", Configuration: madeRun.Configuration, Verdict: Unfinished, Reason: ReasonIncomplete}
+			want := &Record{Head: Head{Format: RecordFormat, RunID: "0123", Configuration: madeRun.Configuration, Verdict: Unfinished, Reason: ReasonIncomplete}}
 			if diff := cmp.Diff(want, record); diff != "" {
 				t.Errorf("record of an open run (-want +got):\n%s", diff)
 			}

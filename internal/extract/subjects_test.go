@@ -16,11 +16,11 @@ func madeCode(i int) string { return fmt.Sprintf("PLR%04d", 7000+i) }
 
 func ptr[T any](v T) *T { return &v }
 
-// subjects counts those of records.
-func subjects(records []*Record, source *sourcedb.Contents) ([]Subject, error) {
+// subjects counts those of the heads of records.
+func subjects(records []*Head, source *sourcedb.Contents) ([]Subject, error) {
 	census := NewCensus(source)
 	for _, r := range records {
-		err := census.Count(&Head{RunID: r.RunID, Verdict: r.Verdict, Subjects: r.Subjects, Outcomes: r.Outcomes, Train: r.Train, TrainOutcomes: r.TrainOutcomes})
+		err := census.Count(r)
 		if err != nil {
 			return nil, err
 		}
@@ -29,7 +29,7 @@ func subjects(records []*Record, source *sourcedb.Contents) ([]Subject, error) {
 }
 
 func TestSubjects(t *testing.T) {
-	records := []*Record{
+	records := []*Head{
 		{Subjects: []string{madeCode(5), madeCode(1)}, Outcomes: []int{1, 0}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
 		{Subjects: []string{madeCode(1)}, Outcomes: []int{0}, Train: []string{madeCode(2), madeCode(6)}, TrainOutcomes: []int{0, 1}},
 		{Verdict: Unfinished},
@@ -66,7 +66,7 @@ func TestSubjects(t *testing.T) {
 }
 
 func TestSubjectsUnknownToTheSource(t *testing.T) {
-	records := []*Record{
+	records := []*Head{
 		{RunID: "b", Subjects: []string{madeCode(1), madeCode(2)}, Outcomes: []int{1, 0}},
 		{RunID: "a", Subjects: []string{madeCode(1)}, Outcomes: []int{1}, Train: []string{madeCode(2)}, TrainOutcomes: []int{0}},
 		{RunID: "c", Subjects: []string{madeCode(1)}, Outcomes: []int{1}},
@@ -86,7 +86,7 @@ func TestSubjectsUnknownToTheSource(t *testing.T) {
 }
 
 func TestSubjectsContradicting(t *testing.T) {
-	records := []*Record{
+	records := []*Head{
 		{Subjects: []string{madeCode(1), madeCode(2)}, Outcomes: []int{0, 1}},
 		{Train: []string{madeCode(2), madeCode(3)}, TrainOutcomes: []int{0, 0}},
 	}

@@ -89,23 +89,36 @@ type Contrast struct {
 // Contrast returns Σ w_c θ_c for weights by configuration. Replicates in which a
 // configuration with a weight is undefined are left out and counted.
 func (p *Paired) Contrast(weights map[int]float64) (*Contrast, error) {
-	if len(weights) == 0 {
-		return nil, errors.New("a contrast of no configurations")
+	c := new(Contrast)
+	if err := c.Set(p, weights); err != nil {
+		return nil, err
 	}
-	c := &Contrast{}
-	sum := make([]float64, len(p.replicates[0]))
+	return c, nil
+}
+
+// Set is [Paired.Contrast] in the memory of a contrast that is no longer needed.
+func (c *Contrast) Set(p *Paired, weights map[int]float64) error {
+	if len(weights) == 0 {
+		return errors.New("a contrast of no configurations")
+	}
 	// Sums are taken in the order of configurations, so that they do not depend on
 	// the map's.
 	used := make([]int, 0, len(weights))
 	for k := range weights {
 		if k < 0 || k >= len(p.estimates) {
-			return nil, fmt.Errorf("configuration %d of %d in a contrast", k+1, len(p.estimates))
+			return fmt.Errorf("configuration %d of %d in a contrast", k+1, len(p.estimates))
 		}
 		used = append(used, k)
 	}
 	slices.Sort(used)
-	for _, group := range p.jackknife[0] {
-		c.jackknife = append(c.jackknife, make([]float64, len(group)))
+	sum, jackknife := zeros(c.replicates, len(p.replicates[0])), c.jackknife
+	*c = Contrast{jackknife: jackknife[:0]}
+	for h, group := range p.jackknife[0] {
+		var of []float64
+		if h < len(jackknife) {
+			of = jackknife[h]
+		}
+		c.jackknife = append(c.jackknife, zeros(of, len(group)))
 	}
 	for _, k := range used {
 		w := weights[k]
@@ -136,7 +149,17 @@ func (p *Paired) Contrast(weights map[int]float64) (*Contrast, error) {
 	}
 	c.SD = math.Sqrt(square / (n - 1))
 	resample.Sort(c.replicates)
-	return c, nil
+	return nil
+}
+
+// zeros is memory of so many numbers, that of others where it is large enough.
+func zeros(of []float64, n int) []float64 {
+	if cap(of) < n {
+		return make([]float64, n)
+	}
+	of = of[:n]
+	clear(of)
+	return of
 }
 
 // Difference returns the statistic of a less that of b.

@@ -11,49 +11,16 @@ import (
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
-// Drawn says which subjects a resample holds, as indexes into the outcomes of
-// [ResampleWeighted]. Many goroutines read it.
-type Drawn struct {
-	Counts []int32 // how often each subject counts
-	// Controls and Events are those that count at all, in their order, and
-	// AllControls and AllEvents how often they do together.
-	Controls, Events       []Count
-	AllControls, AllEvents int64
-}
+// Weighted computes statistics of one configuration in resamples, for measures that no
+// [metrics.Sample] has, such as means over refits: values has an element for each
+// statistic, and that one for each resample, all of which it sets. Values are NaN where
+// they are undefined. It changes nothing else, and is called by many goroutines, each
+// with a Drawn of its own.
+type Weighted func(d *Drawn, values [][]float64)
 
-// Count is how often a subject counts.
-type Count struct{ Subject, N int32 }
-
-// set makes the lists of counts.
-func (d *Drawn) set(outcomes []int) {
-	d.Controls, d.Events, d.AllControls, d.AllEvents = d.Controls[:0], d.Events[:0], 0, 0
-	for i, n := range d.Counts {
-		switch {
-		case n == 0:
-		case outcomes[i] == 1:
-			d.Events = append(d.Events, Count{int32(i), n})
-			d.AllEvents += int64(n)
-		default:
-			d.Controls = append(d.Controls, Count{int32(i), n})
-			d.AllControls += int64(n)
-		}
-	}
-}
-
-// Weighted computes statistics of one configuration in a resample, one for each of
-// values, for measures that no [metrics.Sample] has, such as means over refits. They
-// are NaN where they are undefined. It changes nothing else, and is called by many
-// goroutines.
-type Weighted func(d *Drawn, values []float64)
-
-// resampleBlock is the number of resamples that are drawn at once.
-const resampleBlock = 16
-
-// resampler is the memory of one goroutine.
-type resampler struct {
-	drawn  [resampleBlock]Drawn
-	values []float64
-}
+// resampleBlock is the number of resamples whose best configurations are looked for at
+// once.
+const resampleBlock = 64
 
 // ResampleWeighted is [Resample], stratified by outcome, of as many statistics as are
 // said, which are functions of weights: one element for each. The error names the
@@ -85,50 +52,72 @@ func ResampleWeighted(outcomes []int, configurations []Weighted, statistics, rep
 		}
 		all[s] = p
 	}
+	// The full sample, those without one subject, the resamples, and what these leave
+	// out, all in one row.
 	n := len(outcomes)
-	begin := func() *resampler {
-		r := &resampler{values: make([]float64, statistics)}
-		for k := range r.drawn {
-			r.drawn[k].Counts = make([]int32, n)
-		}
-		return r
-	}
-	// What a configuration needs is looked at once for several resamples: that of all
-	// of them together does not stay in a processor's cache.
-	each := func(r *resampler, size int, set func(s, c, k int, v float64)) {
-		for k := range size {
-			r.drawn[k].set(outcomes)
-		}
-		for c, of := range configurations {
-			for k := range size {
-				of(&r.drawn[k], r.values)
-				for s, v := range r.values {
-					set(s, c, k, v)
-				}
-			}
-		}
-	}
-	// The full sample comes before those without one subject.
-	resample.Each((n+1+resampleBlock-1)/resampleBlock, begin, func(r *resampler, block int) {
-		from := block * resampleBlock
-		size := min(resampleBlock, n+1-from)
-		for k := range size {
-			counts := r.drawn[k].Counts
+	inBag := 1 + n
+	outOfBag := inBag + replicates
+	columns := outOfBag + replicates
+	count := func(column int, counts []int32) {
+		clear(counts)
+		if column < inBag {
 			for i := range counts {
 				counts[i] = 1
 			}
-			if left := from + k - 1; left >= 0 {
-				counts[left] = 0
+			if column > 0 {
+				counts[column-1] = 0
+			}
+			return
+		}
+		stream := resample.NewStream(seed, uint64((column-inBag)%replicates))
+		resample.DrawFrom(&stream, strata[0], counts)
+		resample.DrawFrom(&stream, strata[1], counts)
+		if column < outOfBag {
+			return
+		}
+		for i, drawn := range counts {
+			counts[i] = 0
+			if drawn == 0 {
+				counts[i] = 1
 			}
 		}
-		each(r, size, func(s, c, k int, v float64) {
-			if left := from + k - 1; left >= 0 {
-				all[s].jackknife[c][outcomes[left]][within[left]] = v
-			} else {
-				all[s].estimates[c] = v
+	}
+	keep := func(p *Paired, c, column int, v float64) {
+		switch {
+		case column == 0:
+			p.estimates[c] = v
+		case column < inBag:
+			p.jackknife[c][outcomes[column-1]][within[column-1]] = v
+		case column < outOfBag:
+			p.replicates[c][column-inBag] = v
+		default:
+			p.outOfBag[c][column-outOfBag] = v
+		}
+	}
+	type state struct {
+		d      *Drawn
+		values [][]float64
+	}
+	drawn := newDraws(strata, n, columns)
+	for from := 0; from < columns; from += drawn.n {
+		drawn.draw(min(drawn.most, columns-from), func(k int, counts []int32) { count(from+k, counts) })
+		// One configuration after the other: what it makes of the subjects is small, and
+		// the replicates of all are not.
+		resample.Each(len(configurations), func() state {
+			one := state{d: drawn.reader()}
+			for range statistics {
+				one.values = append(one.values, make([]float64, drawn.n))
+			}
+			return one
+		}, func(one state, c int) {
+			configurations[c](one.d, one.values)
+			for s, values := range one.values {
+				for k, v := range values {
+					keep(all[s], c, from+k, v)
+				}
 			}
 		})
-	})
+	}
 	for _, p := range all {
 		for c, estimate := range p.estimates {
 			if math.IsNaN(estimate) || math.IsInf(estimate, 0) {
@@ -136,27 +125,6 @@ func ResampleWeighted(outcomes []int, configurations []Weighted, statistics, rep
 			}
 		}
 	}
-	resample.Each((replicates+resampleBlock-1)/resampleBlock, begin, func(r *resampler, block int) {
-		from := block * resampleBlock
-		size := min(resampleBlock, replicates-from)
-		for k := range size {
-			stream, counts := resample.NewStream(seed, uint64(from+k)), r.drawn[k].Counts
-			clear(counts)
-			resample.DrawFrom(&stream, strata[0], counts)
-			resample.DrawFrom(&stream, strata[1], counts)
-		}
-		each(r, size, func(s, c, k int, v float64) { all[s].replicates[c][from+k] = v })
-		for k := range size {
-			counts := r.drawn[k].Counts
-			for i, drawn := range counts {
-				counts[i] = 0
-				if drawn == 0 {
-					counts[i] = 1
-				}
-			}
-		}
-		each(r, size, func(s, c, k int, v float64) { all[s].outOfBag[c][from+k] = v })
-	})
 	return all, nil
 }
 
@@ -200,19 +168,17 @@ func (p *Paired) Top(ranks int, lowest bool, among ...int) ([]Best, error) {
 		best[r] = Best{Configuration: int(k), Apparent: p.estimates[k], Wins: map[int]int{}}
 	}
 	replicates := len(p.replicates[0])
-	selected := make([][]place, replicates)
-	resample.Each((replicates+resampleBlock-1)/resampleBlock, func() *podiums { return newPodiums(ranks, resampleBlock) }, func(on *podiums, block int) {
+	selected := newPodiums(ranks, replicates)
+	resample.Each((replicates+resampleBlock-1)/resampleBlock, func() struct{} { return struct{}{} }, func(_ struct{}, block int) {
 		from := block * resampleBlock
 		to := min(from+resampleBlock, replicates)
-		on.reset()
+		part := selected.part(from, to)
 		for _, k := range among {
-			on.add(k, p.replicates[k][from:to], lowest)
-		}
-		for rep := from; rep < to; rep++ {
-			selected[rep] = slices.Clone(on.at(rep - from))
+			part.add(k, p.replicates[k][from:to], lowest)
 		}
 	})
-	for rep, first := range selected {
+	for rep := range replicates {
+		first := selected.at(rep)
 		for r := range best {
 			if r >= len(first) {
 				best[r].Undefined++
@@ -266,19 +232,34 @@ func newPodiums(ranks, resamples int) *podiums {
 	return &podiums{ranks: ranks, places: make([]place, ranks*resamples), taken: make([]int, resamples)}
 }
 
-func (p *podiums) reset() { clear(p.taken) }
+// part is that of some of the resamples.
+func (p *podiums) part(from, to int) *podiums {
+	return &podiums{ranks: p.ranks, places: p.places[from*p.ranks : to*p.ranks], taken: p.taken[from:to]}
+}
 
 // at is the podium of a resample.
 func (p *podiums) at(resample int) []place { return p.places[resample*p.ranks:][:p.taken[resample]] }
 
 // add shows the statistics of a configuration, one a resample, NaN where undefined.
 func (p *podiums) add(configuration int, values []float64, lowest bool) {
+	sign := 1.0
+	if lowest {
+		sign = -1
+	}
+	if p.ranks == 1 {
+		places := p.places[:len(values)]
+		for i, v := range values {
+			if sign*v > sign*places[i].value || p.taken[i] == 0 && !math.IsNaN(v) {
+				places[i], p.taken[i] = place{v, int32(configuration)}, 1
+			}
+		}
+		return
+	}
 	for i, v := range values {
 		n, places := p.taken[i], p.places[i*p.ranks:][:p.ranks]
-		better := func(other float64) bool { return lowest && v < other || !lowest && v > other }
 		switch {
-		case n == p.ranks:
-			if !better(places[n-1].value) {
+		case n == len(places):
+			if !(sign*v > sign*places[n-1].value) { // nearly always
 				continue
 			}
 			n--
@@ -287,7 +268,7 @@ func (p *podiums) add(configuration int, values []float64, lowest bool) {
 		default:
 			p.taken[i]++
 		}
-		for ; n > 0 && better(places[n-1].value); n-- {
+		for ; n > 0 && sign*v > sign*places[n-1].value; n-- {
 			places[n] = places[n-1]
 		}
 		places[n] = place{v, int32(configuration)}

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,30 +14,28 @@ import (
 // aurocOf is the AUROC of a sample as a function of weights, pair by pair.
 func aurocOf(s *metrics.Sample) Weighted {
 	y, p := s.Outcomes(), s.Risks()
-	return func(d *Drawn, values []float64) {
-		var sum, pairs float64
-		for i := range y {
-			for j := range y {
-				if y[i] == 1 && y[j] == 0 {
-					w := float64(d.Counts[i]) * float64(d.Counts[j])
-					pairs += w
-					switch {
-					case p[i] > p[j]:
-						sum += w
-					case p[i] == p[j]:
-						sum += w / 2
+	return func(d *Drawn, values [][]float64) {
+		for r := range values[0] {
+			var sum, pairs, means float64
+			for i := range y {
+				share := d.Weights[i][r] / float64(d.All[y[i]][r])
+				means += p[i] * share * float64(2*y[i]-1)
+				for j := range y {
+					if y[i] == 1 && y[j] == 0 {
+						w := float64(d.Counts[i][r]) * float64(d.Counts[j][r])
+						pairs += w
+						switch {
+						case p[i] > p[j]:
+							sum += w
+						case p[i] == p[j]:
+							sum += w / 2
+						}
 					}
 				}
 			}
-		}
-		values[0] = sum / pairs
-		if len(values) > 1 { // another, of the lists
-			values[1] = 0
-			for _, c := range d.Controls {
-				values[1] -= float64(c.N) * p[c.Subject] / float64(d.AllControls)
-			}
-			for _, e := range d.Events {
-				values[1] += float64(e.N) * p[e.Subject] / float64(d.AllEvents)
+			values[0][r] = sum / pairs
+			if len(values) > 1 {
+				values[1][r] = means
 			}
 		}
 	}
@@ -73,12 +72,87 @@ func TestResampleWeighted(t *testing.T) {
 			}
 		}
 	}
-	constant := func(v float64) Weighted { return func(_ *Drawn, values []float64) { values[0] = v } }
+	constant := func(v float64) Weighted {
+		return func(_ *Drawn, values [][]float64) {
+			for r := range values[0] {
+				values[0][r] = v
+			}
+		}
+	}
 	if _, err := ResampleWeighted([]int{0, 1}, []Weighted{constant(1), constant(math.NaN())}, 1, 10, 1); err == nil || !strings.Contains(err.Error(), "configuration 2") {
 		t.Errorf("error %v of a statistic that is undefined", err)
 	}
 	if _, err := ResampleWeighted([]int{0, 2}, weighted, 1, 10, 1); err == nil || !strings.Contains(err.Error(), "row 2") {
 		t.Errorf("error %v of an outcome of 2", err)
+	}
+}
+
+// Sums of words by table are those of the counts, whatever the number of subjects, and
+// neither how many resamples are drawn at once nor how often a subject is drawn matters.
+func TestSum(t *testing.T) {
+	for _, size := range [][2]int{{1, 1}, {3, 2}, {4, 5}, {15, 17}, {16, 40}} {
+		var outcomes []int
+		for i := range size[0] + size[1] {
+			outcomes = append(outcomes, (i*7+i/3)%2)
+		}
+		slices.Sort(outcomes[:len(outcomes)/2])
+		words := make([]uint64, len(outcomes))
+		for i := range words {
+			words[i] = uint64(i+1) << (i % 40)
+		}
+		most := int32(0)
+		sums := func(d *Drawn, values [][]float64) {
+			for y := range 2 {
+				got := slices.Clone(d.Sum(y, words))
+				for r := range got {
+					var want uint64
+					for i, counts := range d.Counts {
+						if outcomes[i] == y {
+							want += uint64(counts[r]) * words[i]
+							most = max(most, counts[r])
+						}
+					}
+					if got[r] != want {
+						t.Fatalf("%v subjects, outcome %d, resample %d: the sum is %d, not %d", size, y, r, got[r], want)
+					}
+					values[y][r] = float64(want)
+				}
+			}
+		}
+		at := func(bytes int) []*Paired {
+			saved := drawnBytes
+			drawnBytes = bytes
+			defer func() { drawnBytes = saved }()
+			all, err := ResampleWeighted(outcomes, []Weighted{sums}, 2, 300, 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		if whole, parts := at(drawnBytes), at(1); !reflect.DeepEqual(whole, parts) {
+			t.Errorf("%v subjects: resamples drawn in parts give other replicates", size)
+		}
+		if size[0] > 10 && most <= mostInByte {
+			t.Errorf("%v subjects: none was drawn more than %d times", size, mostInByte)
+		}
+	}
+}
+
+// A contrast in the memory of another is the same.
+func TestContrastSet(t *testing.T) {
+	p, err := Resample(grid(t, 3, 40, 12, func(c int) float64 { return float64(c) }, 1), metrics.StatisticAUROC, 60, 7, metrics.Stratified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := new(Contrast)
+	for _, weights := range []map[int]float64{{0: 1, 1: -1}, {2: 1}, {0: 0.5, 1: 0.5, 2: -1}} {
+		want, err := p.Contrast(weights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Set(p, weights); err != nil || !reflect.DeepEqual(again, want) {
+			t.Errorf("%v: %v, %+v, not %+v", weights, err, again, want)
+		}
 	}
 }
 
