@@ -49,13 +49,32 @@ func (r resolver) resolve(ctx context.Context, n *node) ([]group, error) {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			return nil, fmt.Errorf("input %s: %w", &n.ins[i], plainError(err))
+			return nil, fmt.Errorf("input %s: %w", &n.ins[i], n.ins[i].plainError(err))
 		}
 	}
 	for _, g := range groups {
 		slices.SortFunc(g.entries, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
 	}
 	return groups, nil
+}
+
+// plainError is [plainError], with the file of a pattern's many that it is about.
+func (in *input) plainError(err error) error {
+	plain := plainError(err)
+	var pe *fs.PathError
+	if in.glob == nil || !errors.As(err, &pe) {
+		return plain
+	}
+	at := pe.Path
+	if filepath.IsAbs(at) {
+		if at, err = filepath.Rel(in.abs, at); err != nil {
+			return plain
+		}
+	}
+	if !filepath.IsLocal(at) {
+		return plain
+	}
+	return fmt.Errorf("%s: %w", filepath.ToSlash(at), plain)
 }
 
 // input returns what an input that is no pattern stands for.

@@ -43,8 +43,12 @@ func (s *study) probed() []string {
 		return places
 	}
 	if location, err := s.settings.Store(); err == nil && location.Kind == mlflow.Database {
-		// Its log and journal lie beside it.
-		places = append(places, location.Path, location.Path+"-wal", location.Path+"-shm", location.Path+"-journal")
+		file, err := filepath.EvalSymlinks(location.Path)
+		if err != nil {
+			file = location.Path // it is not there; who reads it says so
+		}
+		// Its log and journal lie beside it, not beside a link to it.
+		places = append(places, location.Path, file, file+"-wal", file+"-shm", file+"-journal")
 	}
 	if s.probe.base != "" {
 		places = append(places, s.storeRoot())

@@ -242,7 +242,7 @@ func (w *walker) database(name string, _ io.Reader, f *os.File, _ int64, depth i
 	}
 	return w.Database(name, path, Cell{
 		Text: func(name, text string) error {
-			if strings.Contains(text, uriMark) {
+			if embeds([]byte(text)) {
 				return w.text(name, strings.NewReader(text), depth)
 			}
 			return w.said(name, []byte(text))

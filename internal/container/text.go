@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"compress/flate"
+	"compress/zlib"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -141,43 +143,95 @@ func (w *walker) unread(name string, err error) error {
 	return w.broken(name, err)
 }
 
+// packedInBase64 are the characters that begin, in base64, files whose contents do
+// not show as text: what other programs put into strings of pages, notebooks and
+// JSON. Of zlib's streams they decide so little that words begin with them.
+var packedInBase64 = []struct {
+	begin string
+	sure  bool
+}{
+	{"H4sI", true},                                              // gzip
+	{"KLUv/", true},                                             // zstd
+	{"QlpoO", true},                                             // bzip2
+	{"/Td6WFo", true},                                           // xz
+	{"UEsDB", true},                                             // zip
+	{"N3q8ry", true},                                            // 7-Zip
+	{"JVBERi0", true},                                           // PDF
+	{"UEFSMR", true},                                            // Parquet
+	{"QVJST1cx", true},                                          // Arrow
+	{"iUhERg0K", true},                                          // HDF5
+	{"eJ", false}, {"eN", false}, {"eAE", false}, {"eF", false}, // zlib, by how hard it tries
+}
+
+// leastPacked is how many characters of base64 a word has for it to be taken for a
+// file. A code of eight characters takes more of any of them.
+const leastPacked = 40
+
+// packed finds the first word of a text that may be such a file, and says whether
+// it can be nothing else. It looks at words of which it sees leastPacked characters.
+// The byte before the text says whether the text begins in a word.
+func packed(before byte, text []byte) (at int, sure bool) {
+	for i, c := range text {
+		if !inBase64(before) && inBase64(c) && i+leastPacked <= len(text) {
+			for _, p := range packedInBase64 {
+				if bytes.HasPrefix(text[i:], []byte(p.begin)) && !bytes.ContainsFunc(text[i:i+leastPacked], func(r rune) bool { return r > 'z' || !inBase64(byte(r)) }) {
+					return i, p.sure
+				}
+			}
+		}
+		before = c
+	}
+	return -1, false
+}
+
+// inBase64 reports whether a character is a digit in either alphabet.
+func inBase64(c byte) bool {
+	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
+}
+
+// embeds says whether there is something in a text for embedded to open.
+func embeds(text []byte) bool {
+	if bytes.Contains(text, []byte(uriMark)) {
+		return true
+	}
+	at, _ := packed(0, text)
+	return at >= 0
+}
+
 func (w *walker) embedded(name string, r io.Reader, depth int) error {
 	br := bufio.NewReaderSize(r, 64<<10)
+	var before byte // the one that was read last
+	skip := func(n int) error {
+		text, err := br.Peek(n)
+		if err != nil || n == 0 {
+			return err
+		}
+		before = text[n-1]
+		_, err = br.Discard(n)
+		return err
+	}
 	for {
 		text, err := br.Peek(br.Size())
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
 			return err
 		}
-		at := bytes.Index(text, []byte(uriMark))
-		if at < 0 && ended {
-			return nil
-		}
-		if at < 0 {
-			if _, err := br.Discard(len(text) - len(uriMark) + 1); err != nil {
-				return err
+		uri := bytes.Index(text, []byte(uriMark))
+		at, sure := packed(before, text)
+		switch {
+		case uri >= 0 && (at < 0 || uri < at):
+			if err = skip(uri + len(uriMark)); err == nil {
+				err = w.dataURI(name, br, depth)
 			}
-			continue
-		}
-		if _, err := br.Discard(at + len(uriMark)); err != nil {
-			return err
-		}
-		if err := w.entry(name); err != nil {
-			return err
-		}
-		picture, err := br.Peek(len(pngInBase64))
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		isPicture := string(picture) == pngInBase64
-		uri := w.unfold(name, base64.NewDecoder(base64.RawStdEncoding, &base64Digits{r: br}))
-		err = w.open(name+", data URI", uri, nil, depth+1)
-		var other base64.CorruptInputError
-		if errors.As(err, &other) && isPicture {
-			return &Error{Name: name, Why: "a picture within it is not whole base64"}
-		}
-		if errors.As(err, &other) {
-			continue // prose that looks like one: the text itself has been shown
+		case at >= 0:
+			if err = skip(at); err == nil {
+				err = w.packed(name, br, sure, depth)
+			}
+			before = 'A' // what is left of the word is no beginning of one
+		case ended:
+			return nil
+		default:
+			err = skip(len(text) - leastPacked + 1) // of which the rest may be to come
 		}
 		if err != nil {
 			return err
@@ -185,12 +239,63 @@ func (w *walker) embedded(name string, r io.Reader, depth int) error {
 	}
 }
 
+// dataURI opens what follows the head of a data URI.
+func (w *walker) dataURI(name string, br *bufio.Reader, depth int) error {
+	if err := w.entry(name); err != nil {
+		return err
+	}
+	picture, err := br.Peek(len(pngInBase64))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	isPicture := string(picture) == pngInBase64
+	uri := w.unfold(name, base64.NewDecoder(base64.RawStdEncoding, &base64Digits{r: br}))
+	err = w.open(name+", data URI", uri, nil, depth+1)
+	var other base64.CorruptInputError
+	switch {
+	case errors.As(err, &other) && isPicture:
+		return &Error{Name: name, Why: "a picture within it is not whole base64"}
+	case errors.As(err, &other):
+		return nil // prose that looks like one: the text itself has been shown
+	}
+	return err
+}
+
+// packed opens a word that may be a file. One that is none after all has been shown
+// as a text.
+func (w *walker) packed(name string, br *bufio.Reader, sure bool, depth int) error {
+	word := w.unfold(name, base64.NewDecoder(base64.RawStdEncoding, &base64Digits{r: br, word: true}))
+	if sure {
+		if err := w.entry(name); err != nil {
+			return err
+		}
+		return w.open(name+", base64", word, nil, depth+1)
+	}
+	err := w.open(name+", base64", word, nil, depth+1)
+	var stream flate.CorruptInputError
+	var digits base64.CorruptInputError
+	if errors.As(err, &stream) || errors.As(err, &digits) || errors.Is(err, zlib.ErrHeader) || errors.Is(err, zlib.ErrChecksum) ||
+		errors.Is(err, zlib.ErrDictionary) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil // a word
+	}
+	return err
+}
+
 // base64Digits reads up to what belongs to no base64, without the padding. It does
 // not take what is behind.
 type base64Digits struct {
 	r    *bufio.Reader
+	word bool // what stands by itself in a text, of either alphabet: it ends with its line, unless that is full
+	line int  // digits of the line
 	done bool
 }
+
+// A line of base64 that goes on is full: 64 digits of PEM, 76 of MIME, or what a
+// program made of these for an indentation.
+const (
+	leastLine = 60
+	mostLine  = 76
+)
 
 func (b *base64Digits) Read(p []byte) (n int, err error) {
 	for n < len(p) && !b.done {
@@ -202,10 +307,27 @@ func (b *base64Digits) Read(p []byte) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
+		if b.word {
+			switch c {
+			case '-':
+				c = '+'
+			case '_':
+				c = '/'
+			case ' ', '\t':
+				if b.line > 0 { // else an indentation
+					b.done = true
+				}
+			case '\n':
+				b.done = b.line < leastLine || b.line > mostLine
+				b.line = 0
+			}
+		}
 		switch {
+		case b.done:
 		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '+', c == '/':
 			p[n] = c
 			n++
+			b.line++
 		case c == '\n', c == '\r', c == ' ', c == '\t': // long ones are broken into lines
 		default:
 			b.done = true

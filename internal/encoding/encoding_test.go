@@ -78,6 +78,7 @@ func TestRead(t *testing.T) {
 		"soft hyphens":              "sub&shy;ject&#173;-\u00ad41",
 		"nothing between":           "sub\u200bject&#8203;-&zwnj;4\ufeff1",
 		"other hyphen":              "subject\u201141",
+		"dash of ranges":            "subject\u201341",
 		"full width":                "ｓｕｂｊｅｃｔ－４１",
 		"percent":                   in(16, 2, "%", ""),
 		"percent, partly":           "?of=subject%2d41",

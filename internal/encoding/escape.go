@@ -336,8 +336,8 @@ func seen(r rune) rune {
 	switch {
 	case r == 0xad, r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x2064, r == 0xfeff, r >= 0xfe00 && r <= 0xfe0f, r == 0x34f:
 		return -1 // soft hyphen, joiners, marks of direction and of form
-	case r >= 0x2010 && r <= 0x2012, r == 0x2212:
-		return '-' // hyphens that do not break, minus
+	case r >= 0x2010 && r <= 0x2013, r == 0x2212:
+		return '-' // hyphens that do not break, the dash of figures, that of ranges, minus
 	case r == 0xa0, r >= 0x2000 && r <= 0x200a, r == 0x202f, r == 0x205f, r == 0x3000:
 		return ' '
 	case r >= 0xff01 && r <= 0xff5e:

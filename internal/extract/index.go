@@ -247,7 +247,7 @@ func (x *Index) Err() error {
 	if count > maxNamed {
 		bad = append(bad[:maxNamed], fmt.Sprintf("and %d more", count-maxNamed))
 	}
-	return fmt.Errorf("%d of %d runs cannot be judged: %s; repair them, or list them under EXTRACTION.exclude_runs with a reason",
+	return fmt.Errorf("%d of %d runs cannot be judged: %s; the private log of the step index says more of each; repair them, or list them under EXTRACTION.exclude_runs with a reason",
 		count, len(x.Runs), strings.Join(bad, "; "))
 }
 

@@ -306,7 +306,7 @@ func TestIndexErr(t *testing.T) {
 	if err == nil {
 		t.Fatal("a store with damaged runs is no error")
 	}
-	for _, want := range []string{"5 of ", strings.Repeat("10", 16), ReasonMeta, ReasonDisagree, ReasonRunID, "EXTRACTION.exclude_runs", "repair"} {
+	for _, want := range []string{"5 of ", strings.Repeat("10", 16), ReasonMeta, ReasonDisagree, ReasonRunID, "EXTRACTION.exclude_runs", "repair", "log of the step index"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q lacks %q", err, want)
 		}

@@ -61,6 +61,27 @@ func TestScalarsOfOneRefit(t *testing.T) {
 	}
 }
 
+// Of equal values numpy has a mean that rounding parts from them, a deviation of
+// 1e-16 and so a range; what differs by more is no rounding.
+func TestScalarsOfEqualRefits(t *testing.T) {
+	values, off, tiny := make([]float64, 20), 0.6, 1.1102230246251565e-16
+	for i := range values {
+		values[i] = 46.0 / 63
+	}
+	ours := summarise(values, len(values))
+	r := &Record{Refits: len(values)}
+	r.checkSummary("equal", Scalar{Mean: &values[0], SD: &tiny, Lower: &values[0], Upper: &values[0]}, ours)
+	r.checkSummary("other", Scalar{Mean: &values[0], SD: &tiny, Lower: &off, Upper: &values[0]}, ours)
+	if len(r.Checks) != 8 {
+		t.Fatalf("%d checks, want mean, deviation and both limits of two", len(r.Checks))
+	}
+	for _, c := range r.Checks {
+		if c.OK == (c.Name == "other_lower") {
+			t.Errorf("%s: expected %v, found %v, agree: %t", c.Name, c.Expected, c.Found, c.OK)
+		}
+	}
+}
+
 // The quantiles are those of numpy's default, the deviation divides by n.
 func TestSpreadOfRisks(t *testing.T) {
 	r := &Record{Head: Head{Outcomes: []int{0, 1}}}

@@ -79,12 +79,17 @@ func openDatabase(ctx context.Context, location string, o Options) (*database, e
 		return fail(errors.New("is not a SQLite database"))
 	}
 	s := &database{path: abs, artifactRoot: o.ArtifactRoot, dispose: func() error { return nil }, metrics: map[string]map[string]map[string]Metric{}}
-	readable, mode := abs, "ro"
-	copied, err := mustCopy(abs)
+	// SQLite keeps log and journal beside the file itself, not beside a link to it.
+	readable, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return fail(err)
+	}
+	mode := "ro"
+	copied, err := mustCopy(readable)
 	if err == nil && copied {
 		// The copy may be written: opening it folds the log in.
 		mode = "rw"
-		readable, s.dispose, err = copyDatabase(ctx, abs, o.Scratch)
+		readable, s.dispose, err = copyDatabase(ctx, readable, o.Scratch)
 	}
 	if err != nil {
 		return fail(err)

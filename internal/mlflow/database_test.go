@@ -230,6 +230,14 @@ func TestDatabaseInUse(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].Name != "in the log" {
 		t.Errorf("%v, %v", all, err)
 	}
+	// The log lies beside the file, not beside a link to it.
+	link := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := openSQLite(t, link, Options{Scratch: t.TempDir()}).Experiments(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("through a link: %v, %v", all, err)
+	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}

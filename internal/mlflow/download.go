@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -342,7 +343,11 @@ func (d *download) take(ctx context.Context, r *http.Response) error {
 		return err
 	}
 	disk := &writer{w: f}
-	_, err = io.Copy(disk, r.Body)
+	body := io.Reader(r.Body)
+	if d.note.Size >= 0 { // one byte more tells that it is another file; an endless one must not fill the disk
+		body = io.LimitReader(body, d.note.Size-d.length()+1)
+	}
+	_, err = io.Copy(disk, body)
 	if err != nil && disk.err == nil {
 		err = unreachable(ctx, err)
 	}
@@ -353,7 +358,11 @@ func (d *download) take(ctx context.Context, r *http.Response) error {
 		return err
 	}
 	if n := d.length(); d.note.Size >= 0 && n != d.note.Size {
-		return errors.Join(fmt.Errorf("it was listed with %d bytes and %d came; it is being written: try again", d.note.Size, n), d.drop())
+		came := strconv.FormatInt(n, 10)
+		if n > d.note.Size {
+			came = "more"
+		}
+		return errors.Join(fmt.Errorf("it was listed with %d bytes and %s came; it is being written: try again", d.note.Size, came), d.drop())
 	}
 	if err := os.Rename(d.path+".part", d.path); err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -38,6 +39,7 @@ type server struct {
 	scratch string
 	wait    func() backoff.BackOff // between tries
 	lasting sync.Map               // place of artifacts → *lasting
+	quiet   time.Duration          // how long an answer may pause
 }
 
 const (
@@ -53,11 +55,13 @@ const (
 	// growing by half each time, a server has six seconds to come back, and
 	// longer where it says so (Retry-After).
 	tries = 6
-	// answerTimeout bounds the wait for the head of an answer. A server that has
-	// to fetch an artifact first sends it when it has all of it.
+	// answerTimeout bounds the wait for the head of an answer, and for more of it.
+	// A server that has to fetch an artifact first sends it when it has all of it.
 	answerTimeout = 2 * time.Minute
 	// maxRetryAfter bounds what a server may ask to wait.
 	maxRetryAfter = time.Minute
+	// maxRedirects is what net/http itself allows.
+	maxRedirects = 10
 )
 
 func openServer(ctx context.Context, l Location, o Options) (*server, error) {
@@ -65,7 +69,7 @@ func openServer(ctx context.Context, l Location, o Options) (*server, error) {
 	if getenv == nil {
 		getenv = func(string) string { return "" }
 	}
-	s := &server{url: l.URL, login: credentials(getenv, l.user), scratch: o.Scratch, wait: o.wait}
+	s := &server{url: l.URL, login: credentials(getenv, l.user), scratch: o.Scratch, wait: o.wait, quiet: answerTimeout}
 	if s.wait == nil {
 		s.wait = func() backoff.BackOff { return backoff.NewExponentialBackOff() }
 	}
@@ -76,7 +80,7 @@ func openServer(ctx context.Context, l Location, o Options) (*server, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = settings
 	transport.ResponseHeaderTimeout = answerTimeout
-	s.client = &http.Client{Transport: transport}
+	s.client = &http.Client{Transport: transport, CheckRedirect: follow}
 	// Whatever is wrong with the place or the credentials shows here.
 	if _, err := s.Experiments(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -133,6 +137,45 @@ func tlsSettings(getenv func(string) string) (*tls.Config, error) {
 		settings.Certificates = []tls.Certificate{pair}
 	}
 	return settings, nil
+}
+
+// elsewhereError says that a server sends requests to another address by a redirect
+// that loses what they ask.
+type elsewhereError struct{ address string }
+
+func (e *elsewhereError) Error() string {
+	return "redirects requests to " + e.address + ": give the address that it answers at itself"
+}
+
+var errRedirects = fmt.Errorf("it redirects more than %d times", maxRedirects)
+
+// follow decides about a redirect. Credentials are for the server that was named:
+// net/http would also send them to other ports and subdomains of its host, and
+// unencrypted from https to http. So would it the address with names of the store.
+func follow(r *http.Request, via []*http.Request) error {
+	first := via[0]
+	if len(via) >= maxRedirects {
+		return errRedirects
+	}
+	if r.Method != first.Method {
+		return &elsewhereError{r.URL.Scheme + "://" + r.URL.Host}
+	}
+	if origin(r.URL) != origin(first.URL) {
+		r.Header.Del("Authorization")
+		r.Header.Del("Referer")
+	}
+	return nil
+}
+
+// origin is who gets what is sent to a URL.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" && u.Scheme == "https" {
+		port = "443"
+	} else if port == "" {
+		port = "80"
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
 }
 
 // String returns the server's URL without user and password.
@@ -206,11 +249,14 @@ func (s *server) send(ctx context.Context, request func() (*http.Request, error)
 			return none, backoff.Permanent(err)
 		}
 		s.login(r)
-		answer, err := s.client.Do(r.WithContext(ctx))
+		one, cancel := context.WithCancel(ctx)
+		defer cancel()
+		answer, err := s.client.Do(r.WithContext(one))
 		if err != nil {
 			return none, unreachable(ctx, err)
 		}
 		defer answer.Body.Close()
+		answer.Body = &flow{ReadCloser: answer.Body, quiet: s.quiet, cancel: cancel}
 		if err = take(answer); err == nil || errors.Is(err, ErrUnreachable) {
 			if seconds, bad := strconv.Atoi(answer.Header.Get("Retry-After")); err != nil && bad == nil && seconds > 0 {
 				return none, &busy{err, time.Duration(seconds) * time.Second}
@@ -237,6 +283,29 @@ func (s *server) send(ctx context.Context, request func() (*http.Request, error)
 		return fmt.Errorf("tracking server %s: %w", s.url, err)
 	}
 	return nil
+}
+
+// flow is the body of an answer. Reading it ends when nothing comes for a while:
+// there is no other end to a connection that stays open and silent.
+type flow struct {
+	io.ReadCloser
+	quiet  time.Duration
+	cancel context.CancelFunc
+	silent atomic.Bool
+}
+
+func (b *flow) Read(p []byte) (int, error) {
+	// Only while it is waited for: the time that a disk takes is not the server's.
+	timer := time.AfterFunc(b.quiet, func() {
+		b.silent.Store(true)
+		b.cancel()
+	})
+	n, err := b.ReadCloser.Read(p)
+	timer.Stop()
+	if err != nil && err != io.EOF && b.silent.Load() {
+		err = fmt.Errorf("its answer does not go on for %s", b.quiet)
+	}
+	return n, err
 }
 
 // busy is an answer that says how long to wait.
@@ -269,8 +338,19 @@ func unreachable(ctx context.Context, err error) error {
 	if errors.As(err, &unknown) {
 		return backoff.Permanent(fmt.Errorf("%w; give the certificate of its authority in MLFLOW_TRACKING_SERVER_CERT_PATH", err))
 	}
+	var elsewhere *elsewhereError
+	if errors.As(err, &elsewhere) || errors.Is(err, errRedirects) {
+		return backoff.Permanent(err)
+	}
+	// What net/http cannot read of an answer it quotes.
+	if text := quotation.ReplaceAllString(err.Error(), `"…"`); text != err.Error() {
+		err = errors.New(text)
+	}
 	return fmt.Errorf("%w: %w", ErrUnreachable, err)
 }
+
+// quotation is a string as %q has it.
+var quotation = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 // ask sends a request of the REST API and reads the answer: a POST when there is
 // a body, else a GET.

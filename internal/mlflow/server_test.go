@@ -297,6 +297,25 @@ func TestServerErrors(t *testing.T) {
 			http.Error(w, `{"error_code":"canary77"}`, http.StatusBadRequest)
 		}), "400 Bad Request", false},
 		{"the same page", web(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"next_page_token":"x"}`) }), "again and again", false},
+		{"redirects away", web(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://ada:secret@tracking.example/canary77", http.StatusMovedPermanently)
+		}), "redirects requests to https://tracking.example: give", false},
+		{"redirects for ever", web(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/canary77", http.StatusTemporaryRedirect)
+		}), "redirects more than 10 times", false},
+		{"redirects nowhere", web(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", "http://[canary77\"ada")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}), "Location", true},
+		{"no HTTP", web(func(w http.ResponseWriter, r *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(c, "canary77 \"ada\"\r\n\r\n")
+			_ = c.Close()
+		}), "malformed HTTP", true},
 		{"unknown authority", tlsServer.URL, "MLFLOW_TRACKING_SERVER_CERT_PATH", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -388,6 +407,69 @@ func TestServerCredentials(t *testing.T) {
 				t.Error("opened without credentials")
 			}
 		})
+	}
+}
+
+// Credentials stay with the server that was named: another port of its host is
+// another server.
+func TestServerRedirects(t *testing.T) {
+	answer := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }
+	var mu sync.Mutex
+	var heard []http.Header
+	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard = append(heard, r.Header)
+		answer(w, r)
+	}))
+	defer stranger.Close()
+	to := ""
+	named := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Authorization") != "Bearer tok":
+			t.Errorf("%s without credentials", r.URL)
+		case r.URL.Path != "/moved":
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+			return
+		}
+		answer(w, r)
+	}))
+	defer named.Close()
+	for _, to = range []string{"/moved", named.URL + "/moved", stranger.URL + "/moved"} {
+		s, err := Open(t.Context(), Location{Kind: Server, URL: named.URL}, Options{Getenv: environment("MLFLOW_TRACKING_TOKEN", "tok")})
+		if err != nil {
+			t.Fatalf("redirected to %s: %v", to, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(heard) != 1 || heard[0].Get("Authorization") != "" || heard[0].Get("Referer") != "" {
+		t.Errorf("the other server was sent %v", heard)
+	}
+}
+
+// An answer that begins and does not go on is not waited for.
+func TestServerFallsSilent(t *testing.T) {
+	f := &fake{}
+	s, err := serve(t, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "{")
+		_ = http.NewResponseController(w).Flush()
+		<-done
+	}))
+	defer web.Close()
+	defer close(done)
+	s.url, s.quiet = web.URL, 10*time.Millisecond
+	if _, err := s.Runs(t.Context(), Experiment{ID: "0"}); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "does not go on for 10ms") {
+		t.Errorf("an answer that stops: %v", err)
+	}
+	if _, err := s.Fetch(t.Context(), Run{ID: runID}, Artifact{Name: pickleName, Size: 7}); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "does not go on for 10ms") {
+		t.Errorf("an artifact that stops: %v", err)
 	}
 }
 
@@ -484,6 +566,18 @@ func TestDownload(t *testing.T) {
 	if _, err := s.Fetch(t.Context(), run, Artifact{Name: pickleName, Size: 7}); err == nil || !strings.Contains(err.Error(), "it was listed with 7 bytes") {
 		t.Errorf("another size: %v", err)
 	}
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, err := w.Write(make([]byte, 1<<16)); err == nil; {
+			_, err = w.Write(make([]byte, 1<<16))
+		}
+	}))
+	defer endless.Close()
+	named := s.url
+	s.url = endless.URL
+	if _, err := s.Fetch(t.Context(), run, Artifact{Name: pickleName, Size: 7}); err == nil || !strings.Contains(err.Error(), "it was listed with 7 bytes and more came") {
+		t.Errorf("without an end: %v", err)
+	}
+	s.url = named
 	if _, err := s.Fetch(t.Context(), run, Artifact{Name: "metrics/absent", Size: 7}); err == nil || errors.Is(err, ErrUnreachable) {
 		t.Errorf("an absent artifact: %v", err)
 	}
