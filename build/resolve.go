@@ -67,7 +67,7 @@ func (in *input) plainError(err error) error {
 	}
 	at := pe.Path
 	if filepath.IsAbs(at) {
-		if at, err = filepath.Rel(in.abs, at); err != nil {
+		if at, err = filepath.Rel(in.abs(), at); err != nil {
 			return plain
 		}
 	}

@@ -13,7 +13,7 @@ import (
 func TestErrorOfPatternNamesTheFile(t *testing.T) {
 	root := t.TempDir()
 	denied := func(path string) error { return &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES} }
-	file, many := &input{abs: filepath.Join(root, "f")}, &input{abs: root, glob: new(pattern)}
+	file, many := &input{top: root, Input: Input{pattern: "f"}}, &input{top: root, glob: new(pattern)}
 	for _, c := range []struct {
 		in   *input
 		err  error
@@ -23,7 +23,7 @@ func TestErrorOfPatternNamesTheFile(t *testing.T) {
 		{many, denied("1/meta.yaml"), "1/meta.yaml: permission denied"},
 		{many, denied(filepath.Dir(root)), "permission denied"},
 		{many, errors.New("other"), "other"},
-		{file, denied(file.abs), "permission denied"},
+		{file, denied(file.abs()), "permission denied"},
 	} {
 		got := c.in.plainError(c.err)
 		if got.Error() != c.want || errors.Is(c.err, syscall.EACCES) != errors.Is(got, syscall.EACCES) {

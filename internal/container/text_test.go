@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/foundation-plr/pipeline/internal/packtest"
 )
 
 // The base64 of a picture is no text, wherever it stands and however it is read;
@@ -59,9 +61,9 @@ func TestPackedInBase64(t *testing.T) {
 	noise := make([]byte, 300)
 	_, _ = random.Read(noise) // never fails
 	packs := map[string][]byte{
-		"gzip": gzipped(t, append(noise, content...)), "zlib": zlibbed(t, append(noise, content...)),
+		"gzip": gzipped(t, append(noise, content...)), "zlib": packtest.Zlib(t, append(noise, content...)),
 		"zip": zipped(t, "a.txt", content),
-		"few": zlibbed(t, []byte(secret)),
+		"few": packtest.Zlib(t, []byte(secret)),
 	}
 	for kind, data := range packs {
 		page, err := json.Marshal(map[string]string{"a": b64(data)})
@@ -79,7 +81,7 @@ func TestPackedInBase64(t *testing.T) {
 			"one line":    "data: " + b64(data) + "\nprose that goes on\n",
 			"far behind":  strings.Repeat("prose ", 30_000) + b64(data),
 			"at a border": strings.Repeat(" ", 64<<10-20) + b64(data),
-			"two":         b64(zlibbed(t, noise)) + " " + b64(data),
+			"two":         b64(packtest.Zlib(t, noise)) + " " + b64(data),
 			"after a URI": `;base64,AAAA" ` + b64(data),
 		} {
 			if s, err := walked(t, []byte(text)); err != nil || !strings.Contains(s.text, secret) {

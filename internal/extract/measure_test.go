@@ -69,7 +69,7 @@ func TestScalarsOfEqualRefits(t *testing.T) {
 		values[i] = 46.0 / 63
 	}
 	ours := summarise(values, len(values))
-	r := &Record{Refits: len(values)}
+	r := &Record{Head: Head{Refits: len(values)}}
 	r.checkSummary("equal", Scalar{Mean: &values[0], SD: &tiny, Lower: &values[0], Upper: &values[0]}, ours)
 	r.checkSummary("other", Scalar{Mean: &values[0], SD: &tiny, Lower: &off, Upper: &values[0]}, ours)
 	if len(r.Checks) != 8 {

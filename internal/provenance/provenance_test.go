@@ -69,7 +69,7 @@ func study(t *testing.T, read string) *Study {
 	if read == "" {
 		return s
 	}
-	record := &extract.Record{Format: extract.RecordFormat, RunID: classified, Artifact: extract.Artifact{BLAKE3: read, Bytes: 42}}
+	record := &extract.Record{Head: extract.Head{Format: extract.RecordFormat, RunID: classified}, Artifact: extract.Artifact{BLAKE3: read, Bytes: 42}}
 	if err := extract.Write(s.Record(classified), record); err != nil {
 		t.Fatal(err)
 	}
