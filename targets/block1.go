@@ -150,93 +150,87 @@ func (s *study) unpack() build.Step {
 	}
 }
 
-// runStep is the step of a run. There are as many as the store has runs, so what can
-// be made of others is made when it is asked for.
-type runStep struct {
-	s         *study
-	run       *extract.IndexedRun
-	keepRisks bool
-}
-
 // run reads one pickle. Its parameters hold what the index says of the run, so
 // a renamed run is read anew and its neighbours are not. With keepRisks its record
-// holds the risks of every refit.
+// holds the risks of every refit. There are as many of these steps as the store has
+// runs, so what can be made of the run is made when it is asked for.
 func (s *study) run(run *extract.IndexedRun, keepRisks bool) build.Step {
-	r := &runStep{s, run, keepRisks}
-	step := build.Step{
+	if run.Remote != nil {
+		return s.runOnServer(run, keepRisks)
+	}
+	pickle, out := s.pickleOf(run), recordOf(run)
+	return build.Step{
 		Name:       "run:" + run.RunID,
-		Outputs:    []build.Output{build.Out(r.out().Root, r.out().Path)},
-		MakeParams: r.params,
-		Code:       codeOfRuns,
+		Doc:        "read one run's pickle and compute its measures",
+		Inputs:     []build.Input{build.File(pickle.Root, pickle.Path), s.codesOf(run)},
+		Outputs:    []build.Output{build.Out(out.Root, out.Path)},
+		MakeParams: func() map[string]any { return s.paramsOf(run, keepRisks) },
+		Code:       []string{"internal/extract"},
 		Pool:       poolMemory,
+		Weigh:      weightOf,
+		Run: func(_ context.Context, t *build.Task) error {
+			pickle := s.pickleOf(run)
+			options := extract.RunOptions{Digest: t.Digest(pickle), KeepRisks: keepRisks}
+			for _, file := range t.Files(s.codesOf(run)) {
+				options.CodesPath, options.CodesDigest = t.Path(file), t.Digest(file)
+			}
+			return s.record(t, t.Path(pickle), options, run)
+		},
 	}
-	if run.Remote == nil {
-		step.Doc = "read one run's pickle and compute its measures"
-		step.Inputs = []build.Input{build.File(r.pickle().Root, r.pickle().Path), r.codes()}
-		step.Weigh = weightOf
-		step.Run = r.read
-	} else {
-		// No file stands for a pickle that a tracking server has: what the server
-		// says of it is in the parameters.
-		step.Doc = "fetch one run's pickle, read it and compute its measures"
-		step.Probed = s.probed()
-		step.Weight = weightOf(run.Remote.Pickle.Size)
-		step.Run = r.fetch
+}
+
+// runOnServer is run for a pickle that a tracking server has. No file stands for
+// it: what the server says of it is in the parameters.
+func (s *study) runOnServer(run *extract.IndexedRun, keepRisks bool) build.Step {
+	out := recordOf(run)
+	return build.Step{
+		Name:       "run:" + run.RunID,
+		Doc:        "fetch one run's pickle, read it and compute its measures",
+		Outputs:    []build.Output{build.Out(out.Root, out.Path)},
+		MakeParams: func() map[string]any { return s.paramsOf(run, keepRisks) },
+		Probed:     s.probed(),
+		Code:       []string{"internal/extract"},
+		Pool:       poolMemory,
+		Weight:     weightOf(run.Remote.Pickle.Size),
+		Run: func(ctx context.Context, t *build.Task) error {
+			pickle, codes, err := s.fetch(ctx, *run)
+			if err != nil {
+				t.Log.Error(err.Error())
+				return unnamed(err, *run)
+			}
+			return s.record(t, pickle, extract.RunOptions{CodesPath: codes, KeepRisks: keepRisks}, run)
+		},
 	}
-	return step
 }
 
-// codeOfRuns is the package that a run step runs.
-var codeOfRuns = []string{"internal/extract"}
-
-func (r *runStep) params() map[string]any {
-	return map[string]any{"run": r.run, "thresholds": r.s.settings.Thresholds, "keep risks": r.keepRisks}
+func (s *study) paramsOf(run *extract.IndexedRun, keepRisks bool) map[string]any {
+	return map[string]any{"run": run, "thresholds": s.settings.Thresholds, "keep risks": keepRisks}
 }
 
-func (r *runStep) out() build.Ref {
-	return build.Ref{Root: rootPrivate, Path: path.Join("runs", r.run.RunID+recordSuffix)}
+func (s *study) pickleOf(run *extract.IndexedRun) build.Ref {
+	return build.Ref{Root: rootStore, Path: s.inStore(run.Artifact)}
 }
 
-func (r *runStep) pickle() build.Ref {
-	return build.Ref{Root: rootStore, Path: r.s.inStore(r.run.Artifact)}
-}
-
-// codes is the file that names the subjects of a pickle, where it is: some pickles do
+// codesOf is the file that names the subjects of a pickle, where it is: some pickles do
 // not name them.
-func (r *runStep) codes() build.Input {
-	return build.Glob(rootStore, literally(r.s.inStore(extract.CodesArtifact(r.run.Artifact))))
+func (s *study) codesOf(run *extract.IndexedRun) build.Input {
+	return build.Glob(rootStore, literally(s.inStore(extract.CodesArtifact(run.Artifact))))
 }
 
-// read is the work of a step whose pickle is a file.
-func (r *runStep) read(_ context.Context, t *build.Task) error {
-	pickle := r.pickle()
-	options := extract.RunOptions{Digest: t.Digest(pickle)}
-	for _, file := range t.Files(r.codes()) {
-		options.CodesPath, options.CodesDigest = t.Path(file), t.Digest(file)
-	}
-	return r.record(t, t.Path(pickle), options)
-}
-
-// fetch is the work of a step whose pickle a server has.
-func (r *runStep) fetch(ctx context.Context, t *build.Task) error {
-	pickle, codes, err := r.s.fetch(ctx, *r.run)
-	if err != nil {
-		t.Log.Error(err.Error())
-		return unnamed(err, *r.run)
-	}
-	return r.record(t, pickle, extract.RunOptions{CodesPath: codes})
+func recordOf(run *extract.IndexedRun) build.Ref {
+	return build.Ref{Root: rootPrivate, Path: path.Join("runs", run.RunID+recordSuffix)}
 }
 
 // record reads a pickle and writes what it gave.
-func (r *runStep) record(t *build.Task, pickle string, options extract.RunOptions) error {
+func (s *study) record(t *build.Task, pickle string, options extract.RunOptions, run *extract.IndexedRun) error {
 	working()
-	options.Thresholds, options.KeepRisks = r.s.settings.Thresholds, r.keepRisks
-	record, err := extract.ReadRun(pickle, *r.run, options)
+	options.Thresholds = s.settings.Thresholds
+	record, err := extract.ReadRun(pickle, *run, options)
 	if err != nil {
 		t.Log.Error(err.Error())
-		return unnamed(err, *r.run)
+		return unnamed(err, *run)
 	}
-	return extract.Write(t.Out(r.out()), record)
+	return extract.Write(t.Out(recordOf(run)), record)
 }
 
 // unnamed takes the free text of a store out of an error that goes to the
