@@ -50,8 +50,8 @@ type file struct {
 	err  error
 }
 
-// pathKey stands for a path: two hashes of it with seeds of this process. That two
-// paths of a build have one is as likely as that two files have one digest.
+// pathKey stands for a path: two hashes of it with seeds of this process, which nobody
+// knows beforehand. Of a million paths any two have one with a chance of 1 in 10^26.
 type pathKey [2]uint64
 
 var pathSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
