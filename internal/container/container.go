@@ -1,5 +1,5 @@
 // Package container takes apart files that hold others or hide what they say:
-// archives, compressed files, PDFs, pictures. It is for searching, so it is
+// archives, compressed files, PDFs, pictures, fonts. It is for searching, so it is
 // complete where it can be and says so where it cannot: what it does not
 // understand is an [Error], never passed over.
 //
@@ -34,7 +34,7 @@ type Visitor struct {
 	// by chance.
 	Guess func(name string, r io.Reader) error
 	// Raw is shown bytes of which only some can be text: those of containers
-	// themselves, databases, fonts. It may run beside the others.
+	// themselves, databases, pixels. It may run beside the others.
 	Raw func(name string, r io.Reader) error
 	// Database is shown a DuckDB file, which must be read by DuckDB. Its bytes
 	// have been shown to Raw. A file that was within another is removed
@@ -174,8 +174,10 @@ func kindOf(head []byte) kind {
 		return kind{open: (*walker).postScript}
 	case starts("\xc5\xd0\xd3\xc6"):
 		return kind{refused: "it is an EPS file with a preview; write it without one"}
-	case starts("wOFF"), starts("wOF2"):
-		return kind{open: (*walker).font}
+	case isFont(head, "wOFF"):
+		return kind{open: (*walker).font, whole: true}
+	case isFont(head, "wOF2"):
+		return kind{refused: woff2}
 	case len(head) > 12 && string(head[8:12]) == "DUCK":
 		return kind{open: (*walker).database, whole: true}
 	}
@@ -230,10 +232,6 @@ func (w *walker) whole(name string, r io.Reader, file *os.File, use func(f *os.F
 	}
 	return use(file, info.Size())
 }
-
-// font passes over the outlines of letters: its bytes are seen, and say nothing of
-// a study.
-func (w *walker) font(string, io.Reader, *os.File, int64, int) error { return nil }
 
 func (w *walker) database(name string, _ io.Reader, f *os.File, _ int64, depth int) error {
 	path, err := filepath.Abs(f.Name())

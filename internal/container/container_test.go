@@ -132,6 +132,13 @@ func TestArchives(t *testing.T) {
 		"two members": {append(gzipped(t, []byte("first")), gzipped(t, secret)...), []string{"first", "the secret"}},
 		"zstd":        {zstded(t, secret), []string{"the secret"}},
 		"zstd, skips": {append([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00skip"), zstded(t, secret)...), []string{"the secret"}},
+		"split zstd":  {append(zstded(t, []byte("the sec")), zstded(t, []byte("ret"))...), []string{"the secret"}},
+		"split gzip":  {append(gzipped(t, []byte("the sec")), gzipped(t, []byte("ret"))...), []string{"the secret"}},
+		"zstd, packs": {append([]byte("\x50\x2a\x4d\x18"), append(binary.LittleEndian.AppendUint32(nil, uint32(len(gzipped(t, secret)))), gzipped(t, secret)...)...), []string{"the secret"}},
+		"WOFF":        {woff(t, secret, nil), []string{"the secret", "of a font", "of its maker", "not packed"}},
+		"like a font": {[]byte("wOFF,wOF2\nthe \\u0073ecret"), []string{"the secret"}},
+		"like WOFF2":  {[]byte("wOF2 the \\u0073ecret"), []string{"the secret"}},
+		"in base64":   {[]byte("x = '" + b64(woff(t, secret, nil)) + "'"), []string{"the secret"}},
 		"tar":         {tarred(t, "entry of tar", secret), []string{"the secret", "entry of tar", "user of tar", "record of tar"}},
 		"zip":         {zipped(t, "entry of zip", secret), []string{"the secret", "entry of zip", "comment of zip", "comment of an entry"}},
 		"zip, stored": {zipped(t, "e", secret, func(h *zip.FileHeader) { h.Method = zip.Store }), []string{"the secret"}},
@@ -155,9 +162,40 @@ func TestArchives(t *testing.T) {
 			t.Errorf("database %s: %d, error %v", name, s.databases, err)
 		}
 	}
-	if s, err := walked(t, append(zstded(t, secret), "\x50\x2a\x4d\x18\x06\x00\x00\x00behind"...)); err != nil || !strings.Contains(s.raw, "behind") {
+	if s, err := walked(t, append(zstded(t, secret), "\x50\x2a\x4d\x18\x06\x00\x00\x00behind"...)); err != nil || !strings.Contains(s.text, "behind") {
 		t.Errorf("bytes that no reader gives are not shown: error %v", err)
 	}
+}
+
+// woff is a font with a packed table and one that is not, metadata and a block of its
+// maker.
+func woff(t testing.TB, secret []byte, change func([]byte)) []byte {
+	t.Helper()
+	data := make([]byte, woffHead+2*woffTable)
+	copy(data, "wOFF\x00\x01\x00\x00")
+	put := func(at int, n int) { binary.BigEndian.PutUint32(data[at:], uint32(n)) }
+	add := func(at int, part []byte) {
+		put(at, len(data))
+		put(at+4, len(part))
+		data = append(data, part...)
+		data = append(data, make([]byte, -len(data)&3)...)
+	}
+	binary.BigEndian.PutUint16(data[12:], 2)
+	copy(data[woffHead:], "name")
+	copy(data[woffHead+woffTable:], "glyf")
+	add(woffHead+4, packtest.Zlib(t, secret))
+	put(woffHead+12, len(secret))
+	add(woffHead+woffTable+4, []byte("not packed"))
+	put(woffHead+woffTable+12, len("not packed"))
+	about := strings.Repeat("of a font ", 20)
+	add(24, packtest.Zlib(t, []byte(about)))
+	put(32, len(about))
+	add(36, gzipped(t, []byte("of its maker")))
+	put(8, len(data))
+	if change != nil {
+		change(data)
+	}
+	return data
 }
 
 // What cannot be searched says so, and names the entry.
@@ -185,6 +223,13 @@ func TestRefused(t *testing.T) {
 		"Parquet":     {[]byte("PAR1\x15rest"), "Parquet"},
 		"MATLAB":      {[]byte("MATLAB 5.0 MAT-file, Platform: x"), "MATLAB"},
 		"bad zlib":    {[]byte("x\x9crest"), "damaged"},
+		"cut skip":    {[]byte("\x50\x2a\x4d\x18\x06\x00\x00\x00cut"), "damaged"},
+		"zstd, more":  {append(zstded(t, secret), "more"...), "damaged"},
+		"WOFF2":       {[]byte("wOF2\x00\x01\x00\x00rest"), "brotli"},
+		"cut WOFF":    {woff(t, secret, nil)[:100], "damaged"},
+		"WOFF, table": {woff(t, secret, func(b []byte) { binary.BigEndian.PutUint32(b[woffHead+8:], 1<<20) }), "behind the file"},
+		"WOFF, gap":   {append(woff(t, secret, nil), "more"...), "behind the end of the font"},
+		"animation":   {bytes.Join([][]byte{[]byte(pngMagic), chunk("fdAT", "0000"+string(packtest.Zlib(t, secret)))}, nil), "animated"},
 		"HDF5":        {[]byte("\x89HDF\r\n\x1a\nrest"), "HDF5"},
 		"bomb":        {gzipped(t, bomb(t)), "unfolds to more than"},
 		"bomb in PDF": {bombOfStreams(t), "unfolds to more than"},
@@ -250,7 +295,7 @@ func chunk(kind, body string) []byte {
 func TestPicture(t *testing.T) {
 	pixels := packtest.Zlib(t, []byte(strings.Repeat("\x00", 3000)+"pixels"))
 	data := bytes.Join([][]byte{
-		[]byte(pngMagic), chunk("IHDR", strings.Repeat("\x00", 13)), chunk("tEXt", "Title\x00of \xc4"),
+		[]byte(pngMagic), chunk("IHDR", strings.Repeat("\x00", 13)), chunk("sPLT", "of a palette\x00\x08"), chunk("tEXt", "Title\x00of \xc4"),
 		chunk("zTXt", "Note\x00\x00"+string(packtest.Zlib(t, []byte("folded note")))),
 		chunk("iTXt", "Author\x00\x01\x00en\x00Autor\x00"+string(packtest.Zlib(t, []byte("folded name")))),
 		chunk("iCCP", "profile\x00\x00"+string(packtest.Zlib(t, []byte("folded colours")))),
@@ -262,7 +307,7 @@ func TestPicture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"Title", "of Ä", "folded note", "Author", "Autor", "folded name", "folded colours", "of a camera", "of a program", "in digits"} {
+	for _, text := range []string{"Title", "of Ä", "folded note", "Author", "Autor", "folded name", "folded colours", "of a camera", "of a palette", "of a program", "in digits"} {
 		if !strings.Contains(s.text, text) {
 			t.Errorf("%q was not shown", text)
 		}

@@ -25,11 +25,11 @@ const (
 	sum = 4
 )
 
-// pngNumbers are the chunks that hold pixels and numbers alone (third edition, 5.6).
-// Chunks that programs have made up may hold anything.
+// pngNumbers are the chunks that hold numbers, or should (third edition, 5.6): no
+// program opens them as files. Chunks that programs have made up may hold anything.
 var pngNumbers = map[string]bool{
-	"IHDR": true, "PLTE": true, "IDAT": true, "tRNS": true, "cHRM": true, "gAMA": true, "sBIT": true, "sRGB": true, "cICP": true, "mDCV": true, "cLLI": true,
-	"bKGD": true, "hIST": true, "pHYs": true, "sPLT": true, "tIME": true, "acTL": true, "fcTL": true, "fdAT": true, "oFFs": true, "sTER": true, "vpAg": true,
+	"IHDR": true, "PLTE": true, "tRNS": true, "cHRM": true, "gAMA": true, "sBIT": true, "sRGB": true, "cICP": true, "mDCV": true, "cLLI": true,
+	"bKGD": true, "hIST": true, "pHYs": true, "sPLT": true, "tIME": true, "acTL": true, "fcTL": true, "oFFs": true, "sTER": true, "vpAg": true,
 }
 
 // png takes a picture apart (ISO/IEC 15948, 5.3 and 11.3): its texts, and the
@@ -79,14 +79,21 @@ func (w *walker) png(name string, r io.Reader, _ *os.File, _ int64, depth int) e
 				return w.broken(name, errors.New("it is cut off within a chunk"))
 			}
 			return w.onlyZeros(name, "the end of the picture", r)
+		case "fdAT":
+			return &Error{Name: name, Why: "it is an animated picture, whose frames are not unpacked; publish a still one"}
 		default:
-			if !pngNumbers[kind] {
-				chunk := &io.LimitedReader{R: r, N: size}
-				if err := w.open(fmt.Sprintf("%s, chunk %q", name, kind), chunk, nil, depth+1); err != nil {
-					return err
-				}
-				size = chunk.N
+			chunk := &io.LimitedReader{R: r, N: size}
+			where := fmt.Sprintf("%s, chunk %q", name, kind)
+			var err error
+			if pngNumbers[kind] {
+				err = w.text(where, chunk, depth)
+			} else {
+				err = w.open(where, chunk, nil, depth+1)
 			}
+			if err != nil {
+				return err
+			}
+			size = chunk.N
 		}
 		if _, err := io.CopyN(io.Discard, r, size+sum); err != nil {
 			return w.broken(name, errors.New("it is cut off within a chunk"))

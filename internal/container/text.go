@@ -159,6 +159,8 @@ var packedInBase64 = []struct {
 	{"JVBERi0", true},                                           // PDF
 	{"UEFSMR", true},                                            // Parquet
 	{"QVJST1cx", true},                                          // Arrow
+	{"d09GRg", true},                                            // WOFF
+	{"d09GMg", true},                                            // WOFF2
 	{"iUhERg0K", true},                                          // HDF5
 	{"eJ", false}, {"eN", false}, {"eAE", false}, {"eF", false}, // zlib, by how hard it tries
 }

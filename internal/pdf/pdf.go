@@ -140,6 +140,9 @@ func (p *document) lexer(at int64) *syntax.Lexer {
 // scan reads all objects and notes where streams stand.
 func (p *document) scan() error {
 	l := p.lexer(0)
+	// No reader shows what stands in comments or between objects; people who open the
+	// file as a text see it.
+	l.Comment = func(text []byte) error { return p.lines.add(text, encoding.Latin1(text)) }
 	var before [2]float64 // numbers before a word
 	for {
 		l.Begin()
@@ -169,6 +172,15 @@ func (p *document) scan() error {
 				if err := p.note(0, v); err != nil {
 					return err
 				}
+			case "endobj", "xref", "trailer", "startxref", "n", "f", "stream", "endstream":
+			default:
+				if err := p.note(0, syntax.String(t)); err != nil {
+					return err
+				}
+			}
+		case syntax.Name:
+			if err := p.note(0, syntax.String(t)); err != nil {
+				return err
 			}
 		case syntax.String:
 			if err := p.note(0, t); err != nil {

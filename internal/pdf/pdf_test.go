@@ -225,6 +225,20 @@ func lzwed(t testing.TB, text string) string {
 	return string(packtest.Packed(t, func(w io.Writer) (io.WriteCloser, error) { return stdlzw.NewWriter(w, stdlzw.MSB, 8), nil }, []byte(text)))
 }
 
+// What stands in comments or between objects is text to whoever opens the file as one.
+func TestBetweenObjectsOfPDF(t *testing.T) {
+	data := append(document("% in a \\u0063omment", "1 0 obj <</Type /Catalog % within one\n>> endobj between /named"), "% at the end"...)
+	s, err := walked(t, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"in a comment", "within one", "between", "named", "at the end"} {
+		if !strings.Contains(s.text, text) {
+			t.Errorf("%q was not shown in %q", text, s.text)
+		}
+	}
+}
+
 // Pixels and fonts are no text.
 func TestPassedOverInPDF(t *testing.T) {
 	s, err := walked(t, document(

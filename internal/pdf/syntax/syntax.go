@@ -56,6 +56,8 @@ type Lexer struct {
 	// Cut lets a value end with the text, between tokens: the operators of a page
 	// may go on in another stream.
 	Cut bool
+	// Comment is called with each comment, if it is set.
+	Comment func(text []byte) error
 }
 
 // NewLexer reads from the beginning of r.
@@ -98,6 +100,29 @@ func IsSpace(c byte) bool {
 
 func isDelimiter(c byte) bool { return bytes.IndexByte([]byte("()<>[]{}/%"), c) >= 0 }
 
+// comment reads to the end of the line.
+func (l *Lexer) comment() error {
+	var text []byte
+	for {
+		c, err := l.Byte()
+		if err == nil && c != '\n' && c != '\r' {
+			if l.Comment == nil {
+				continue
+			}
+			if text = append(text, c); len(text) > MaxToken {
+				return errToken
+			}
+			continue
+		}
+		if l.Comment != nil && (err == nil || errors.Is(err, io.EOF)) {
+			if err := l.Comment(text); err != nil {
+				return err
+			}
+		}
+		return err
+	}
+}
+
 // Token returns a number (float64), a name, a string, or a word, which "[", "]",
 // "<<", ">>", "{" and "}" are, too. The error at the end is io.EOF.
 func (l *Lexer) Token() (any, error) {
@@ -114,10 +139,8 @@ func (l *Lexer) Token() (any, error) {
 		switch {
 		case IsSpace(c):
 		case c == '%':
-			for c != '\n' && c != '\r' {
-				if c, err = l.Byte(); err != nil {
-					return nil, err
-				}
+			if err := l.comment(); err != nil {
+				return nil, err
 			}
 		case c == '(':
 			return l.literal()
