@@ -347,6 +347,10 @@ func (s *study) subjects() build.Step {
 				if errors.As(err, &unknown) {
 					t.Log.Error("not in the source database", "subjects", unknown.Originals)
 				}
+				var alike *extract.AlikeSubjects
+				if errors.As(err, &alike) {
+					t.Log.Error("codes that may be spellings of one", "subjects", alike.Originals)
+				}
 				return err
 			}
 			registry, err := readRegistry(t)

@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/foundation-plr/pipeline/internal/pickle"
+	"github.com/foundation-plr/pipeline/internal/sourcedb"
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
@@ -253,11 +254,11 @@ func readPredictions(root any) (*predictions, error) {
 	for i := range p.outcomes {
 		row := classes[i*refits : (i+1)*refits]
 		if p.outcomes[i], err = outcome(row[0]); err != nil {
-			return nil, fmt.Errorf("%s: row %d: %w", labelsAt, i, err)
+			return nil, fmt.Errorf("%s: row %d: %w", labelsAt, i+1, err)
 		}
 		for _, class := range row {
 			if class != row[0] {
-				return nil, fmt.Errorf("%s: row %d changes its label between refits", labelsAt, i)
+				return nil, fmt.Errorf("%s: row %d changes its label between refits", labelsAt, i+1)
 			}
 		}
 	}
@@ -355,10 +356,13 @@ func codesAndLabels(node any, codesAt, labelsAt string) ([]string, []int, error)
 	seen := make(map[string]bool, len(codes))
 	for i, code := range codes {
 		if code == "" {
-			return nil, nil, fmt.Errorf("%s: row %d is empty", codesAt, i)
+			return nil, nil, fmt.Errorf("%s: row %d is empty", codesAt, i+1)
+		}
+		if !sourcedb.Readable(code) {
+			return nil, nil, fmt.Errorf("%s: row %d has blanks around the code of its subject, or characters in it that do not show", codesAt, i+1)
 		}
 		if seen[code] {
-			return nil, nil, fmt.Errorf("%s: row %d repeats a subject", codesAt, i)
+			return nil, nil, fmt.Errorf("%s: row %d repeats a subject", codesAt, i+1)
 		}
 		seen[code] = true
 	}
@@ -375,7 +379,7 @@ func codesAndLabels(node any, codesAt, labelsAt string) ([]string, []int, error)
 	outcomes := make([]int, len(classes))
 	for i, class := range classes {
 		if outcomes[i], err = outcome(class); err != nil {
-			return nil, nil, fmt.Errorf("%s: row %d: %w", labelsAt, i, err)
+			return nil, nil, fmt.Errorf("%s: row %d: %w", labelsAt, i+1, err)
 		}
 	}
 	return codes, outcomes, nil
@@ -498,7 +502,7 @@ func summariseRefits(v any, refits int) (Scalar, error) {
 	var values []float64
 	for i, x := range all {
 		if math.IsInf(x, 0) {
-			return Scalar{}, fmt.Errorf("refit %d: %w", i, errInfinite)
+			return Scalar{}, fmt.Errorf("refit %d: %w", i+1, errInfinite)
 		}
 		if !math.IsNaN(x) {
 			values = append(values, x)

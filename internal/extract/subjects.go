@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/foundation-plr/pipeline/internal/sourcedb"
 )
@@ -42,13 +45,44 @@ const maxRuns = 5
 
 // Error counts the subjects and names none.
 func (e *UnknownSubjects) Error() string {
-	runs := strings.Join(e.Runs[:min(len(e.Runs), maxRuns)], ", ")
-	if more := len(e.Runs) - maxRuns; more > 0 {
-		runs += fmt.Sprintf(" and %d more", more)
-	}
 	return fmt.Sprintf("%d subjects of the pickles are not in the source database, in run %s; the private log names them; "+
 		"configure the source database of this study (PLR_SOURCE_DB), or list the runs under EXTRACTION.exclude_runs with a reason",
-		len(e.Originals), runs)
+		len(e.Originals), listed(e.Runs))
+}
+
+// AlikeSubjects says that codes of pickles may be spellings of one, and no source
+// database says that they are several. Its text counts them and names runs; Originals
+// is for the private log alone.
+type AlikeSubjects struct {
+	Originals []string // in ascending order
+	Runs      []string // ids of runs that hold one each, in ascending order
+}
+
+// Error counts the codes and names none.
+func (e *AlikeSubjects) Error() string {
+	return fmt.Sprintf("%d subject codes of the pickles differ from another one only in case, in blanks and hyphens or in look-alikes, among others in run %s; "+
+		"the private log names them; if they are one subject each, write them in one way; if not, configure the source database that has them (PLR_SOURCE_DB); "+
+		"or list the runs under EXTRACTION.exclude_runs with a reason", len(e.Originals), listed(e.Runs))
+}
+
+// listed names the first of so many runs.
+func listed(ids []string) string {
+	runs := strings.Join(ids[:min(len(ids), maxRuns)], ", ")
+	if more := len(ids) - maxRuns; more > 0 {
+		runs += fmt.Sprintf(" and %d more", more)
+	}
+	return runs
+}
+
+// alike is the same for codes that people would take for one.
+func alike(original string) string {
+	folded := norm.NFKC.String(strings.ToLower(strings.ToUpper(norm.NFKC.String(original))))
+	return strings.Map(func(r rune) rune {
+		if r == ' ' || r == '_' || unicode.Is(unicode.Pd, r) {
+			return '-'
+		}
+		return r
+	}, folded)
 }
 
 // Census is who is in the records of a study and in its source database, and of which
@@ -57,6 +91,7 @@ func (e *UnknownSubjects) Error() string {
 type Census struct {
 	known          map[string]bool // to the source database; nil: there is none
 	merged         map[string]*Subject
+	runs           map[string]string // original → a run that holds it
 	conflicts      map[string]bool
 	strangers      map[string]bool
 	strange        []string // runs that hold one
@@ -65,7 +100,7 @@ type Census struct {
 
 // NewCensus begins with the subjects of the source database, nil where there is none.
 func NewCensus(source *sourcedb.Contents) *Census {
-	c := &Census{merged: map[string]*Subject{}, conflicts: map[string]bool{}, strangers: map[string]bool{}, configurations: map[Configuration]struct{}{}}
+	c := &Census{merged: map[string]*Subject{}, runs: map[string]string{}, conflicts: map[string]bool{}, strangers: map[string]bool{}, configurations: map[Configuration]struct{}{}}
 	if source != nil {
 		c.known = map[string]bool{}
 		for _, subject := range source.Subjects {
@@ -107,6 +142,9 @@ func (c *Census) Count(head *Head) error {
 				c.strangers[original], strange = true, true
 			}
 			c.add(original, &outcomes[i])
+			if _, known := c.runs[original]; !known {
+				c.runs[original] = head.RunID
+			}
 		}
 	}
 	count(head.Subjects, head.Outcomes)
@@ -124,10 +162,16 @@ func (c *Census) Configurations() []Configuration {
 
 // Subjects are all, by original code. A subject that two sources label differently
 // makes a *LabelConflict, one of the records that the source database lacks an
-// *UnknownSubjects: its code would be for ever.
+// *UnknownSubjects: its code would be for ever. Without a source database spellings of one code
+// make an *AlikeSubjects.
 func (c *Census) Subjects() ([]Subject, error) {
 	if len(c.strangers) > 0 {
 		return nil, &UnknownSubjects{Originals: slices.Sorted(maps.Keys(c.strangers)), Runs: slices.Sorted(slices.Values(c.strange))}
+	}
+	if c.known == nil {
+		if err := c.alike(); err != nil {
+			return nil, err
+		}
 	}
 	subjects := make([]Subject, 0, len(c.merged))
 	for _, original := range slices.Sorted(maps.Keys(c.merged)) {
@@ -137,6 +181,32 @@ func (c *Census) Subjects() ([]Subject, error) {
 		return nil, &LabelConflict{Originals: slices.Sorted(maps.Keys(c.conflicts)), Labelled: len(subjects) - Unlabelled(subjects)}
 	}
 	return subjects, nil
+}
+
+// alike is a *AlikeSubjects if there are any.
+func (c *Census) alike() error {
+	spellings := map[string][]string{}
+	for original := range c.merged {
+		key := alike(original)
+		spellings[key] = append(spellings[key], original)
+	}
+	e := &AlikeSubjects{}
+	for _, originals := range spellings {
+		if len(originals) < 2 {
+			continue
+		}
+		e.Originals = append(e.Originals, originals...)
+		for _, original := range originals {
+			e.Runs = append(e.Runs, c.runs[original])
+		}
+	}
+	if e.Originals == nil {
+		return nil
+	}
+	slices.Sort(e.Originals)
+	slices.Sort(e.Runs)
+	e.Runs = slices.Compact(e.Runs)
+	return e
 }
 
 // Unlabelled counts the subjects that get no code because nothing labels them.

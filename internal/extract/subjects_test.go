@@ -106,6 +106,31 @@ func TestSubjectsContradicting(t *testing.T) {
 	}
 }
 
+func TestSubjectsAlike(t *testing.T) {
+	a, b, c := "Eye-é1", "eye_e\u03011", "Eye-é11"
+	records := []*Head{
+		{RunID: "b", Subjects: []string{a, c}, Outcomes: []int{0, 1}},
+		{RunID: "a", Train: []string{b}, TrainOutcomes: []int{0}},
+		{RunID: "c", Train: []string{c}, TrainOutcomes: []int{1}},
+	}
+	_, err := subjects(records, nil)
+	var alike *AlikeSubjects
+	if !errors.As(err, &alike) {
+		t.Fatalf("got %v", err)
+	}
+	if diff := cmp.Diff(&AlikeSubjects{Originals: []string{a, b}, Runs: []string{"a", "b"}}, alike); diff != "" {
+		t.Errorf("alike (-want +got):\n%s", diff)
+	}
+	if text := err.Error(); !strings.Contains(text, "2 subject codes") || !strings.Contains(text, "run a, b") || strings.Contains(strings.ToLower(text), "eye") {
+		t.Errorf("the error says %q", text)
+	}
+	// A source database knows whom it has.
+	got, err := subjects(records, &sourcedb.Contents{Subjects: []sourcedb.Subject{{Original: a}, {Original: b}, {Original: c}}})
+	if err != nil || len(got) != 3 {
+		t.Errorf("with a source database: %d subjects, error %v", len(got), err)
+	}
+}
+
 func TestCensusRefuses(t *testing.T) {
 	err := NewCensus(nil).Count(&Head{RunID: "a", Subjects: []string{madeCode(1)}})
 	if err == nil || !strings.Contains(err.Error(), "run a: ") || strings.Contains(err.Error(), madeCode(1)) {

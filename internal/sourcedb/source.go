@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/duckdb/duckdb-go/v2"
 )
@@ -266,8 +268,11 @@ func (s *connection) subjects(ctx context.Context) (*Contents, error) {
 			case label.Valid:
 				wrong.unknownLabel++
 			}
-			if code.String == "" {
+			switch {
+			case code.String == "":
 				wrong.noCode++
+			case !Readable(code.String):
+				wrong.unreadable++
 			}
 			if badMask > 0 {
 				wrong.badMask++
@@ -289,6 +294,14 @@ func (s *connection) subjects(ctx context.Context) (*Contents, error) {
 	return source, nil
 }
 
+// Readable says whether an original code is what people read of it: with blanks around
+// it, or with characters that do not show, it would be a person of its own beside the
+// one without.
+func Readable(original string) bool {
+	return utf8.ValidString(original) && strings.TrimSpace(original) == original &&
+		!strings.ContainsFunc(original, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
 // redactQuery keeps the kind of DuckDB's error: its text may quote a cell.
 func redactQuery(err error) error {
 	var failure *duckdb.Error
@@ -301,7 +314,7 @@ func redactQuery(err error) error {
 
 // faults counts subjects by what is wrong with them.
 type faults struct {
-	noCode, twoLabels, unknownLabel, badMask, twoTables int
+	noCode, unreadable, twoLabels, unknownLabel, badMask, twoTables int
 }
 
 func (f faults) err() error {
@@ -311,6 +324,7 @@ func (f faults) err() error {
 		what string
 	}{
 		{f.noCode, "rows without a subject_code"},
+		{f.unreadable, "with blanks around the subject_code, or characters in it that do not show"},
 		{f.twoLabels, "with more than one class_label"},
 		{f.unknownLabel, "with a class_label other than control and glaucoma"},
 		{f.badMask, "with an outlier_mask other than 0 and 1"},

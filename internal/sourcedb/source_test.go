@@ -145,6 +145,7 @@ func TestReadSourceRefuses(t *testing.T) {
 		"unknown label": {newSource(t, bothTables(insert("test", 1, 3, 0, "suspect"))...), "other than control and glaucoma: 1"},
 		"both tables":   {newSource(t, bothTables(double, insert("test", 1, 3, 0, "control"))...), "in both train and test: 1"},
 		"no code":       {newSource(t, bothTables("INSERT INTO train (time) VALUES (1)")...), "without a subject_code: 1"},
+		"blank":         {newSource(t, bothTables("INSERT INTO train (time, subject_code) VALUES (1, 'A-1 '), (1, 'A-2' || chr(9))")...), "do not show: 2"},
 		"mask":          {newSource(t, bothTables(double, "UPDATE train SET outlier_mask = 2")...), "outlier_mask other than 0 and 1: 1"},
 		"mask text": {newSource(t, bothTables(double, "ALTER TABLE train ALTER outlier_mask TYPE VARCHAR",
 			fmt.Sprintf("UPDATE train SET outlier_mask = '%s'", madeCode(1)))...), "another type than expected"},
