@@ -48,9 +48,17 @@ const (
 	pageRuns = 500
 	// pageExperiments is MLflow's own default.
 	pageExperiments = 1000
-	// maxAnswer bounds an answer that is not an artifact. A param may have 8,000
-	// characters and a run a hundred of them: 400 MB in the worst page.
-	maxAnswer = 1 << 29
+	// maxAnswer bounds an answer that is not an artifact: 128 kB for each run of a
+	// page, of which some 10 kB are usual. A param may have 8,000 characters and a
+	// run a hundred of them: of such runs fewer are asked for at once.
+	maxAnswer = 64 << 20
+	// maxItems bounds what an answer lists, at MLflow's own limit of a page: three
+	// bytes of JSON are a hundred times as much in memory.
+	maxItems = 50_000
+	// A listing ends after so many pages and bytes: 200,000 runs of 10 kB, ten times
+	// the largest store that was measured, also where pages are small.
+	maxPages   = 10_000
+	maxListing = 2 << 30
 	// tries is how often a request is sent in all. With waits of half a second,
 	// growing by half each time, a server has six seconds to come back, and
 	// longer where it says so (Retry-After).
@@ -352,17 +360,19 @@ func unreachable(ctx context.Context, err error) error {
 // quotation is a string as %q has it.
 var quotation = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-// ask sends a request of the REST API and reads the answer: a POST when there is
-// a body, else a GET.
-func (s *server) ask(ctx context.Context, endpoint string, query url.Values, body, answer any) error {
+// errLong is wrapped when an answer has more than maxAnswer.
+var errLong = fmt.Errorf("is longer than %d MB", maxAnswer>>20)
+
+// ask sends a request of the REST API and reads the answer, of which it returns the
+// length: a POST when there is a body, else a GET.
+func (s *server) ask(ctx context.Context, endpoint string, query url.Values, body, answer any) (length int, err error) {
 	var data []byte
 	if body != nil {
-		var err error
 		if data, err = json.Marshal(body); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	err := s.send(ctx, func() (*http.Request, error) {
+	err = s.send(ctx, func() (*http.Request, error) {
 		method := http.MethodGet
 		if body != nil {
 			method = http.MethodPost
@@ -380,37 +390,68 @@ func (s *server) ask(ctx context.Context, endpoint string, query url.Values, bod
 		if r.StatusCode != http.StatusOK {
 			return refuse(r)
 		}
-		limited := &io.LimitedReader{R: r.Body, N: maxAnswer}
+		limited := &io.LimitedReader{R: r.Body, N: maxAnswer + 1}
 		data, err := io.ReadAll(limited)
 		switch {
 		case err != nil:
 			return unreachable(ctx, err)
 		case limited.N <= 0:
-			return fmt.Errorf("its answer to %s is longer than %d bytes", endpoint, maxAnswer)
+			return fmt.Errorf("its answer to %s %w: this is no list of a study's", endpoint, errLong)
 		}
+		length = len(data)
 		if err := json.Unmarshal(data, answer); err != nil {
 			// The text of the error may repeat values.
 			return fmt.Errorf("its answer to %s is not what an MLflow server gives; is something else at this address", endpoint)
 		}
 		return nil
 	})
-	return err
+	return length, err
 }
 
 // paged asks for page after page. next sends one request and returns the token
-// of the page after it.
-func paged(next func(token string) (string, error)) error {
+// of the page after it and how long the answer was.
+func paged(next func(token string) (string, int, error)) error {
 	seen := map[string]bool{}
+	total := 0
 	for token := ""; ; {
+		var length int
 		var err error
-		if token, err = next(token); err != nil || token == "" {
+		if token, length, err = next(token); err != nil || token == "" {
 			return err
 		}
 		if seen[token] {
 			return errors.New("the tracking server gives the same page again and again")
 		}
 		seen[token] = true
+		if total += length; len(seen) >= maxPages || total > maxListing {
+			return fmt.Errorf("the tracking server lists without end: %d pages of %d MB in all, and more to come; is something else at this address", len(seen), total>>20)
+		}
 	}
+}
+
+// list is what an answer lists.
+type list[T any] []T
+
+func (l *list[T]) UnmarshalJSON(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	begin, err := d.Token()
+	if err != nil || begin == nil {
+		return err
+	}
+	if begin != json.Delim('[') {
+		return errors.New("no list")
+	}
+	for d.More() {
+		if len(*l) >= maxItems {
+			return fmt.Errorf("it lists more than %d things at once", maxItems)
+		}
+		var item T
+		if err := d.Decode(&item); err != nil {
+			return err
+		}
+		*l = append(*l, item)
+	}
+	return nil
 }
 
 // wireInt is an int64 as servers write it: a number, or in older protocols a string.
@@ -456,17 +497,17 @@ func valuesOf(list []wireValue) map[string]string {
 
 func (s *server) Experiments(ctx context.Context) ([]Experiment, error) {
 	var found []Experiment
-	err := paged(func(token string) (string, error) {
+	err := paged(func(token string) (string, int, error) {
 		var answer struct {
-			Experiments []struct {
+			Experiments list[struct {
 				ID    string      `json:"experiment_id"`
 				Name  string      `json:"name"`
 				Stage string      `json:"lifecycle_stage"`
 				Tags  []wireValue `json:"tags"`
-			} `json:"experiments"`
+			}] `json:"experiments"`
 			Next string `json:"next_page_token"`
 		}
-		err := s.ask(ctx, "experiments/search", nil, map[string]any{"max_results": pageExperiments, "view_type": "ALL", "page_token": token}, &answer)
+		length, err := s.ask(ctx, "experiments/search", nil, map[string]any{"max_results": pageExperiments, "view_type": "ALL", "page_token": token}, &answer)
 		for _, w := range answer.Experiments {
 			e := Experiment{ID: w.ID, Name: w.Name, tags: valuesOf(w.Tags)}
 			if e.Lifecycle, e.Err = parseLifecycle(w.Stage); e.Err != nil {
@@ -474,7 +515,7 @@ func (s *server) Experiments(ctx context.Context) ([]Experiment, error) {
 			}
 			found = append(found, e)
 		}
-		return answer.Next, err
+		return answer.Next, length, err
 	})
 	if err != nil {
 		return nil, err
@@ -486,9 +527,10 @@ func (s *server) Experiments(ctx context.Context) ([]Experiment, error) {
 
 func (s *server) Runs(ctx context.Context, e Experiment) ([]Run, error) {
 	var found []Run
-	err := paged(func(token string) (string, error) {
+	most := pageRuns // at once
+	err := paged(func(token string) (string, int, error) {
 		var answer struct {
-			Runs []struct {
+			Runs list[struct {
 				Info struct {
 					ID       string  `json:"run_id"`
 					UUID     string  `json:"run_uuid"` // of old servers
@@ -509,12 +551,19 @@ func (s *server) Runs(ctx context.Context, e Experiment) ([]Run, error) {
 					Params []wireValue `json:"params"`
 					Tags   []wireValue `json:"tags"`
 				} `json:"data"`
-			} `json:"runs"`
+			}] `json:"runs"`
 			Next string `json:"next_page_token"`
 		}
-		err := s.ask(ctx, "runs/search", nil, map[string]any{
-			"experiment_ids": []string{e.ID}, "run_view_type": "ALL", "max_results": pageRuns, "page_token": token,
-		}, &answer)
+		search := func() (int, error) {
+			return s.ask(ctx, "runs/search", nil, map[string]any{
+				"experiment_ids": []string{e.ID}, "run_view_type": "ALL", "max_results": most, "page_token": token,
+			}, &answer)
+		}
+		length, err := search()
+		for errors.Is(err, errLong) && most > 1 {
+			most = max(1, most/8)
+			length, err = search()
+		}
 		for _, w := range answer.Runs {
 			r := Run{
 				ID: cmp.Or(w.Info.ID, w.Info.UUID), Experiment: e.ID, Name: w.Info.Name, ArtifactURI: w.Info.Artifact,
@@ -530,7 +579,7 @@ func (s *server) Runs(ctx context.Context, e Experiment) ([]Run, error) {
 			}
 			found = append(found, r)
 		}
-		return answer.Next, err
+		return answer.Next, length, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the runs of experiment %s: %w", e.ID, err)
@@ -559,20 +608,20 @@ func (s *server) ExperimentTag(_ context.Context, e Experiment, key string) (str
 
 func (s *server) Artifacts(ctx context.Context, r Run, dir string) ([]Artifact, error) {
 	found := []Artifact{}
-	err := paged(func(token string) (string, error) {
+	err := paged(func(token string) (string, int, error) {
 		query := url.Values{"run_id": {r.ID}, "path": {dir}}
 		if token != "" {
 			query.Set("page_token", token)
 		}
 		var answer struct {
-			Files []struct {
+			Files list[struct {
 				Path  string   `json:"path"`
 				IsDir bool     `json:"is_dir"`
 				Size  *wireInt `json:"file_size"`
-			} `json:"files"`
+			}] `json:"files"`
 			Next string `json:"next_page_token"`
 		}
-		err := s.ask(ctx, "artifacts/list", query, nil, &answer)
+		length, err := s.ask(ctx, "artifacts/list", query, nil, &answer)
 		for _, w := range answer.Files {
 			// A file itself, asked for as a directory, lists itself.
 			if w.IsDir || path.Dir(w.Path) != path.Clean(dir) || !fs.ValidPath(w.Path) {
@@ -584,7 +633,7 @@ func (s *server) Artifacts(ctx context.Context, r Run, dir string) ([]Artifact, 
 			}
 			found = append(found, a)
 		}
-		return answer.Next, err
+		return answer.Next, length, err
 	})
 	var refused *refusal
 	if errors.As(err, &refused) && refused.status == http.StatusNotFound {

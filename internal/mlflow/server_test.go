@@ -1,6 +1,7 @@
 package mlflow
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -333,6 +334,95 @@ func TestServerErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server that never ends is told by what it sends, and little of it is held.
+func TestServerWithoutEnd(t *testing.T) {
+	answers := map[string]func(w io.Writer, page int){
+		"is longer than 64 MB": func(w io.Writer, _ int) {
+			_, _ = io.WriteString(w, `{"experiments":[`)
+			for blank := bytes.Repeat([]byte(" "), 1<<20); ; {
+				if _, err := w.Write(blank); err != nil {
+					return
+				}
+			}
+		},
+		"lists without end: 10000 pages": func(w io.Writer, page int) { _, _ = fmt.Fprintf(w, `{"next_page_token":"%d"}`, page) },
+		"is not what an MLflow server gives": func(w io.Writer, _ int) {
+			_, _ = io.WriteString(w, `{"experiments":[{}`+strings.Repeat(",{}", maxItems)+`]}`)
+		},
+	}
+	for want, answer := range answers {
+		page := 0
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			page++
+			answer(w, page)
+		}))
+		t.Cleanup(web.Close)
+		l, err := ParseURI(web.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = Open(t.Context(), l, Options{wait: atOnce}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want it to say %q", err, want)
+		}
+	}
+	length := 0
+	err := paged(func(token string) (string, int, error) { length++; return token + "x", maxListing / 4, nil })
+	if err == nil || !strings.Contains(err.Error(), "5 pages of 2560 MB") || length != 5 {
+		t.Errorf("%d pages: %v", length, err)
+	}
+}
+
+// Runs of which a page is too long are asked for in smaller ones.
+func TestServerLongRuns(t *testing.T) {
+	const runs, size = 100, 2 << 20
+	var asked []int
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/runs/search") {
+			_, _ = io.WriteString(w, "{}")
+			return
+		}
+		var body struct {
+			Max   int    `json:"max_results"`
+			Token string `json:"page_token"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		asked = append(asked, body.Max)
+		from := len(body.Token)
+		next := min(runs, from+body.Max)
+		_, _ = io.WriteString(w, `{"runs":[`)
+		for i := from; i < next; i++ {
+			if i > from {
+				_, _ = io.WriteString(w, ",")
+			}
+			_, _ = fmt.Fprintf(w, `{"info":{"run_id":"%032d","status":"FINISHED","lifecycle_stage":"active"},"data":{"params":[{"key":"long","value":"%s"}]}}`, i, strings.Repeat("x", size))
+		}
+		if next < runs {
+			_, _ = fmt.Fprintf(w, `],"next_page_token":"%s"}`, strings.Repeat("x", next))
+		} else {
+			_, _ = io.WriteString(w, "]}")
+		}
+	}))
+	t.Cleanup(web.Close)
+	l, err := ParseURI(web.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), l, Options{wait: atOnce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	found, err := s.Runs(t.Context(), Experiment{ID: "1"})
+	if err != nil || len(found) != runs {
+		t.Fatalf("%d runs: %v", len(found), err)
+	}
+	if !cmp.Equal(asked[:3], []int{pageRuns, pageRuns / 8, pageRuns / 64}) {
+		t.Errorf("asked for %v", asked)
 	}
 }
 
