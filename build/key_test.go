@@ -48,6 +48,7 @@ var notInKey = map[string]string{
 	"Grow":         "grown steps have keys of their own",
 	"Grows":        "grown steps have keys of their own",
 	"Run":          "a function has no digest; Code stands for it",
+	"Redact":       "what is shown of it",
 	"Probed":       "what it holds stands in the parameters",
 	"each":         "steps of Map have keys of their own",
 }

@@ -199,7 +199,7 @@ func (s *session) rebuild(ctx context.Context, q *scheduler, nodes []*node) ([]R
 // again runs one step again, if there is something to compare with.
 func (s *session) again(ctx context.Context, q *scheduler, n *node) (r RebuiltStep) {
 	r = RebuiltStep{Name: n.Name, Private: n.secret}
-	defer func() { r.Output, r.Reason = s.opt.Redact(r.Output), s.opt.Redact(r.Reason) }()
+	defer func() { r.Output, r.Reason = s.opt.Redact(r.Output), s.opt.Redact(n.shown(r.Reason)) }()
 	p := q.steps[n]
 	told := s.decision(n, p)
 	if told.Verdict != Fresh && told.Verdict != WillRestore {

@@ -174,9 +174,17 @@ func (s *session) decision(n *node, p *progress) Decision {
 	// The same decision may be told more than once.
 	d.Reasons = slices.Clone(d.Reasons)
 	for i, reason := range d.Reasons {
-		d.Reasons[i] = s.opt.Redact(reason)
+		d.Reasons[i] = s.opt.Redact(n.shown(reason))
 	}
 	return d
+}
+
+// shown is what people get to see of a text about a step.
+func (n *node) shown(text string) string {
+	if n.Redact == nil {
+		return text
+	}
+	return n.Redact(text)
 }
 
 // State is how a step of a build ended.

@@ -427,7 +427,7 @@ func (q *scheduler) close(n *node, p *progress, good bool, end StepResult) {
 		p.end.trail = nil // with the records in it
 	}
 	if q.s.write && n.grownBy != nil {
-		n.Run, n.MakeParams, n.Inputs = nil, nil, nil // with all that they hold; the step is the plan's own
+		n.Run, n.MakeParams, n.Redact, n.Inputs = nil, nil, nil, nil // with all that they hold; the step is the plan's own
 		if !slices.ContainsFunc(q.s.plan.growing, func(m *node) bool { p := q.steps[m]; return p == nil || p.state != settled }) {
 			n.ins = nil // to link steps that grow is all that they would be needed for
 		}

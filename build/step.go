@@ -90,6 +90,12 @@ type Step struct {
 	// Not in the key.
 	Declassifies bool
 
+	// Redact takes out of what is shown of the step, of its errors and of the reasons
+	// why it has to run, what only its log and the history in the private tier may
+	// say: names of files that are free text. Options.Redact comes on top. Not in the
+	// key.
+	Redact func(text string) string
+
 	// Grow returns further steps once the outputs of this one are in place.
 	// It must be a function of those outputs, the parameters and the code;
 	// it reads and writes nothing else. In the Task that it gets, Out is the

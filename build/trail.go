@@ -30,7 +30,7 @@ func (s *session) begin(goals []string) {
 
 // report tells console and history how a step ended.
 func (s *session) report(n *node, r *StepResult, waited []*node) {
-	s.con.Ended(console.End{Step: r.Name, State: string(r.State), Unchanged: r.Unchanged, Reason: r.Reason, Log: r.LogPath, Elapsed: r.Elapsed})
+	s.con.Ended(console.End{Step: r.Name, State: string(r.State), Unchanged: r.Unchanged, Reason: n.shown(r.Reason), Log: r.LogPath, Elapsed: r.Elapsed})
 	t := r.trail
 	if t == nil {
 		t = new(trail)

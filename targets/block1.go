@@ -168,6 +168,7 @@ func (s *study) run(run *extract.IndexedRun, keepRisks bool) build.Step {
 		Code:       []string{"internal/extract"},
 		Pool:       poolMemory,
 		Weigh:      weightOf,
+		Redact:     func(text string) string { return unnamed(text, run) },
 		Run: func(_ context.Context, t *build.Task) error {
 			pickle := s.pickleOf(run)
 			options := extract.RunOptions{Digest: t.Digest(pickle), KeepRisks: keepRisks}
@@ -192,11 +193,11 @@ func (s *study) runOnServer(run *extract.IndexedRun, keepRisks bool) build.Step 
 		Code:       []string{"internal/extract"},
 		Pool:       poolMemory,
 		Weight:     weightOf(run.Remote.Pickle.Size),
+		Redact:     func(text string) string { return unnamed(text, run) },
 		Run: func(ctx context.Context, t *build.Task) error {
 			pickle, codes, err := s.fetch(ctx, *run)
 			if err != nil {
-				t.Log.Error(err.Error())
-				return unnamed(err, *run)
+				return err
 			}
 			return s.record(t, pickle, extract.RunOptions{CodesPath: codes, KeepRisks: keepRisks}, run)
 		},
@@ -227,36 +228,25 @@ func (s *study) record(t *build.Task, pickle string, options extract.RunOptions,
 	options.Thresholds = s.settings.Thresholds
 	record, err := extract.ReadRun(pickle, *run, options)
 	if err != nil {
-		t.Log.Error(err.Error())
-		return unnamed(err, *run)
+		return err
 	}
 	return extract.Write(t.Out(recordOf(run)), record)
 }
 
-// unnamed takes the free text of a store out of an error that goes to the
-// console: the run's name, and with it the name of its file, unless the name is
-// made of method names that the registry lists. The log keeps all of it.
-func unnamed(err error, run extract.IndexedRun) error {
+// unnamed takes the free text of a store out of what the console says of a run: its
+// name, and with it the names of its files, unless the name is made of method names
+// that the registry lists. The private log keeps all of it.
+func unnamed(text string, run *extract.IndexedRun) string {
 	if run.Registered {
-		return err
+		return text
 	}
-	text := err.Error()
-	for _, name := range []string{path.Base(run.Artifact), run.Name} {
+	for _, name := range []string{path.Base(run.Artifact), path.Base(extract.CodesArtifact(run.Artifact)), run.Name} {
 		if name != "" && name != "." {
 			text = strings.ReplaceAll(text, name, "[its name]")
 		}
 	}
-	return &unnamedError{text, err}
+	return text
 }
-
-// unnamedError is an error in other words.
-type unnamedError struct {
-	text string
-	err  error
-}
-
-func (e *unnamedError) Error() string { return e.text }
-func (e *unnamedError) Unwrap() error { return e.err }
 
 // literally is the pattern that matches one path, whatever characters it holds.
 func literally(name string) string {

@@ -97,6 +97,15 @@ func withoutCodes(current *anonymize.Gate, err error) error {
 	return err
 }
 
+// unnamedError is an error in other words.
+type unnamedError struct {
+	text string
+	err  error
+}
+
+func (e *unnamedError) Error() string { return e.text }
+func (e *unnamedError) Unwrap() error { return e.err }
+
 // temp is where a file is put for a moment that lies in another and that has to be
 // read as one: beside the lookup, so that nobody else sees it, where there is one.
 func (g *gate) temp() string {

@@ -56,7 +56,14 @@ func Read(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("read extracted data: %w", err)
 	}
-	if err = decode(data, v); err == nil {
+	return read(path, v, decode(data, v))
+}
+
+// read says of a file that was decoded, or not, whether it may be used.
+func read(path string, v any, err error) error {
+	if err != nil {
+		err = fmt.Errorf("another version of this program wrote it, or it is damaged; extract again with this version, which writes it anew (%w)", err)
+	} else {
 		err = checkFormat(v)
 	}
 	if err != nil {
@@ -83,13 +90,7 @@ func readHead(path string, head *Head) error {
 		return fmt.Errorf("read extracted data: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // read only: nothing can be lost
-	if err = recordDecoding.NewDecoder(f).Decode(head); err == nil {
-		err = checkFormat(head)
-	}
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	return nil
+	return read(path, head, recordDecoding.NewDecoder(f).Decode(head))
 }
 
 // Fields go by name. Numbers of a record are finite; what a store says of metrics
@@ -156,7 +157,7 @@ func checkFormat(v any) error {
 // may ever lie outside the private directory.
 func writePrivate(path string, data []byte) error {
 	if err := renameio.WriteFile(path, data, privateMode, renameio.IgnoreUmask(), renameio.WithTempDir(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write extracted data: %w", err)
 	}
 	return nil
 }
