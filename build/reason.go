@@ -46,6 +46,10 @@ func (c Change) String() string {
 			version = c.Then
 		}
 		return fmt.Sprintf("tool %s %s (%s)", c.Name, c.How, version)
+	case fieldInput:
+		if c.Now == stateOutside || c.Now == stateOther {
+			return fmt.Sprintf("input %s %s: it is %s now", c.Name, c.How, c.Now)
+		}
 	}
 	return strings.Join(strings.Fields(c.Field+" "+c.Name+" "+c.How), " ")
 }
@@ -116,6 +120,23 @@ func changes(then, now *manifest) []Change {
 
 func (e entry) name() string { return e.ref.String() }
 
+// What an input is that a step may not be able to read.
+const (
+	stateOutside = "behind a link that leaves its root"
+	stateOther   = "neither a file nor a directory"
+)
+
+// state is what a reason says of an input.
+func (e entry) state() string {
+	switch e.kind {
+	case kindFileOutside, kindNamedOutside:
+		return stateOutside
+	case kindNamedOther:
+		return stateOther
+	}
+	return e.text()
+}
+
 // text is what may be shown of a variable.
 func (v variable) text() string {
 	if v.set {
@@ -172,7 +193,7 @@ func inputChanges(then, now []group) []Change {
 			out = append(out, Change{Field: fieldInput, Name: g.input.String(), How: "declared anew"})
 			continue
 		}
-		out = append(out, diff(fieldInput, was, g.entries, entry.name, entry.text)...)
+		out = append(out, diff(fieldInput, was, g.entries, entry.name, entry.state)...)
 	}
 	for _, g := range then {
 		if _, gone := old[g.input]; gone {

@@ -120,7 +120,7 @@ func TestFilesRefused(t *testing.T) {
 		want string
 	}{
 		"format of a record":    {record(map[string]any{"format": "plr.run/0"}) + record(map[string]any{}), new(Record), "extract again"},
-		"field of a record":     {head + record(map[string]any{"colour": 1}), new(Record), "unknown field"},
+		"field of a record":     {head + record(map[string]any{"colour": 1}), new(Record), "another version of this program wrote it, or it is damaged; extract again with this version, which writes it anew (cbor: found unknown field"},
 		"more than a record":    {head + record(map[string]any{}) + "\xa0", new(Record), "extraneous"},
 		"a head alone":          {head, new(Record), "EOF"},
 		"no number in a record": {head + record(map[string]any{"risks": []float64{math.NaN()}}), new(Record), "NaN"},
@@ -131,9 +131,9 @@ func TestFilesRefused(t *testing.T) {
 		"format of an index":    {record(map[string]any{"format": "plr.index/0"}), new(Index), "extract again"},
 		"field of an index":     {record(map[string]any{"format": IndexFormat, "colour": 1}), new(Index), "unknown field"},
 		"more than an index":    {record(map[string]any{"format": IndexFormat}) + "\xa0", new(Index), "extraneous"},
-		"an index in JSON":      {`{"format": "plr.index/2"}`, new(Index), "unexpected EOF"},
+		"an index in JSON":      {`{"format": "plr.index/2"}`, new(Index), "another version of this program wrote it, or it is damaged"},
 		"format of a head":      {record(map[string]any{"format": "plr.run/0"}), new(Head), "extract again"},
-		"a head that is cut":    {head[:5], new(Head), "unexpected EOF"},
+		"a head that is cut":    {head[:5], new(Head), "another version of this program wrote it, or it is damaged"},
 		"field of a head":       {record(map[string]any{"format": RecordFormat, "colour": 1}), new(Head), "unknown field"},
 		"no index":              {``, new(Index), "EOF"},
 	} {

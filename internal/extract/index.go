@@ -259,7 +259,7 @@ func chooseExperiment(ctx context.Context, store mlflow.Store, o IndexOptions) (
 	}
 	active, deleted, err := experiments(ctx, store)
 	if err != nil {
-		return fail("%w", err)
+		return mlflow.Experiment{}, nil, err
 	}
 	var chosen []mlflow.Experiment
 	var runs []mlflow.Run
@@ -277,7 +277,7 @@ func chooseExperiment(ctx context.Context, store mlflow.Store, o IndexOptions) (
 		for _, e := range active {
 			found, err := store.Runs(ctx, e)
 			if err != nil {
-				return fail("%w", err)
+				return mlflow.Experiment{}, nil, err
 			}
 			if slices.ContainsFunc(found, isClassification) {
 				chosen, runs = append(chosen, e), found
@@ -302,7 +302,7 @@ func chooseExperiment(ctx context.Context, store mlflow.Store, o IndexOptions) (
 	}
 	if wanted != "" {
 		if runs, err = store.Runs(ctx, experiment); err != nil {
-			return fail("%w", err)
+			return mlflow.Experiment{}, nil, err
 		}
 	}
 	return experiment, runs, nil

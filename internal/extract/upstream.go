@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -239,7 +240,7 @@ func FindUpstream(ctx context.Context, store mlflow.Store, flows []config.Upstre
 func findUpstream(ctx context.Context, store mlflow.Store, flows []config.UpstreamFlow) ([]*mlflow.Experiment, error) {
 	active, deleted, err := experiments(ctx, store)
 	if err != nil {
-		return nil, fmt.Errorf("tracking store %s: %w", store, err)
+		return nil, err
 	}
 	found := make([]*mlflow.Experiment, len(flows))
 	for i, flow := range flows {
@@ -261,7 +262,7 @@ func flowExperiment(active, deleted []mlflow.Experiment, flow config.UpstreamFlo
 	case len(chosen) > 1:
 		return nil, fmt.Errorf("several experiments are called %q: %s; give the id in %s", flow.Experiment, ids(chosen), setting)
 	case len(chosen) == 1 && chosen[0].Err != nil:
-		return nil, fmt.Errorf("experiment %s of %s cannot be read: repair its meta.yaml, or switch the flow off", chosen[0].ID, setting)
+		return nil, fmt.Errorf("experiment %s of %s cannot be read: %s, or switch the flow off", chosen[0].ID, setting, mending(chosen[0]))
 	case len(chosen) == 1:
 		return &chosen[0], nil
 	case flow.Named && len(named(deleted, flow.Experiment)) > 0:
@@ -272,10 +273,22 @@ func flowExperiment(active, deleted []mlflow.Experiment, flow config.UpstreamFlo
 	// It might be one whose name cannot be read.
 	for _, e := range active {
 		if e.Err != nil {
-			return nil, fmt.Errorf("experiment %s cannot be read and may be %s: repair its meta.yaml, name the right one in %s, or switch the flow off", e.ID, flow.Experiment, setting)
+			return nil, fmt.Errorf("experiment %s cannot be read and may be %s: %s, name the right one in %s, or switch the flow off", e.ID, flow.Experiment, mending(e), setting)
 		}
 	}
 	return nil, nil
+}
+
+// mending says what to do about an experiment that cannot be read. What is wrong with
+// a meta.yaml may repeat what stands in it.
+func mending(e mlflow.Experiment) string {
+	switch {
+	case errors.Is(e.Err, mlflow.ErrLeaves):
+		return "it is a link that leaves the store, or its meta.yaml is one: put what it leads to in its place"
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "you lack the permission to read its meta.yaml: get it"
+	}
+	return "repair its meta.yaml"
 }
 
 // ReadUpstream reads the runs of the stages before classification, each with a

@@ -333,6 +333,11 @@ func TestFlowsAreFound(t *testing.T) {
 	damaged := t.TempDir()
 	writeStore(t, damaged, testRun{id: "01"})
 	writeFiles(t, damaged, map[string]string{"5/meta.yaml": "name: [\n"})
+	linked := t.TempDir()
+	writeStore(t, linked, testRun{id: "01"})
+	if err := os.Symlink(filepath.Join(damaged, "5"), filepath.Join(linked, "7")); err != nil {
+		t.Fatal(err)
+	}
 	twins := t.TempDir()
 	writeStore(t, twins, testRun{id: "01"})
 	writeFiles(t, twins, map[string]string{"5/meta.yaml": "name: PLR_Imputation\n", ".trash/6/meta.yaml": "name: PLR_Old\n"})
@@ -343,7 +348,8 @@ func TestFlowsAreFound(t *testing.T) {
 		{"none", one, "PLR_Features", "", `no experiment has the id or name "PLR_Features" of PREFECT.FLOW_NAMES.IMPUTATION; there are 0, ` + classificationID + ", " + imputationID},
 		{"deleted", twins, "PLR_Old", "", "is deleted"},
 		{"several", twins, "", "", "several experiments are called \"PLR_Imputation\": 5, " + imputationID},
-		{"damaged", damaged, "5", "", "experiment 5"},
+		{"damaged", damaged, "5", "", "experiment 5 of PREFECT.FLOW_NAMES.IMPUTATION cannot be read: repair its meta.yaml"},
+		{"a link", linked, "7", "", "experiment 7 of PREFECT.FLOW_NAMES.IMPUTATION cannot be read: it is a link that leaves the store"},
 	} {
 		flow := config.UpstreamFlow{Stage: config.Imputing, Experiment: "PLR_Imputation"}
 		if c.experiment != "" {
