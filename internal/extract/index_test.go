@@ -612,3 +612,23 @@ func TestSupersedeProperty(t *testing.T) {
 		}
 	})
 }
+
+// A store that fails says which it is, once.
+func TestStoreIsNamedOnce(t *testing.T) {
+	root := t.TempDir()
+	writeStore(t, root, testRun{id: "01"})
+	store, err := mlflow.OpenFiles(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = chooseExperiment(t.Context(), store, IndexOptions{})
+	_, upstream := findUpstream(t.Context(), store, nil)
+	for _, err := range []error{err, upstream} {
+		if err == nil || strings.Count(err.Error(), "tracking store "+root) != 1 {
+			t.Errorf("error %v", err)
+		}
+	}
+}

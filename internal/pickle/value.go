@@ -366,7 +366,7 @@ func stringsOf(items []any) ([]string, error) {
 	for i, item := range items {
 		s, err := String(item)
 		if err != nil {
-			return nil, fmt.Errorf("element %d: %w", i, err)
+			return nil, fmt.Errorf("element %d: %w", i+1, err)
 		}
 		out[i] = s
 	}
@@ -381,7 +381,7 @@ func each[T any](v any, convert func(any) (T, error)) ([]T, error) {
 	out := make([]T, len(items))
 	for i, item := range items {
 		if out[i], err = convert(item); err != nil {
-			return nil, fmt.Errorf("item %d: %w", i, err)
+			return nil, fmt.Errorf("item %d: %w", i+1, err)
 		}
 	}
 	return out, nil

@@ -91,7 +91,7 @@ func WriteTraces(ctx context.Context, sourcePath string, codes func(original str
 	// The draft lies beside the file, whatever TMPDIR says: nothing private may ever
 	// lie outside the private directory.
 	if err := renameio.WriteFile(outPath, data, privateMode, renameio.IgnoreUmask(), renameio.WithTempDir(filepath.Dir(outPath))); err != nil {
-		return fmt.Errorf("write %s: %w", outPath, err)
+		return fmt.Errorf("demo traces: %w", err)
 	}
 	return nil
 }
