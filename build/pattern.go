@@ -106,9 +106,9 @@ func (p *pattern) part(i int) part {
 	}
 	rest := p.text
 	for range i {
-		_, rest, _ = strings.Cut(rest, "/")
+		_, rest, _ = strings.Cut(rest, "/") // there is one: i is below p.size
 	}
-	text, _, _ := strings.Cut(rest, "/")
+	text, _, _ := strings.Cut(rest, "/") // without one, it is the last element
 	return part{text: text, literal: true}
 }
 

@@ -127,22 +127,8 @@ func (t *Task) Path(ref Ref) string {
 	abs := t.opt.abs(ref)
 	// What the declaration alone tells comes first: to list what a study holds takes
 	// a while.
-	for i := range t.n.ins {
-		if !ok {
-			break
-		}
-		in := &t.n.ins[i]
-		switch in.kind {
-		case inFile:
-			if inside(in.abs(), abs) {
-				return abs
-			}
-		case inGlob, inNames:
-			base := filepath.Join(in.abs(), filepath.FromSlash(in.glob.base))
-			if inside(base, abs) && inside(abs, root.Path) || inside(abs, in.abs()) && in.glob.deeper(in.glob.walk(relative(in.abs(), abs))) {
-				return abs
-			}
-		}
+	if ok && slices.ContainsFunc(t.n.ins, func(in input) bool { return in.leadsTo(abs, root.Path) }) {
+		return abs
 	}
 	if t.find(ref) != nil {
 		return abs
@@ -156,6 +142,19 @@ func (t *Task) Path(ref Ref) string {
 	}
 	t.undeclared("path %s", ref)
 	return ""
+}
+
+// leadsTo says that a path is that of the input, or of a directory in which it is or
+// which may hold what it matches, as the declaration tells; root is where that is.
+func (in *input) leadsTo(abs, root string) bool {
+	switch in.kind {
+	case inFile:
+		return inside(in.abs(), abs)
+	case inGlob, inNames:
+		base := filepath.Join(in.top, filepath.FromSlash(in.glob.base))
+		return inside(base, abs) && inside(abs, root) || inside(abs, in.top) && in.glob.deeper(in.glob.walk(relative(in.top, abs)))
+	}
+	return false
 }
 
 // Files returns the files that stand behind a declared input, sorted: one for

@@ -25,7 +25,7 @@ const (
 	// use than there is room for, collecting without a pause would not help.
 	sparing = 15
 	// overhead is what the runtime takes beside what is in use: spans that are free in
-	// part, and those that it has not given back yet. It was measured at 90 MB.
+	// part, and those that it has not given back yet. It was measured with 90 MB in use.
 	overhead = 36 << 20
 )
 

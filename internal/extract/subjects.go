@@ -60,7 +60,7 @@ type AlikeSubjects struct {
 
 // Error counts the codes and names none.
 func (e *AlikeSubjects) Error() string {
-	return fmt.Sprintf("%d subject codes of the pickles differ from another one only in case, in blanks and hyphens or in look-alikes, among others in run %s; "+
+	return fmt.Sprintf("%d subject codes of the pickles differ from another one only in case, in blanks and hyphens or in forms of the same letters, among others in run %s; "+
 		"the private log names them; if they are one subject each, write them in one way; if not, configure the source database that has them (PLR_SOURCE_DB); "+
 		"or list the runs under EXTRACTION.exclude_runs with a reason", len(e.Originals), listed(e.Runs))
 }
@@ -162,8 +162,8 @@ func (c *Census) Configurations() []Configuration {
 
 // Subjects are all, by original code. A subject that two sources label differently
 // makes a *LabelConflict, one of the records that the source database lacks an
-// *UnknownSubjects: its code would be for ever. Without a source database spellings of one code
-// make an *AlikeSubjects.
+// *UnknownSubjects: its code would be for ever. Without a source database spellings of
+// one code make an *AlikeSubjects.
 func (c *Census) Subjects() ([]Subject, error) {
 	if len(c.strangers) > 0 {
 		return nil, &UnknownSubjects{Originals: slices.Sorted(maps.Keys(c.strangers)), Runs: slices.Sorted(slices.Values(c.strange))}

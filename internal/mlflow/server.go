@@ -433,6 +433,7 @@ func paged(next func(token string) (string, int, error)) error {
 type list[T any] []T
 
 func (l *list[T]) UnmarshalJSON(data []byte) error {
+	*l = nil // as of any other slice: what an answer says twice counts once
 	d := json.NewDecoder(bytes.NewReader(data))
 	begin, err := d.Token()
 	if err != nil || begin == nil {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,9 @@ type fake struct {
 	then     []int // what fail is after that
 	retry    string
 }
+
+// say sends a text to the client, which tells by itself what does not arrive.
+func say(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
 
 const (
 	pickleName = "metrics/metrics_x y%.pickle"
@@ -80,7 +84,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			f.t.Error(err)
 		}
 	}
-	answer := func(text string) { _, _ = io.WriteString(w, text) }
+	answer := func(text string) { say(w, text) }
 	missing := func() {
 		if f.old {
 			http.Error(w, "<html>Internal Server Error</html>", http.StatusInternalServerError)
@@ -286,7 +290,7 @@ func TestServerErrors(t *testing.T) {
 		unreachable     bool
 	}{
 		{"nobody there", strings.Replace(closed.URL, "//", "//ada:secret@", 1), "connection refused", true},
-		{"something else", web(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>canary77") }), "something else at this address", false},
+		{"something else", web(func(w http.ResponseWriter, _ *http.Request) { say(w, "<html>canary77") }), "something else at this address", false},
 		{"wrong credentials", web(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary77", http.StatusUnauthorized) }), "MLFLOW_TRACKING_USERNAME", false},
 		{"unknown host", web(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "Invalid Host header", http.StatusForbidden)
@@ -297,7 +301,7 @@ func TestServerErrors(t *testing.T) {
 		{"odd code", web(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, `{"error_code":"canary77"}`, http.StatusBadRequest)
 		}), "400 Bad Request", false},
-		{"the same page", web(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"next_page_token":"x"}`) }), "again and again", false},
+		{"the same page", web(func(w http.ResponseWriter, _ *http.Request) { say(w, `{"next_page_token":"x"}`) }), "again and again", false},
 		{"redirects away", web(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://ada:secret@tracking.example/canary77", http.StatusMovedPermanently)
 		}), "redirects requests to https://tracking.example: give", false},
@@ -314,7 +318,7 @@ func TestServerErrors(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			_, _ = io.WriteString(c, "canary77 \"ada\"\r\n\r\n")
+			say(c, "canary77 \"ada\"\r\n\r\n")
 			_ = c.Close()
 		}), "malformed HTTP", true},
 		{"unknown authority", tlsServer.URL, "MLFLOW_TRACKING_SERVER_CERT_PATH", false},
@@ -341,7 +345,7 @@ func TestServerErrors(t *testing.T) {
 func TestServerWithoutEnd(t *testing.T) {
 	answers := map[string]func(w io.Writer, page int){
 		"is longer than 64 MB": func(w io.Writer, _ int) {
-			_, _ = io.WriteString(w, `{"experiments":[`)
+			say(w, `{"experiments":[`)
 			for blank := bytes.Repeat([]byte(" "), 1<<20); ; {
 				if _, err := w.Write(blank); err != nil {
 					return
@@ -350,7 +354,7 @@ func TestServerWithoutEnd(t *testing.T) {
 		},
 		"lists without end: 10000 pages": func(w io.Writer, page int) { _, _ = fmt.Fprintf(w, `{"next_page_token":"%d"}`, page) },
 		"is not what an MLflow server gives": func(w io.Writer, _ int) {
-			_, _ = io.WriteString(w, `{"experiments":[{}`+strings.Repeat(",{}", maxItems)+`]}`)
+			say(w, `{"experiments":[{}`+strings.Repeat(",{}", maxItems)+`]}`)
 		},
 	}
 	for want, answer := range answers {
@@ -381,7 +385,7 @@ func TestServerLongRuns(t *testing.T) {
 	var asked []int
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, "/runs/search") {
-			_, _ = io.WriteString(w, "{}")
+			say(w, "{}")
 			return
 		}
 		var body struct {
@@ -394,17 +398,17 @@ func TestServerLongRuns(t *testing.T) {
 		asked = append(asked, body.Max)
 		from := len(body.Token)
 		next := min(runs, from+body.Max)
-		_, _ = io.WriteString(w, `{"runs":[`)
+		say(w, `{"runs":[`)
 		for i := from; i < next; i++ {
 			if i > from {
-				_, _ = io.WriteString(w, ",")
+				say(w, ",")
 			}
 			_, _ = fmt.Fprintf(w, `{"info":{"run_id":"%032d","status":"FINISHED","lifecycle_stage":"active"},"data":{"params":[{"key":"long","value":"%s"}]}}`, i, strings.Repeat("x", size))
 		}
 		if next < runs {
 			_, _ = fmt.Fprintf(w, `],"next_page_token":"%s"}`, strings.Repeat("x", next))
 		} else {
-			_, _ = io.WriteString(w, "]}")
+			say(w, "]}")
 		}
 	}))
 	t.Cleanup(web.Close)
@@ -503,7 +507,7 @@ func TestServerCredentials(t *testing.T) {
 // Credentials stay with the server that was named: another port of its host is
 // another server.
 func TestServerRedirects(t *testing.T) {
-	answer := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }
+	answer := func(w http.ResponseWriter, _ *http.Request) { say(w, "{}") }
 	var mu sync.Mutex
 	var heard []http.Header
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -539,6 +543,16 @@ func TestServerRedirects(t *testing.T) {
 	}
 }
 
+// A list that an answer has twice is not counted twice.
+func TestListTwice(t *testing.T) {
+	var answer struct {
+		Items list[int] `json:"items"`
+	}
+	if err := json.Unmarshal([]byte(`{"items":[1,2],"items":[3]}`), &answer); err != nil || !slices.Equal(answer.Items, []int{3}) {
+		t.Errorf("%v, error %v", answer.Items, err)
+	}
+}
+
 // An answer that begins and does not go on is not waited for.
 func TestServerFallsSilent(t *testing.T) {
 	f := &fake{}
@@ -548,7 +562,7 @@ func TestServerFallsSilent(t *testing.T) {
 	}
 	done := make(chan struct{})
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, "{")
+		say(w, "{")
 		_ = http.NewResponseController(w).Flush()
 		<-done
 	}))

