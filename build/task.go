@@ -127,8 +127,10 @@ func (t *Task) Path(ref Ref) string {
 	abs := t.opt.abs(ref)
 	// What the declaration alone tells comes first: to list what a study holds takes
 	// a while.
-	if ok && slices.ContainsFunc(t.n.ins, func(in input) bool { return in.leadsTo(abs, root.Path) }) {
-		return abs
+	for i := range t.n.ins { // no copies: who makes an input is the plan's, which may be growing
+		if ok && t.n.ins[i].leadsTo(abs, root.Path) {
+			return abs
+		}
 	}
 	if t.find(ref) != nil {
 		return abs
