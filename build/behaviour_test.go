@@ -81,6 +81,40 @@ func TestMeaningAndGateRefuse(t *testing.T) {
 	s.expect("ran copy")
 }
 
+// A step that says how its output is read back is asked in the place of the kind's
+// function, once, and may find that it is not what it wrote.
+func TestReadBack(t *testing.T) {
+	s := newSpace(t)
+	s.opt.Digests = map[string]func(context.Context, string) (string, error){
+		"words": func(context.Context, string) (string, error) { return "", errors.New("asked all the same") },
+	}
+	s.write("in", "a")
+	ref, asked := Ref{"work", "copied"}, 0
+	var refusal error
+	s.steps = []Step{{Name: "copy", Inputs: []Input{File("work", "in")}, Outputs: []Output{Out("work", "copied").As("words"), Out("work", "plain")}, Run: func(ctx context.Context, t *Task) error {
+		t.ReadBack(ref, func(_ context.Context, path string) (string, error) {
+			asked++
+			b, err := os.ReadFile(path)
+			return string(b), errors.Join(err, refusal)
+		})
+		return concat(ctx, t)
+	}}}
+	refusal = errors.New("not what was written")
+	s.fails("failed copy", "output work:copied: digest of its words contents: not what was written")
+	if _, err := os.Lstat(s.dir + "/copied"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the output is there: %v", err)
+	}
+	refusal, asked = nil, 0
+	s.expect("ran copy")
+	if asked != 1 {
+		t.Errorf("it was asked %d times", asked)
+	}
+	for _, ref = range []Ref{{"work", "plain"}, {"work", "in"}} {
+		s.write("in", ref.Path)
+		s.fails("failed copy", "the step asked for what it does not declare: output "+ref.String()+" with a kind")
+	}
+}
+
 func TestPoolsAndJobs(t *testing.T) {
 	s := newSpace(t)
 	s.opt.Jobs = 4

@@ -185,12 +185,12 @@ func (s *session) collect(ctx context.Context, n *node, staging []string) ([]mad
 }
 
 // mean fills in the digests of what staged outputs mean.
-func (s *session) mean(ctx context.Context, n *node, outs []made, staging []string) (err error) {
-	for i, o := range n.Outputs {
+func (s *session) mean(ctx context.Context, t *Task, outs []made) (err error) {
+	for i, o := range t.n.Outputs {
 		if o.Kind == "" {
 			continue
 		}
-		if outs[i].meaning, err = s.opt.Digests[o.Kind](ctx, staging[i]); err != nil {
+		if outs[i].meaning, err = t.reader(o)(ctx, t.staging[i]); err != nil {
 			return fmt.Errorf("output %s: digest of its %s contents: %w", o, o.Kind, err)
 		}
 	}
@@ -199,17 +199,17 @@ func (s *session) mean(ctx context.Context, n *node, outs []made, staging []stri
 
 // judge finds out what staged outputs mean and shows public ones to the gate. Either
 // may have to read all of a database: both are done at once.
-func (s *session) judge(ctx context.Context, n *node, outs []made, staging []string) error {
+func (s *session) judge(ctx context.Context, t *Task, outs []made) error {
 	var refused error
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		for i := range outs {
-			if refused = s.gate(&outs[i], n.outs[i], staging[i]); refused != nil {
+			if refused = s.gate(&outs[i], t.n.outs[i], t.staging[i]); refused != nil {
 				return
 			}
 		}
 	})
-	err := s.mean(ctx, n, outs, staging)
+	err := s.mean(ctx, t, outs)
 	wait.Wait()
 	if refused != nil { // an original code weighs more than all else
 		return refused

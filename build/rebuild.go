@@ -292,7 +292,7 @@ func (s *session) rerun(ctx context.Context, n *node, d decision) (other *anothe
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mean(ctx, n, outs, places); err != nil {
+	if err := s.mean(ctx, t, outs); err != nil {
 		return nil, err
 	}
 	manifest, err := s.settleInputs(ctx, n, &d)

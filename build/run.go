@@ -231,7 +231,7 @@ func (s *session) attempt(ctx context.Context, n *node, d *decision, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	if err := s.judge(ctx, n, outs, staging); err != nil {
+	if err := s.judge(ctx, t, outs); err != nil {
 		return nil, err
 	}
 	if err := s.publish(n, outs, staging); err != nil {

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -25,10 +26,11 @@ type Task struct {
 	ledgers   map[Ref]string // copies to work on; nil: the ledgers themselves
 	ranBefore bool           // see RanBefore
 
-	mu     sync.Mutex
-	failed error // why the inputs cannot be told
-	misuse []string
-	digest map[Ref]bool // that were asked for
+	mu       sync.Mutex
+	failed   error // why the inputs cannot be told
+	misuse   []string
+	digest   map[Ref]bool // that were asked for
+	readBack map[Ref]func(ctx context.Context, path string) (string, error)
 }
 
 // RanBefore says whether a successful run of the step is on record, on whatever
@@ -190,6 +192,33 @@ func (t *Task) Out(ref Ref) string {
 	}
 	t.undeclared("output %s", ref)
 	return ""
+}
+
+// ReadBack has an output with a kind read by digest when the step has ended, in the
+// place of Options.Digests of that kind: who wrote a file can tell whether what is read
+// is what was written. It gives the digest that Options.Digests would, or an error, which
+// fails the step.
+func (t *Task) ReadBack(ref Ref, digest func(ctx context.Context, path string) (string, error)) {
+	if !slices.ContainsFunc(t.n.Outputs, func(o Output) bool { return o.Ref == ref && o.Kind != "" }) {
+		t.undeclared("output %s with a kind", ref)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.readBack == nil {
+		t.readBack = map[Ref]func(context.Context, string) (string, error){}
+	}
+	t.readBack[ref] = digest
+}
+
+// reader is how an output with a kind is read when the step has ended.
+func (t *Task) reader(o Output) func(ctx context.Context, path string) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if digest := t.readBack[o.Ref]; digest != nil {
+		return digest
+	}
+	return t.opt.Digests[o.Kind]
 }
 
 // Digest returns the digest of an input that is in the step's key: hex of

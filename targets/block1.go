@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/foundation-plr/pipeline/anonymize"
 	"github.com/foundation-plr/pipeline/build"
@@ -534,18 +535,26 @@ func (s *study) checkpoint() build.Step {
 		Code:         []string{"internal/checkpoint", "anonymize"},
 		Declassifies: true,
 		Run: func(ctx context.Context, t *build.Task) error {
-			if err := writtenElsewhere(ctx, s.place(out)); err != nil {
+			var content *checkpoint.Content
+			var both errgroup.Group // to open a database takes as long as to read what a study of some runs says
+			both.Go(func() error { return writtenElsewhere(ctx, s.place(out)) })
+			both.Go(func() error {
+				a, err := s.readAssembly(t)
+				if err != nil {
+					return err
+				}
+				content, err = checkpoint.Assemble(a.records, a.index, a.codes.Code, a.registry, a.options)
+				return err
+			})
+			if err := both.Wait(); err != nil {
 				return err
 			}
-			a, err := s.readAssembly(t)
+			written, err := checkpoint.Write(ctx, t.Out(out), content)
 			if err != nil {
 				return err
 			}
-			content, err := checkpoint.Assemble(a.records, a.index, a.codes.Code, a.registry, a.options)
-			if err != nil {
-				return err
-			}
-			return checkpoint.Write(ctx, t.Out(out), content)
+			t.ReadBack(out, written.Digest)
+			return nil
 		},
 	}
 }

@@ -86,7 +86,12 @@ func (s *study) partialCheckpoint() build.Step {
 			if err != nil {
 				return fmt.Errorf("%w; a part takes its codes from the lookup: extract all runs once (without RUNS) to give new ones", err)
 			}
-			return checkpoint.Write(ctx, t.Out(out), content)
+			written, err := checkpoint.Write(ctx, t.Out(out), content)
+			if err != nil {
+				return err
+			}
+			_, err = written.Digest(ctx, t.Out(out))
+			return err
 		},
 	}
 }

@@ -97,7 +97,7 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "public.db")
-	if err := checkpoint.Write(ctx, path, content); err != nil {
+	if _, err := checkpoint.Write(ctx, path, content); err != nil {
 		t.Fatal(err)
 	}
 	db, err := checkpoint.Open(ctx, path)

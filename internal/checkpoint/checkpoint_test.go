@@ -194,7 +194,7 @@ func gather(s *study, reg *config.Registry, o AssembleOptions) (*held, error) {
 	}
 	h := &held{c, map[string][][]any{}}
 	var sent bytes.Buffer
-	if err := c.stream(&sent, "/x"); err != nil {
+	if _, err := c.stream(&sent, "/x"); err != nil {
 		return nil, err
 	}
 	in := &rowReader{r: bufio.NewReader(&sent), h: blake3.New()}
@@ -237,7 +237,7 @@ func assemble(t testing.TB, s *study) *held {
 func written(t testing.TB, c *held) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "results.db")
-	if err := Write(t.Context(), path, c.Content); err != nil {
+	if _, err := Write(t.Context(), path, c.Content); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -525,6 +525,96 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// What a file is read back as must be what was written, each row in its place.
+func TestWrittenReadsBack(t *testing.T) {
+	c := assemble(t, newStudy(t, original))
+	path := filepath.Join(t.TempDir(), "results.db")
+	w, err := Write(t.Context(), path, c.Content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := Digest(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.Digest(t.Context(), path); err != nil || got != digest {
+		t.Errorf("digest %q and not %q, error %v", got, digest, err)
+	}
+	bit := changed(c, predictionsTable, func(rows [][]any) { rows[3][4] = math.Nextafter(rows[3][4].(float64), 1) })
+	order := changed(c, predictionsTable, func(rows [][]any) { rows[3], rows[4] = rows[4], rows[3] })
+	for name, other := range map[string]*held{"another bit": bit, "another order": order} {
+		if _, err := w.Digest(t.Context(), written(t, other)); err == nil || !strings.Contains(err.Error(), "table predictions does not read back as it was written") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Behind the writer's back: rows that are gone, and a table.
+	for name, statement := range map[string]string{
+		"fewer rows":  "DELETE FROM roc_curves WHERE config_id = 1",
+		"one table":   "CREATE TABLE more (i INTEGER)",
+		"no table":    "DROP TABLE checks",
+		"other table": "ALTER TABLE checks RENAME TO cheques",
+	} {
+		path := written(t, c)
+		db, err := sql.Open("duckdb", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.Exec(statement)
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(name, err)
+		}
+		if _, err := w.Digest(t.Context(), path); err == nil || !strings.Contains(err.Error(), "written") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The gate and the digest read a file at once through one instance, and a file that has
+// taken its place through another.
+func TestScansShare(t *testing.T) {
+	c := assemble(t, newStudy(t, original))
+	path := written(t, c)
+	open := func() *scan {
+		s, err := openScan(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	count := func(s *scan) (n int) {
+		if err := s.QueryRow("SELECT count(*) FROM predictions").Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	a, b := open(), open()
+	if a != b {
+		t.Error("two instances for one file")
+	}
+	if err := a.close(); err != nil {
+		t.Error(err)
+	}
+	rows := count(b) // open as long as somebody reads
+	fewer := changed(c, predictionsTable, func([][]any) {})
+	fewer.rows[predictionsTable] = fewer.rows[predictionsTable][1:]
+	if _, err := Write(t.Context(), path, fewer.Content); err != nil {
+		t.Fatal(err)
+	}
+	d := open()
+	if got := count(d); got != rows-1 || d == b {
+		t.Errorf("%d rows in the new file, where the old has %d", got, rows)
+	}
+	if count(b) != rows {
+		t.Error("who reads the old file reads another")
+	}
+	if err := errors.Join(b.close(), d.close()); err != nil {
+		t.Error(err)
+	}
+	if len(scans.open) != 0 {
+		t.Errorf("%d are still open", len(scans.open))
+	}
+}
+
 // What the parent process has read through DuckDB is not in the file that the
 // child writes.
 func TestNothingOfTheParentsHeapIsInTheFile(t *testing.T) {
@@ -570,14 +660,14 @@ func TestWriteFails(t *testing.T) {
 
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Write(cancelled, path, c.Content); !errors.Is(err, context.Canceled) {
+	if _, err := Write(cancelled, path, c.Content); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if err := Write(t.Context(), filepath.Join(dir, "none", "x.db"), c.Content); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Write(t.Context(), filepath.Join(dir, "none", "x.db"), c.Content); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	c = changed(c, predictionsTable, func(rows [][]any) { rows[3][4] = math.NaN() })
-	if err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "predictions.y_prob") {
+	if _, err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "predictions.y_prob") {
 		t.Errorf("NaN: %v", err)
 	}
 	if old, _ := os.ReadFile(path); string(old) != "old" {
@@ -614,7 +704,7 @@ func TestChildRefuses(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "draft.db")
 	var whole bytes.Buffer
-	if err := c.stream(&whole, path); err != nil {
+	if _, err := c.stream(&whole, path); err != nil {
 		t.Fatal(err)
 	}
 	stream := whole.Bytes()
@@ -708,7 +798,7 @@ func TestOpenIsForReading(t *testing.T) {
 	}
 	path := filepath.Join(dir, "it's.db")
 	c := assemble(t, newStudy(t, original))
-	if err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "question mark") {
+	if _, err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "question mark") {
 		t.Errorf("question mark: %v", err)
 	}
 	before, err := os.ReadFile(written(t, c))

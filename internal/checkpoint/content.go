@@ -21,13 +21,20 @@ type Content struct {
 // rows take the rows of all tables and send them on, those of one table in their
 // order, between those of others.
 type rows struct {
-	to  io.Writer
-	n   []int // by table
-	row []byte
-	err error // the first row that is none of the schema, or that could not be sent
+	to   io.Writer
+	n    []int            // by table
+	sums []*blake3.Hasher // of the rows of each table, see Written
+	row  []byte
+	err  error // the first row that is none of the schema, or that could not be sent
 }
 
-func newRows(to io.Writer) *rows { return &rows{to: to, n: make([]int, len(tables))} }
+func newRows(to io.Writer) *rows {
+	r := &rows{to: to, n: make([]int, len(tables)), sums: make([]*blake3.Hasher, len(tables))}
+	for i := range r.sums {
+		r.sums[i] = blake3.New()
+	}
+	return r
+}
 
 // count returns the number of rows of a table so far.
 func (r *rows) count(t string) int { return r.n[tablePlaces[t]] }
@@ -61,7 +68,17 @@ func (r *rows) add(t string, cells ...any) {
 		r.row = appendCell(r.row, cell)
 	}
 	r.n[place]++
+	_, _ = r.sums[place].Write(r.row[rowHead:]) // a hash takes every byte
 	_, r.err = r.to.Write(endRow(r.row))
+}
+
+// written tells the rows that were sent.
+func (r *rows) written() *Written {
+	w := &Written{rows: map[string][]byte{}}
+	for i, t := range tables {
+		w.rows[t.name] = r.sums[i].Sum(nil)
+	}
+	return w
 }
 
 // beginRow begins a row of a table in the form in which rows travel; cells are appended
@@ -69,9 +86,12 @@ func (r *rows) add(t string, cells ...any) {
 func beginRow(b []byte, place int) []byte { return append(b[:0], byte(place+1), 0, 0, 0, 0) }
 
 func endRow(b []byte) []byte {
-	binary.LittleEndian.PutUint32(b[1:], uint32(len(b)-5))
+	binary.LittleEndian.PutUint32(b[1:], uint32(len(b)-rowHead))
 	return b
 }
+
+// rowHead is how many bytes stand before the cells of a row.
+const rowHead = 5
 
 // check says whether every row fits the schema and was sent.
 func (r *rows) check() error { return r.err }
@@ -205,25 +225,25 @@ const (
 	noTable     = -1 // the place of the path
 )
 
-func (c *Content) stream(w io.Writer, path string) error {
+func (c *Content) stream(w io.Writer, path string) (*Written, error) {
 	h := blake3.New()
 	buffered := bufio.NewWriterSize(io.MultiWriter(w, h), 1<<16)
 	if _, err := buffered.WriteString(streamMagic); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := buffered.Write(endRow(appendCell(beginRow(nil, noTable), path))); err != nil {
-		return err
+		return nil, err
 	}
 	to := newRows(buffered)
 	if err := c.make(to); err != nil {
-		return err
+		return nil, err
 	}
 	if err := to.check(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := errors.Join(buffered.WriteByte(endOfRows), buffered.Flush()); err != nil {
-		return err
+		return nil, err
 	}
 	_, err := w.Write(h.Sum(nil))
-	return err
+	return to.written(), err
 }

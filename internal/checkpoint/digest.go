@@ -19,9 +19,10 @@ import (
 // the hashes of its rows in ascending order. The order of rows in a file is no
 // part of its contents; every bit of a number is.
 type digester struct {
-	h    *blake3.Hasher
-	rows sorter
-	cell []byte
+	h       *blake3.Hasher
+	rows    sorter
+	cell    []byte
+	ordered *blake3.Hasher // of the rows of a table as they come, if that is asked for
 }
 
 func newDigester() *digester {
@@ -41,6 +42,9 @@ func (d *digester) row(cells []driver.Value) error {
 	d.cell = d.cell[:0]
 	for _, cell := range cells {
 		d.cell = appendCell(d.cell, cell)
+	}
+	if d.ordered != nil {
+		_, _ = d.ordered.Write(d.cell)
 	}
 	return d.rows.add(blake3.Sum256(d.cell))
 }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -17,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"github.com/duckdb/duckdb-go/v2"
+	"github.com/zeebo/blake3"
 )
 
 // catalog is the name under which a file is attached, whatever it is called.
@@ -33,10 +35,7 @@ func Open(ctx context.Context, path string) (*sql.DB, error) {
 // How much memory DuckDB may take for a file, pages of it that were read included.
 // What does not fit goes to a temporary directory: sorts and groups of the millions
 // of rows of a large study do not, and all rows in turn do.
-const (
-	queryMemory = "128MB"
-	scanMemory  = "32MB"
-)
+const queryMemory = "128MB"
 
 // opened counts the databases that were opened: each has a temporary directory of its
 // own, which DuckDB makes when it needs it and removes.
@@ -146,25 +145,55 @@ func explain(err error, version uint64) error {
 // contents have equal digests, whatever their bytes and the order of their
 // rows; numbers count by their bits.
 func Digest(ctx context.Context, path string) (string, error) {
-	db, err := openWithin(ctx, path, scanMemory)
+	return contents(ctx, path, nil)
+}
+
+// Digest is [Digest] of the file that was written, and an error if its rows are not
+// those that were sent, in their order. It reads what is on disk: what the writer's
+// process believes to have written does not count.
+func (w *Written) Digest(ctx context.Context, path string) (string, error) {
+	return contents(ctx, path, w.rows)
+}
+
+// contents returns the digest of a database; written are the hashes of the rows that
+// its tables must have, nil for any.
+func contents(ctx context.Context, path string, written map[string][]byte) (string, error) {
+	db, err := openScan(ctx, path)
 	if err != nil {
 		return "", err
 	}
-	defer db.Close() //nolint:errcheck // read only: nothing can be lost
-	found, err := schemaOf(ctx, db)
+	defer db.close() //nolint:errcheck // read only: nothing can be lost
+	digest, err := readContents(ctx, db.DB, written)
 	if err != nil {
 		return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
+	}
+	return digest, nil
+}
+
+func readContents(ctx context.Context, db *sql.DB, written map[string][]byte) (string, error) {
+	found, err := schemaOf(ctx, db)
+	if err != nil {
+		return "", err
+	}
+	if n := len(found); written != nil && n != len(written) {
+		return "", fmt.Errorf("it has %d tables, and %d were written", n, len(written))
 	}
 	d := newDigester()
 	defer d.close() //nolint:errcheck // a temporary file without a name
 	for _, t := range found {
+		if written != nil {
+			d.ordered = blake3.New()
+		}
 		if err := digestTable(ctx, db, d, t); err != nil {
-			return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
+			return "", err
+		}
+		if written != nil && !bytes.Equal(d.ordered.Sum(nil), written[t.name]) {
+			return "", fmt.Errorf("table %s does not read back as it was written", t.name)
 		}
 	}
 	views, err := texts(ctx, db, viewsOf)
 	if err != nil {
-		return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)
+		return "", err
 	}
 	for _, v := range views {
 		d.text("view", v)
@@ -316,12 +345,12 @@ type Visitor struct {
 // that holds more than its tables show, which DuckDB leaves behind and compresses, is an
 // [*UnseenError].
 func Cells(ctx context.Context, path string, v Visitor) error {
-	db, err := openWithin(ctx, path, scanMemory)
+	db, err := openScan(ctx, path)
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // read only: nothing can be lost
-	found, err := schemaOf(ctx, db)
+	defer db.close() //nolint:errcheck // read only: nothing can be lost
+	found, err := schemaOf(ctx, db.DB)
 	if err != nil {
 		return fmt.Errorf("cells of %s: %w", filepath.Base(path), err)
 	}
@@ -331,15 +360,15 @@ func Cells(ctx context.Context, path string, v Visitor) error {
 				return err
 			}
 		}
-		if err := cellsOf(ctx, db, t, v); err != nil {
+		if err := cellsOf(ctx, db.DB, t, v); err != nil {
 			return within(path, "table "+t.name, err)
 		}
 	}
-	err = each(ctx, db, catalogQuery, func(kind string, text []byte) error { return v.Text("catalogue", kind, string(text)) })
+	err = each(ctx, db.DB, catalogQuery, func(kind string, text []byte) error { return v.Text("catalogue", kind, string(text)) })
 	if err != nil {
 		return within(path, "catalogue", err)
 	}
-	return unseen(ctx, db, found)
+	return unseen(ctx, db.DB, found)
 }
 
 // cellsOf shows the distinct cells of a table, the texts of all its columns by one

@@ -474,7 +474,7 @@ func TestWriteAsAReplacedProgram(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(t.Context(), out, assemble(t, newStudy(t, original)).Content); err != nil {
+	if _, err := Write(t.Context(), out, assemble(t, newStudy(t, original)).Content); err != nil {
 		t.Error(err)
 	}
 }
@@ -509,7 +509,7 @@ func TestWriterComplains(t *testing.T) {
 	if err := os.Mkdir(draft, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	err := runWriter(t.Context(), draft, assemble(t, newStudy(t, original)).Content)
+	_, err := runWriter(t.Context(), draft, assemble(t, newStudy(t, original)).Content)
 	if err == nil || strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "the file") {
 		t.Errorf("error %v", err)
 	}

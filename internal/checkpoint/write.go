@@ -44,47 +44,53 @@ const graceToStop = 2 * time.Second
 // not at all. The contents are a function of c, the bytes are not: DuckDB
 // leaves remnants of its heap in them. That is why they are written by a child
 // process (this program started anew, see [ChildEnv]) whose heap has never held
-// anything but c.
-func Write(ctx context.Context, path string, c *Content) error {
-	if err := write(ctx, path, c); err != nil {
-		return fmt.Errorf("write checkpoint %s: %w", filepath.Base(path), err)
+// anything but c. The file is to be read back, see [Written.Digest].
+func Write(ctx context.Context, path string, c *Content) (*Written, error) {
+	w, err := write(ctx, path, c)
+	if err != nil {
+		return nil, fmt.Errorf("write checkpoint %s: %w", filepath.Base(path), err)
 	}
-	return nil
+	return w, nil
 }
 
-func write(ctx context.Context, path string, c *Content) (err error) {
+// Written tells what a file was written with.
+type Written struct {
+	rows map[string][]byte // hashes of the rows of the tables, in their order
+}
+
+func write(ctx context.Context, path string, c *Content) (w *Written, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if strings.Contains(path, "?") {
-		return fmt.Errorf("the path %s has a question mark, before which DuckDB would put the ending of its write-ahead log: choose another folder", path)
+		return nil, fmt.Errorf("the path %s has a question mark, before which DuckDB would put the ending of its write-ahead log: choose another folder", path)
 	}
 	// A folder of its own beside the target: DuckDB may leave a write-ahead log
 	// next to the file when it is killed, and the file must be renamed within
 	// one file system.
 	dir, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".writing-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	draft := filepath.Join(dir, "draft.db")
-	if err := runWriter(ctx, draft, c); err != nil {
-		return err
+	if w, err = runWriter(ctx, draft, c); err != nil {
+		return nil, err
 	}
 	if err := checkDraft(draft); err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.Chmod(draft, 0o644); err != nil {
-		return err
+		return nil, err
 	}
-	return os.Rename(draft, path)
+	return w, os.Rename(draft, path)
 }
 
-func runWriter(ctx context.Context, draft string, c *Content) error {
+func runWriter(ctx context.Context, draft string, c *Content) (*Written, error) {
 	program, err := self()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = []string{ChildEnv + "=" + ChildName, zeroedHeap}
@@ -103,30 +109,30 @@ func runWriter(ctx context.Context, draft string, c *Content) error {
 	cmd.WaitDelay = graceToStop
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the writer: %w", err)
+		return nil, fmt.Errorf("start the writer: %w", err)
 	}
 	pipe := &sending{to: stdin}
-	sendErr := c.stream(pipe, draft)
+	sent, sendErr := c.stream(pipe, draft)
 	sendErr = errors.Join(sendErr, stdin.Close())
 	waitErr := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil, ctx.Err()
 	case sendErr != nil && pipe.err == nil:
-		return sendErr // the rows themselves are wrong
+		return nil, sendErr // the rows themselves are wrong
 	case waitErr != nil:
 		// Why it stopped reading matters more than that it did.
 		if said := complaint.sentence(); said != "" {
-			return errors.New(said)
+			return nil, errors.New(said)
 		}
-		return fmt.Errorf("the writer stopped: %w", waitErr)
+		return nil, fmt.Errorf("the writer stopped: %w", waitErr)
 	case sendErr != nil:
-		return fmt.Errorf("send rows to the writer: %w", sendErr)
+		return nil, fmt.Errorf("send rows to the writer: %w", sendErr)
 	}
-	return nil
+	return sent, nil
 }
 
 // sending remembers whether the writer took everything.
