@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
 // TestExpectedNumbers builds the bundled example with the program and compares
@@ -545,7 +545,7 @@ func buildExample(t *testing.T) *sql.DB {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("extract: %v\n%s", err, out)
 	}
-	db, err := checkpoint.Open(context.Background(), filepath.Join(workspace, "data/synthetic/results/data/public/foundation_plr_results.db"))
+	db, err := duckfile.Open(context.Background(), filepath.Join(workspace, "data/synthetic/results/data/public/foundation_plr_results.db"))
 	if err != nil {
 		t.Fatal(err)
 	}

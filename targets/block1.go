@@ -19,6 +19,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/archive"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/sourcedb"
 )
@@ -563,11 +564,11 @@ func (s *study) checkpoint() build.Step {
 // writing: the log that it leaves by name would lie beside the new file and be taken
 // for that one's. Readers keep the old file.
 func writtenElsewhere(ctx context.Context, name string) error {
-	db, err := checkpoint.Open(ctx, name)
+	db, err := duckfile.Open(ctx, name)
 	switch {
 	case err == nil:
 		return db.Close()
-	case errors.Is(err, checkpoint.ErrInUse):
+	case errors.Is(err, duckfile.ErrInUse):
 		return err
 	}
 	return nil // whatever is there is replaced

@@ -13,6 +13,7 @@ import (
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/analysis"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/lock"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 	"github.com/foundation-plr/pipeline/render"
@@ -174,7 +175,7 @@ func (s *study) data(spec analysis.Spec) build.Step {
 		Params:  map[string]any{"estimand": s.settings.Estimand},
 		Code:    []string{"internal/analysis", "internal/checkpoint"},
 		Run: func(ctx context.Context, t *build.Task) (err error) {
-			conn, err := checkpoint.Open(ctx, t.Path(db))
+			conn, err := duckfile.Open(ctx, t.Path(db))
 			if err != nil {
 				return err
 			}

@@ -11,8 +11,8 @@ import (
 
 	"github.com/foundation-plr/pipeline/anonymize"
 	"github.com/foundation-plr/pipeline/build"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/container"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
 // gate guards public files and texts with the codes that the lookup holds at
@@ -67,7 +67,7 @@ func (g *gate) file(ref build.Ref, path string) error {
 	}
 	ctx := context.Background()
 	cells := func(name, path string, cell container.Cell) error {
-		err := checkpoint.Cells(ctx, path, checkpoint.Visitor{
+		err := duckfile.Cells(ctx, path, duckfile.Visitor{
 			Text: func(table, column, text string) error {
 				return cell.Text(fmt.Sprintf("%s, column %s.%s", name, table, column), text)
 			},
@@ -75,7 +75,7 @@ func (g *gate) file(ref build.Ref, path string) error {
 				return cell.Bytes(fmt.Sprintf("%s, column %s.%s", name, table, column), data)
 			},
 		})
-		var unseen *checkpoint.UnseenError
+		var unseen *duckfile.UnseenError
 		if errors.As(err, &unseen) {
 			return &container.Error{Name: name, Why: err.Error(), Err: err}
 		}

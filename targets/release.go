@@ -15,6 +15,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/lock"
 	"github.com/foundation-plr/pipeline/internal/release"
 )
@@ -34,7 +35,7 @@ const contentsOfRelease = "release-contents/1"
 
 // releaseDigest is what a release means.
 func releaseDigest(ctx context.Context, name string) (string, error) {
-	return release.Digest(ctx, name, checkpoint.Digest)
+	return release.Digest(ctx, name, duckfile.Digest)
 }
 
 // Release packs the public results as they stand. It makes nothing else: who has

@@ -10,7 +10,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/analysis"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/report"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 )
@@ -53,7 +53,7 @@ func (s *study) reportSummary() build.Step {
 		Inputs:  inputs,
 		Outputs: []build.Output{build.Out(summaryRef.Root, summaryRef.Path)},
 		Params:  map[string]any{"kinds": kindsOf(all)},
-		Code:    []string{"internal/report", "internal/checkpoint"},
+		Code:    []string{"internal/report", "internal/duckfile"},
 		Run: func(ctx context.Context, t *build.Task) (err error) {
 			warnings, err := readValidation(t.Path(build.Ref{Root: rootResults, Path: validationFile}))
 			if err != nil {
@@ -67,7 +67,7 @@ func (s *study) reportSummary() build.Step {
 				}
 				sources = append(sources, report.Source{Kind: d.kind, File: d.page.Path, Sidecar: d.sidecar.Path, Doc: doc})
 			}
-			conn, err := checkpoint.Open(ctx, t.Path(db))
+			conn, err := duckfile.Open(ctx, t.Path(db))
 			if err != nil {
 				return err
 			}
@@ -206,7 +206,7 @@ func (s *study) sayRuns(ctx context.Context, built *build.Summary) error {
 		}
 		s.say("%s%s", runs, where)
 	case done(stepCheckpoint, build.StateRan, build.StateRestored):
-		db, err := checkpoint.Open(ctx, s.settings.PublicDB)
+		db, err := duckfile.Open(ctx, s.settings.PublicDB)
 		if err != nil {
 			return err
 		}

@@ -14,9 +14,9 @@ import (
 
 	pipeline "github.com/foundation-plr/pipeline"
 	"github.com/foundation-plr/pipeline/build"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/console"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/fingerprint"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
 	"github.com/foundation-plr/pipeline/internal/verification"
@@ -203,7 +203,7 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 
 // contents are the digests of what a file means where its bytes do not say it.
 var contents = map[string]func(context.Context, string) (string, error){
-	contentsOfDatabase: checkpoint.Digest,
+	contentsOfDatabase: duckfile.Digest,
 	contentsOfRelease:  releaseDigest,
 }
 

@@ -7,7 +7,7 @@ import (
 	"syscall"
 
 	"github.com/foundation-plr/pipeline/build"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/sourcedb"
 )
 
@@ -20,7 +20,7 @@ const retries = 5
 // program has open, and what the disk or a network file system says when it
 // could not answer now.
 var passing = []error{
-	checkpoint.ErrInUse, sourcedb.ErrInUse,
+	duckfile.ErrInUse, sourcedb.ErrInUse,
 	syscall.EIO, syscall.ESTALE, syscall.ETIMEDOUT, syscall.EAGAIN, syscall.EBUSY, syscall.EINTR,
 	syscall.EMFILE, syscall.ENFILE,
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/archive"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
@@ -100,7 +101,7 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 	if _, err := checkpoint.Write(ctx, path, content); err != nil {
 		t.Fatal(err)
 	}
-	db, err := checkpoint.Open(ctx, path)
+	db, err := duckfile.Open(ctx, path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
 	"github.com/foundation-plr/pipeline/metrics/resample"
@@ -185,7 +186,7 @@ const configurationsAtOnce = 32
 func (v *validator) configurations(use func(some []*configuration, first, total int)) (err error) {
 	var ids []int32
 	var id int32
-	err = eachOf(v.ctx, v.db, "SELECT DISTINCT config_id FROM essential_metrics WHERE config_id IS NOT NULL ORDER BY 1", []any{&id}, func() error {
+	err = duckfile.Each(v.ctx, v.db, "SELECT DISTINCT config_id FROM essential_metrics WHERE config_id IS NOT NULL ORDER BY 1", []any{&id}, func() error {
 		ids = append(ids, id)
 		return nil
 	})
@@ -239,7 +240,7 @@ func readRows(ctx context.Context, db *sql.DB, t table, condition string) (all [
 		columns[c.name] = i
 	}
 	for i, k := range t.key {
-		key[i] = quote(k)
+		key[i] = duckfile.Quote(k)
 	}
 	rows, err := db.QueryContext(ctx, "SELECT * FROM "+t.name+" WHERE "+condition+" ORDER BY "+strings.Join(key, ", "))
 	if err != nil {
@@ -280,7 +281,7 @@ type forms map[string]map[string]metrics.Row
 // forms measures at the thresholds that the database has net benefit at, which it
 // returns, too.
 func (v *validator) forms() ([]float64, forms, error) {
-	measures, err := texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics")
+	measures, err := duckfile.Texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics")
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,13 +14,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/zeebo/blake3"
 
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
 )
@@ -30,13 +29,6 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv(ChildEnv) == ChildName {
 		os.Exit(RunChild(os.Stdin, os.Stderr))
-	}
-	if path := os.Getenv(holdEnv); path != "" {
-		if err := hold(path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -245,7 +237,7 @@ func written(t testing.TB, c *held) string {
 
 func query[T any](t testing.TB, path, q string) (all []T) {
 	t.Helper()
-	db, err := Open(t.Context(), path)
+	db, err := duckfile.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,19 +468,19 @@ func TestWrite(t *testing.T) {
 	path := written(t, c)
 	again := written(t, c)
 
-	digest, err := Digest(t.Context(), path)
+	digest, err := duckfile.Digest(t.Context(), path)
 	if err != nil || len(digest) != 64 {
 		t.Fatalf("digest %q, error %v", digest, err)
 	}
-	if second, err := Digest(t.Context(), again); err != nil || second != digest {
+	if second, err := duckfile.Digest(t.Context(), again); err != nil || second != digest {
 		t.Errorf("a second file of the same rows has another digest; error %v", err)
 	}
 	other := changed(c, essentialTable, func(rows [][]any) { rows[0][8] = math.Nextafter(rows[0][8].(float64), 1) })
-	if other, err := Digest(t.Context(), written(t, other)); err != nil || other == digest {
+	if other, err := duckfile.Digest(t.Context(), written(t, other)); err != nil || other == digest {
 		t.Errorf("one bit of one number does not change the digest; error %v", err)
 	}
 
-	if version, err := readStorageVersion(path); err != nil || version != 64 {
+	if version, err := duckfile.StorageVersion(path); err != nil || version != 64 {
 		t.Errorf("storage version %d, error %v", version, err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -507,7 +499,7 @@ func TestWrite(t *testing.T) {
 	}
 
 	seen := map[string]bool{}
-	err = Cells(t.Context(), path, Visitor{Text: func(table, column, text string) error {
+	err = duckfile.Cells(t.Context(), path, duckfile.Visitor{Text: func(table, column, text string) error {
 		seen[table+"."+column+"="+text] = true
 		return nil
 	}})
@@ -520,7 +512,7 @@ func TestWrite(t *testing.T) {
 		t.Errorf("%d texts visited, error %v", len(seen), err)
 	}
 	stop := errors.New("stop")
-	if err := Cells(t.Context(), path, Visitor{Text: func(string, string, string) error { return stop }}); !errors.Is(err, stop) {
+	if err := duckfile.Cells(t.Context(), path, duckfile.Visitor{Text: func(string, string, string) error { return stop }}); !errors.Is(err, stop) {
 		t.Errorf("Cells: %v", err)
 	}
 }
@@ -533,7 +525,7 @@ func TestWrittenReadsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, err := Digest(t.Context(), path)
+	digest, err := duckfile.Digest(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -566,52 +558,6 @@ func TestWrittenReadsBack(t *testing.T) {
 		if _, err := w.Digest(t.Context(), path); err == nil || !strings.Contains(err.Error(), "written") {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// The gate and the digest read a file at once through one instance, and a file that has
-// taken its place through another.
-func TestScansShare(t *testing.T) {
-	c := assemble(t, newStudy(t, original))
-	path := written(t, c)
-	open := func() *scan {
-		s, err := openScan(t.Context(), path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	count := func(s *scan) (n int) {
-		if err := s.QueryRow("SELECT count(*) FROM predictions").Scan(&n); err != nil {
-			t.Error(err)
-		}
-		return n
-	}
-	a, b := open(), open()
-	if a != b {
-		t.Error("two instances for one file")
-	}
-	if err := a.close(); err != nil {
-		t.Error(err)
-	}
-	rows := count(b) // open as long as somebody reads
-	fewer := changed(c, predictionsTable, func([][]any) {})
-	fewer.rows[predictionsTable] = fewer.rows[predictionsTable][1:]
-	if _, err := Write(t.Context(), path, fewer.Content); err != nil {
-		t.Fatal(err)
-	}
-	d := open()
-	if got := count(d); got != rows-1 || d == b {
-		t.Errorf("%d rows in the new file, where the old has %d", got, rows)
-	}
-	if count(b) != rows {
-		t.Error("who reads the old file reads another")
-	}
-	if err := errors.Join(b.close(), d.close()); err != nil {
-		t.Error(err)
-	}
-	if len(scans.open) != 0 {
-		t.Errorf("%d are still open", len(scans.open))
 	}
 }
 
@@ -652,6 +598,9 @@ func TestNothingOfTheParentsHeapIsInTheFile(t *testing.T) {
 
 func TestWriteFails(t *testing.T) {
 	c := assemble(t, newStudy(t, original))
+	if _, err := Write(t.Context(), filepath.Join(t.TempDir(), "a?b.db"), c.Content); err == nil || !strings.Contains(err.Error(), "question mark") {
+		t.Errorf("question mark: %v", err)
+	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "results.db")
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
@@ -724,123 +673,18 @@ func TestChildRefuses(t *testing.T) {
 		if s := complaint.String(); !strings.HasPrefix(s, complaintPrefix) || strings.Count(s, "\n") != 1 || strings.Contains(s, dir) {
 			t.Errorf("%s: it says %q", name, s)
 		}
-		if db, err := Open(t.Context(), path); err == nil { // rolled back: nothing in it
-			found, err := schemaOf(t.Context(), db)
+		if db, err := duckfile.Open(t.Context(), path); err == nil { // rolled back: nothing in it
+			found, err := duckfile.Tables(t.Context(), db)
 			if err := errors.Join(err, db.Close()); err != nil || len(found) > 0 {
 				t.Errorf("%s: a file with %d tables, error %v", name, len(found), err)
 			}
 		}
 		_ = os.Remove(path)
-		_ = os.Remove(walPath(path))
+		_ = os.Remove(duckfile.LogPath(path))
 	}
 	// The control: whole, it is accepted.
 	var complaint bytes.Buffer
 	if code := RunChild(bytes.NewReader(stream), &complaint); code != 0 {
 		t.Errorf("whole: %s", complaint.String())
-	}
-}
-
-func TestOpenRefuses(t *testing.T) {
-	dir := t.TempDir()
-	good := written(t, assemble(t, newStudy(t, original)))
-	data, err := os.ReadFile(good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := func(name string, data []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	newer := slices.Clone(data)
-	binary.LittleEndian.PutUint64(newer[12:], 999)
-	binary.LittleEndian.PutUint64(newer, headerChecksum(newer[8:4096]))
-	damaged := slices.Clone(data)
-	damaged[100] ^= 1
-	file("busy.db.wal", []byte("something"))
-	for path, want := range map[string]string{
-		filepath.Join(dir, "none.db"):       "no such file",
-		dir:                                 "is not a file",
-		file("text.db", []byte("x,y\n1,2")): "not a DuckDB database",
-		file("empty.db", nil):               "not a DuckDB database",
-		file("newer.db", newer):             "COPY FROM DATABASE",
-		file("damaged.db", damaged):         "is damaged",
-		file("busy.db", data):               "write-ahead log",
-	} {
-		db, err := Open(t.Context(), path)
-		if err == nil {
-			t.Errorf("%s: opened", filepath.Base(path))
-			_ = db.Close()
-		} else if !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", filepath.Base(path), err)
-		}
-	}
-	if _, err := Open(t.Context(), filepath.Join(dir, "none.db")); !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
-	}
-}
-
-// headerChecksum is DuckDB's: the exclusive or of all words times a constant.
-func headerChecksum(block []byte) uint64 {
-	sum := uint64(5381)
-	for ; len(block) >= 8; block = block[8:] {
-		sum ^= binary.LittleEndian.Uint64(block) * 0xbf58476d1ce4e5b9
-	}
-	return sum
-}
-
-func TestOpenIsForReading(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a folder?threads=1&x='y'")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "it's.db")
-	c := assemble(t, newStudy(t, original))
-	if _, err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "question mark") {
-		t.Errorf("question mark: %v", err)
-	}
-	before, err := os.ReadFile(written(t, c))
-	if err == nil {
-		err = os.WriteFile(path, before, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close() //nolint:errcheck // read only
-	var wait sync.WaitGroup
-	for range 4 { // connections of one pool, and files opened twice
-		wait.Go(func() {
-			conn, err := db.Conn(t.Context())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close() //nolint:errcheck // read only
-			if err := conn.QueryRowContext(t.Context(), `SELECT 1 FROM predictions LIMIT 1`).Scan(new(int)); err != nil {
-				t.Error(err)
-			}
-			if _, err := Digest(t.Context(), path); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wait.Wait()
-	for _, statement := range []string{
-		`DELETE FROM predictions`, `CREATE TABLE x (a INTEGER)`,
-		`COPY predictions TO '` + strings.ReplaceAll(filepath.Join(dir, "out.csv"), "'", "''") + `'`,
-		`SELECT * FROM read_csv('/etc/passwd')`,
-	} {
-		if _, err := db.Exec(statement); err == nil {
-			t.Errorf("%s: accepted", statement)
-		}
-	}
-	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
-		t.Error("reading changed the file")
 	}
 }

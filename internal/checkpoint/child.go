@@ -17,6 +17,8 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/zeebo/blake3"
+
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
 // Limits of the writer. One thread: the order of rows in the file is that of
@@ -185,7 +187,7 @@ func writeTables(ctx context.Context, path string, in *rowReader) (err error) {
 		}
 		return nil
 	}
-	attach := fmt.Sprintf("ATTACH %s AS plr (STORAGE_VERSION %s)", quoteText(path), quoteText(storageName))
+	attach := fmt.Sprintf("ATTACH %s AS plr (STORAGE_VERSION %s)", duckfile.QuoteText(path), duckfile.QuoteText(storageName))
 	if err := exec(append(writerSettings, attach, "USE plr", "BEGIN TRANSACTION")...); err != nil {
 		return err
 	}

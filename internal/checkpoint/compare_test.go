@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
 // The first difference is named by table, row and column. Whether there is one
@@ -17,7 +19,7 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, err := Digest(t.Context(), was)
+	digest, err := duckfile.Digest(t.Context(), was)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func TestCompare(t *testing.T) {
 			near func(a, b float64) bool
 			want string
 		}{{exactly, c.exact}, {nearly, c.near}} {
-			d, err := Compare(t.Context(), was, now, how.near)
+			d, err := duckfile.Compare(t.Context(), was, now, Key, how.near)
 			if err != nil {
 				t.Errorf("%s: %v", c.change, err)
 				continue
@@ -62,11 +64,11 @@ func TestCompare(t *testing.T) {
 				t.Errorf("%s: %q, want %q", c.change, got, how.want)
 			}
 		}
-		if other, err := Digest(t.Context(), now); err != nil || (other == digest) != (c.exact == "") {
+		if other, err := duckfile.Digest(t.Context(), now); err != nil || (other == digest) != (c.exact == "") {
 			t.Errorf("%s: the digest is the same: %v, %v", c.change, other == digest, err)
 		}
 	}
-	if _, err := Compare(t.Context(), was, filepath.Join(t.TempDir(), "none"), exactly); err == nil {
+	if _, err := duckfile.Compare(t.Context(), was, filepath.Join(t.TempDir(), "none"), Key, exactly); err == nil {
 		t.Error("a missing database is no error")
 	}
 }

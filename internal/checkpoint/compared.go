@@ -9,6 +9,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
 	"github.com/foundation-plr/pipeline/metrics/compare"
@@ -138,7 +139,7 @@ func (v *validator) comparisons() error {
 	var m comparison.Measured
 	var id int
 	var x float64
-	err = eachOf(v.ctx, v.db, "SELECT estimand, measure, config_id, estimate FROM stratos_metrics WHERE estimand IS NOT NULL AND measure IS NOT NULL AND estimate IS NOT NULL AND "+ofRegistered,
+	err = duckfile.Each(v.ctx, v.db, "SELECT estimand, measure, config_id, estimate FROM stratos_metrics WHERE estimand IS NOT NULL AND measure IS NOT NULL AND estimate IS NOT NULL AND "+ofRegistered,
 		[]any{&m.Estimand, &m.Measure, &id, &x}, func() error {
 			if estimates[m] == nil {
 				estimates[m] = map[int]float64{}
@@ -178,7 +179,7 @@ const (
 
 // margin is what meta says of the least difference that matters.
 func (v *validator) margin() (float64, error) {
-	meta, err := v.pairs("SELECT key, value FROM meta WHERE key = " + quoteText(marginKey))
+	meta, err := v.pairs("SELECT key, value FROM meta WHERE key = " + duckfile.QuoteText(marginKey))
 	if err != nil {
 		return 0, err
 	}

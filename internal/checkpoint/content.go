@@ -9,6 +9,8 @@ import (
 	"math"
 
 	"github.com/zeebo/blake3"
+
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
 // Content is what a checkpoint holds: the coded rows of every table. It has no
@@ -23,7 +25,7 @@ type Content struct {
 type rows struct {
 	to   io.Writer
 	n    []int            // by table
-	sums []*blake3.Hasher // of the rows of each table, see Written
+	sums []*blake3.Hasher // of the rows of each table, see duckfile.Written
 	row  []byte
 	err  error // the first row that is none of the schema, or that could not be sent
 }
@@ -65,7 +67,7 @@ func (r *rows) add(t string, cells ...any) {
 			r.err = fmt.Errorf("%s.%s: row %d holds a %T", t, columns[i].name, r.n[place]+1, cell)
 			return
 		}
-		r.row = appendCell(r.row, cell)
+		r.row = duckfile.AppendCell(r.row, cell)
 	}
 	r.n[place]++
 	_, _ = r.sums[place].Write(r.row[rowHead:]) // a hash takes every byte
@@ -73,10 +75,10 @@ func (r *rows) add(t string, cells ...any) {
 }
 
 // written tells the rows that were sent.
-func (r *rows) written() *Written {
-	w := &Written{rows: map[string][]byte{}}
+func (r *rows) written() duckfile.Written {
+	w := duckfile.Written{}
 	for i, t := range tables {
-		w.rows[t.name] = r.sums[i].Sum(nil)
+		w[t.name] = r.sums[i].Sum(nil)
 	}
 	return w
 }
@@ -112,31 +114,6 @@ func (c column) holds(cell any) bool {
 		return c.kind == boolean
 	}
 	return false
-}
-
-// appendCell encodes a cell so that different cells have different bytes: a
-// mark, then the exact bits. It is the form in which rows travel to the child
-// and in which they are hashed.
-func appendCell(b []byte, cell any) []byte {
-	switch v := cell.(type) {
-	case nil:
-		return append(b, 0)
-	case int32:
-		return binary.LittleEndian.AppendUint32(append(b, 1), uint32(v))
-	case int64:
-		return binary.LittleEndian.AppendUint64(append(b, 6), uint64(v))
-	case float64:
-		return binary.LittleEndian.AppendUint64(append(b, 2), math.Float64bits(v))
-	case string:
-		b = binary.LittleEndian.AppendUint32(append(b, 3), uint32(len(v)))
-		return append(b, v...)
-	case bool:
-		if v {
-			return append(b, 5)
-		}
-		return append(b, 4)
-	}
-	panic(fmt.Sprintf("checkpoint: a cell is a %T", cell))
 }
 
 // maxRow bounds the cells of a row, so that a damaged stream cannot ask for memory
@@ -225,13 +202,13 @@ const (
 	noTable     = -1 // the place of the path
 )
 
-func (c *Content) stream(w io.Writer, path string) (*Written, error) {
+func (c *Content) stream(w io.Writer, path string) (duckfile.Written, error) {
 	h := blake3.New()
 	buffered := bufio.NewWriterSize(io.MultiWriter(w, h), 1<<16)
 	if _, err := buffered.WriteString(streamMagic); err != nil {
 		return nil, err
 	}
-	if _, err := buffered.Write(endRow(appendCell(beginRow(nil, noTable), path))); err != nil {
+	if _, err := buffered.Write(endRow(duckfile.AppendCell(beginRow(nil, noTable), path))); err != nil {
 		return nil, err
 	}
 	to := newRows(buffered)

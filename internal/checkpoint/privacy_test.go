@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
 func assembleWith(t *testing.T, s *study, p Privacy) *held {
@@ -61,7 +63,7 @@ func TestPrivacy(t *testing.T) {
 		}
 		if c.predictions == 0 {
 			// No code of a subject is left anywhere.
-			err := Cells(t.Context(), path, Visitor{Text: func(table, column, text string) error {
+			err := duckfile.Cells(t.Context(), path, duckfile.Visitor{Text: func(table, column, text string) error {
 				if codeForm.MatchString(text) {
 					t.Errorf("%s: a code in %s.%s", name, table, column)
 				}

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -99,7 +100,7 @@ var undefinedReasons = []metrics.Reason{
 func quotedList[T ~string](list []T) string {
 	all := make([]string, len(list))
 	for i, v := range list {
-		all[i] = quoteText(string(v))
+		all[i] = duckfile.QuoteText(string(v))
 	}
 	return strings.Join(all, ", ")
 }

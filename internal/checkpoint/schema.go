@@ -11,21 +11,21 @@ package checkpoint
 import (
 	"slices"
 	"strings"
+
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
 // SchemaVersion is the value of schema_version in the table meta. It is raised
 // when a reader of the old tables would misread the new ones.
 const SchemaVersion = "1"
 
-// kind is the type of a column, by its name in DuckDB.
-type kind string
-
+// Types of columns.
 const (
-	integer kind = "INTEGER"
-	bigint  kind = "BIGINT"
-	double  kind = "DOUBLE"
-	varchar kind = "VARCHAR"
-	boolean kind = "BOOLEAN"
+	integer = duckfile.Integer
+	bigint  = duckfile.Bigint
+	double  = duckfile.Double
+	varchar = duckfile.Varchar
+	boolean = duckfile.Boolean
 )
 
 // trait is what Validate asks of a column beyond its type.
@@ -40,7 +40,7 @@ const (
 
 type column struct {
 	name   string
-	kind   kind
+	kind   duckfile.Kind
 	traits trait
 }
 
@@ -353,17 +353,22 @@ ORDER BY e.config_id`},
 
 func (t table) ddl() string {
 	var b strings.Builder
-	b.WriteString("CREATE TABLE " + quote(t.name) + " (")
+	b.WriteString("CREATE TABLE " + duckfile.Quote(t.name) + " (")
 	for i, c := range t.columns {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(quote(c.name) + " " + string(c.kind))
+		b.WriteString(duckfile.Quote(c.name) + " " + string(c.kind))
 	}
 	b.WriteString(")")
 	return b.String()
 }
 
-// quote makes an SQL identifier of a name; quoteText makes a string.
-func quote(name string) string     { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
-func quoteText(text string) string { return `'` + strings.ReplaceAll(text, `'`, `''`) + `'` }
+// Key names the columns that tell the rows of a table apart, nil for a table that is not
+// of this schema.
+func Key(name string) []string {
+	if place, known := tablePlaces[name]; known {
+		return tables[place].key
+	}
+	return nil
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 )
 
@@ -312,7 +313,7 @@ func upstreamRules() []rule {
 	for _, stage := range config.Stages() {
 		t := tableNamed(stageTables[stage])
 		add(t.name, "", "has rows, which "+metaTable+" says are switched off or absent",
-			"SELECT NULL FROM "+t.name+" WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = "+quoteText(flowKey(stage))+" AND value = "+quoteText(switchedOn)+")")
+			"SELECT NULL FROM "+t.name+" WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(flowKey(stage))+" AND value = "+duckfile.QuoteText(switchedOn)+")")
 		add(t.name, "run_id", "is neither an id that MLflow drew nor one that stands for another, and so may be private",
 			"SELECT NULL FROM "+t.name+" WHERE NOT regexp_full_match(run_id, '"+runIDPattern+"|^"+otherRun+"[1-9][0-9]*$')")
 		add(t.name, "verdict", "is none that this version knows",
@@ -324,17 +325,17 @@ func upstreamRules() []rule {
 		for _, c := range t.columns {
 			if factor, ok := factorOf[c.name]; ok {
 				add(t.name, c.name, "is not in the table methods",
-					"SELECT NULL FROM "+t.name+" WHERE "+c.name+" NOT IN (SELECT name FROM methods WHERE factor = "+quoteText(factor)+")")
+					"SELECT NULL FROM "+t.name+" WHERE "+c.name+" NOT IN (SELECT name FROM methods WHERE factor = "+duckfile.QuoteText(factor)+")")
 			}
 		}
 		own := t.columns[1].name
 		add(t.name, "registered", "does not agree with the table methods",
-			"SELECT NULL FROM "+t.name+" WHERE registered <> coalesce((SELECT bool_and(m.registered) FROM methods m WHERE factor = "+quoteText(factorOf[own])+" AND name = "+own+"), false)")
+			"SELECT NULL FROM "+t.name+" WHERE registered <> coalesce((SELECT bool_and(m.registered) FROM methods m WHERE factor = "+duckfile.QuoteText(factorOf[own])+" AND name = "+own+"), false)")
 		warn(t.name, "verdict", "the run cannot be read: repair it in the store",
 			"SELECT NULL, run_id FROM "+t.name+" WHERE verdict IN ('bad_meta', 'unreadable')")
 		add(lineageTable, "stage", "a configuration has no row of the stage "+stage+", or has one although the flow is off",
-			"SELECT e.config_id FROM essential_metrics e LEFT JOIN lineage l ON l.config_id = e.config_id AND l.stage = "+quoteText(stage)+
-				" WHERE (l.run_id IS NULL) <> NOT EXISTS (SELECT 1 FROM meta WHERE key = "+quoteText(flowKey(stage))+" AND value <> "+quoteText(switchedOff)+")")
+			"SELECT e.config_id FROM essential_metrics e LEFT JOIN lineage l ON l.config_id = e.config_id AND l.stage = "+duckfile.QuoteText(stage)+
+				" WHERE (l.run_id IS NULL) <> NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(flowKey(stage))+" AND value <> "+duckfile.QuoteText(switchedOff)+")")
 	}
 	names, splits := extract.UpstreamMetrics()
 	stages := quotedList(config.Stages())
@@ -354,7 +355,7 @@ func upstreamRules() []rule {
 		"SELECT l.config_id FROM lineage l LEFT JOIN essential_metrics e ON e.config_id = l.config_id AND e.run_id = l.run_id WHERE CASE WHEN l.config_id IS NOT NULL THEN e.run_id IS NULL ELSE l.run_id NOT IN (SELECT run_id FROM "+upstreamQuery+") END")
 	var verdictsOf []string
 	for _, state := range known {
-		verdictsOf = append(verdictsOf, "l.state = "+quoteText(state)+" AND u.verdict IN ("+quotedList(knownOrigins[state])+")")
+		verdictsOf = append(verdictsOf, "l.state = "+duckfile.QuoteText(state)+" AND u.verdict IN ("+quotedList(knownOrigins[state])+")")
 	}
 	add(lineageTable, "from_run_id", "is not a run of the stage that is as the state says",
 		"SELECT l.config_id FROM lineage l LEFT JOIN "+upstreamQuery+" u ON u.stage = l.stage AND u.run_id = l.from_run_id WHERE CASE WHEN l.state IN ("+quotedList(known)+") THEN NOT coalesce("+strings.Join(verdictsOf, " OR ")+", false) ELSE l.from_run_id IS NOT NULL END")

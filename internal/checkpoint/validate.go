@@ -13,6 +13,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -65,7 +66,7 @@ type Verdict struct {
 // (nil: not that). No findings means that figures and tables can be made of it.
 // An error means that it could not be looked at.
 func Validate(ctx context.Context, path string, reg *config.Registry) (*Verdict, error) {
-	db, err := Open(ctx, path)
+	db, err := duckfile.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +102,12 @@ func (v *validator) add(f Finding) { v.Findings = append(v.Findings, f) }
 
 // schema wants exactly our tables and views, and nothing beside them.
 func (v *validator) schema() error {
-	found, err := schemaOf(v.ctx, v.db)
+	found, err := duckfile.Tables(v.ctx, v.db)
 	if err != nil {
 		return err
 	}
 	for _, want := range tables {
-		i := slices.IndexFunc(found, func(t table) bool { return t.name == want.name })
+		i := slices.IndexFunc(found, func(t duckfile.Table) bool { return t.Name == want.name })
 		if i < 0 {
 			v.add(Finding{Table: want.name, Message: "the table is missing"})
 			continue
@@ -114,7 +115,7 @@ func (v *validator) schema() error {
 		v.sameColumns(want, found[i])
 	}
 	for _, t := range found {
-		if !slices.ContainsFunc(tables, func(want table) bool { return want.name == t.name }) {
+		if !slices.ContainsFunc(tables, func(want table) bool { return want.name == t.Name }) {
 			v.add(Finding{Table: "schema", Message: "there is a table that is not of this schema"})
 		}
 	}
@@ -131,9 +132,9 @@ func (v *validator) catalogue() error {
 		{"sequences", `SELECT sequence_name FROM duckdb_sequences() WHERE database_name = current_database()`},
 		{"macros", `SELECT function_name FROM duckdb_functions() WHERE NOT internal AND database_name = current_database()`},
 		{"types", `SELECT type_name FROM duckdb_types() WHERE NOT internal AND database_name = current_database()`},
-		{"comments", "SELECT text FROM (" + catalogQuery + ") WHERE kind = 'comment'"},
+		{"comments", "SELECT text FROM (" + duckfile.CatalogQuery + ") WHERE kind = 'comment'"},
 	} {
-		all, err := texts(v.ctx, v.db, o.query)
+		all, err := duckfile.Texts(v.ctx, v.db, o.query)
 		if err != nil {
 			return err
 		}
@@ -141,7 +142,7 @@ func (v *validator) catalogue() error {
 			v.add(Finding{Table: "schema", Message: fmt.Sprintf("there are %d %s, which this schema has none of", len(all), o.what)})
 		}
 	}
-	found, err := texts(v.ctx, v.db, `SELECT view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()`)
+	found, err := duckfile.Texts(v.ctx, v.db, `SELECT view_name FROM duckdb_views() WHERE NOT internal AND database_name = current_database()`)
 	if err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func (v *validator) catalogue() error {
 	if err != nil {
 		return err
 	}
-	if found, err = texts(v.ctx, v.db, definitionsQuery); err != nil {
+	if found, err = duckfile.Texts(v.ctx, v.db, definitionsQuery); err != nil {
 		return err
 	}
 	if !slices.Equal(found, want) {
@@ -194,22 +195,22 @@ func ownDefinitions(ctx context.Context) (all []string, err error) {
 			return nil, err
 		}
 	}
-	return texts(ctx, db, definitionsQuery)
+	return duckfile.Texts(ctx, db, definitionsQuery)
 }
 
-func (v *validator) sameColumns(want, got table) {
+func (v *validator) sameColumns(want table, got duckfile.Table) {
 	for i, c := range want.columns {
 		switch {
-		case i >= len(got.columns):
+		case i >= len(got.Columns):
 			v.add(Finding{Table: want.name, Column: c.name, Message: "the column is missing"})
-		case got.columns[i].name != c.name:
+		case got.Columns[i].Name != c.name:
 			v.add(Finding{Table: want.name, Column: c.name, Message: fmt.Sprintf("column %d is another", i+1)})
 			return // all that follow would be off by one
-		case got.columns[i].kind != c.kind:
-			v.add(Finding{Table: want.name, Column: c.name, Message: fmt.Sprintf("has the type %s, not %s", got.columns[i].kind, c.kind)})
+		case got.Columns[i].Kind != c.kind:
+			v.add(Finding{Table: want.name, Column: c.name, Message: fmt.Sprintf("has the type %s, not %s", got.Columns[i].Kind, c.kind)})
 		}
 	}
-	if n := len(got.columns) - len(want.columns); n > 0 {
+	if n := len(got.Columns) - len(want.columns); n > 0 {
 		v.add(Finding{Table: want.name, Message: fmt.Sprintf("%d columns more than the schema has", n)})
 	}
 }
@@ -332,7 +333,7 @@ func (v *validator) columns() error {
 		}
 		key := make([]string, len(t.key))
 		for i, k := range t.key {
-			key[i] = quote(k)
+			key[i] = duckfile.Quote(k)
 		}
 		if err := v.hold(rule{table: t.name, column: strings.Join(t.key, ", "), message: "occurs more than once",
 			query: fmt.Sprintf("SELECT any_value(%s) FROM %s GROUP BY %s HAVING count(*) > 1", id, t.name, strings.Join(key, ", "))}); err != nil {
@@ -344,7 +345,7 @@ func (v *validator) columns() error {
 
 func conditions(c column) (all []condition) {
 	add := func(message, sql string) {
-		all = append(all, condition{c.name, message, strings.ReplaceAll(sql, "@", quote(c.name))})
+		all = append(all, condition{c.name, message, strings.ReplaceAll(sql, "@", duckfile.Quote(c.name))})
 	}
 	if c.traits&nullable == 0 {
 		add("is NULL", "@ IS NULL")
@@ -410,7 +411,7 @@ func (v *validator) measures() error {
 		return err
 	}
 	for _, estimand := range []string{metrics.OverModels, metrics.MeanRisk} {
-		present, err := texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics WHERE estimand = "+quoteText(estimand)+" ORDER BY 1")
+		present, err := duckfile.Texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics WHERE estimand = "+duckfile.QuoteText(estimand)+" ORDER BY 1")
 		if err != nil {
 			return err
 		}
@@ -440,10 +441,10 @@ func (v *validator) methods(reg *config.Registry) func() error {
 		var agreed []string
 		for _, f := range factorColumns {
 			if err := v.hold(rule{table: essentialTable, column: f.column, message: "is not in the table methods",
-				query: fmt.Sprintf("SELECT config_id FROM essential_metrics WHERE %s NOT IN (SELECT name FROM methods WHERE factor = %s)", f.column, quoteText(f.factor))}); err != nil {
+				query: fmt.Sprintf("SELECT config_id FROM essential_metrics WHERE %s NOT IN (SELECT name FROM methods WHERE factor = %s)", f.column, duckfile.QuoteText(f.factor))}); err != nil {
 				return err
 			}
-			agreed = append(agreed, fmt.Sprintf("(SELECT bool_and(registered) FROM methods WHERE factor = %s AND name = %s)", quoteText(f.factor), f.column))
+			agreed = append(agreed, fmt.Sprintf("(SELECT bool_and(registered) FROM methods WHERE factor = %s AND name = %s)", duckfile.QuoteText(f.factor), f.column))
 			if reg == nil {
 				continue
 			}
@@ -499,11 +500,11 @@ func (v *validator) meta() error {
 	counts := map[string]string{
 		"n_configs":      "SELECT count(*) FROM essential_metrics",
 		"n_runs":         "SELECT count(*) FROM runs",
-		"n_unregistered": "SELECT count(*) FROM methods WHERE starts_with(name, " + quoteText(unregistered) + ")",
-		"n_compared":     "SELECT count(*) FROM essential_metrics WHERE registered AND config_id NOT IN (SELECT config_id FROM paired_differences WHERE config_id IS NOT NULL AND undefined = " + quoteText(comparison.OtherSubjects) + ")",
+		"n_unregistered": "SELECT count(*) FROM methods WHERE starts_with(name, " + duckfile.QuoteText(unregistered) + ")",
+		"n_compared":     "SELECT count(*) FROM essential_metrics WHERE registered AND config_id NOT IN (SELECT config_id FROM paired_differences WHERE config_id IS NOT NULL AND undefined = " + duckfile.QuoteText(comparison.OtherSubjects) + ")",
 	}
 	for _, verdict := range verdicts {
-		counts["runs."+string(verdict)] = "SELECT count(*) FROM runs WHERE verdict = " + quoteText(string(verdict))
+		counts["runs."+string(verdict)] = "SELECT count(*) FROM runs WHERE verdict = " + duckfile.QuoteText(string(verdict))
 	}
 	closed := map[string][]string{
 		"schema_version": {SchemaVersion},
@@ -553,7 +554,7 @@ func (v *validator) meta() error {
 		}
 	}
 	for _, c := range commonCounts {
-		held, err := texts(v.ctx, v.db, c.query)
+		held, err := duckfile.Texts(v.ctx, v.db, c.query)
 		if err != nil {
 			return err
 		}

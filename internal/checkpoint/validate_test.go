@@ -1,8 +1,6 @@
 package checkpoint
 
 import (
-	"bufio"
-	"context"
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
@@ -12,69 +10,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
 
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 )
-
-// holdEnv makes a child of the tests hold a database open for writing.
-const holdEnv = "CHECKPOINT_TEST_HOLD"
-
-// hold keeps the database open until its standard input ends.
-func hold(path string) error {
-	db, err := sql.Open("duckdb", path)
-	if err != nil {
-		return err
-	}
-	if err := db.Ping(); err != nil {
-		return err
-	}
-	fmt.Println("holding")
-	_, _ = bufio.NewReader(os.Stdin).ReadByte() // an error is the end that it waits for
-	return db.Close()
-}
-
-func TestOpenOfAFileInUse(t *testing.T) {
-	path := written(t, assemble(t, newStudy(t, original)))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), holdEnv+"="+path)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "holding\n" {
-		t.Fatalf("the other process says %q, error %v", line, err)
-	}
-	_, err = Open(t.Context(), path)
-	if want := fmt.Sprintf(" (process %d), which has it open for writing", cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("error %v, want %q", err, want)
-	}
-	if err := stdin.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-	db, err := Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Error(err)
-	}
-}
 
 // Every kind of damage that a database can have in its contents is found, and
 // found where it is.
@@ -451,7 +393,7 @@ func TestWriterIsTheRunningProgram(t *testing.T) {
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	if _, err := Digest(t.Context(), out); err != nil {
+	if _, err := duckfile.Digest(t.Context(), out); err != nil {
 		t.Error(err)
 	}
 }

@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
 // ChildEnv and ChildName tell a program that it was started as the writer: a
@@ -45,7 +46,7 @@ const graceToStop = 2 * time.Second
 // leaves remnants of its heap in them. That is why they are written by a child
 // process (this program started anew, see [ChildEnv]) whose heap has never held
 // anything but c. The file is to be read back, see [Written.Digest].
-func Write(ctx context.Context, path string, c *Content) (*Written, error) {
+func Write(ctx context.Context, path string, c *Content) (duckfile.Written, error) {
 	w, err := write(ctx, path, c)
 	if err != nil {
 		return nil, fmt.Errorf("write checkpoint %s: %w", filepath.Base(path), err)
@@ -53,12 +54,7 @@ func Write(ctx context.Context, path string, c *Content) (*Written, error) {
 	return w, nil
 }
 
-// Written tells what a file was written with.
-type Written struct {
-	rows map[string][]byte // hashes of the rows of the tables, in their order
-}
-
-func write(ctx context.Context, path string, c *Content) (w *Written, err error) {
+func write(ctx context.Context, path string, c *Content) (w duckfile.Written, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -87,7 +83,7 @@ func write(ctx context.Context, path string, c *Content) (w *Written, err error)
 	return w, os.Rename(draft, path)
 }
 
-func runWriter(ctx context.Context, draft string, c *Content) (*Written, error) {
+func runWriter(ctx context.Context, draft string, c *Content) (duckfile.Written, error) {
 	program, err := self()
 	if err != nil {
 		return nil, err
@@ -192,35 +188,15 @@ const (
 
 // checkDraft sees that the writer left one complete file of the right version.
 func checkDraft(draft string) error {
-	version, err := readStorageVersion(draft)
+	version, err := duckfile.StorageVersion(draft)
 	if err != nil {
 		return err
 	}
 	if version != storageVersion {
 		return fmt.Errorf("the writer made a file of storage version %d, not %d", version, storageVersion)
 	}
-	if _, err := os.Stat(walPath(draft)); err == nil {
+	if _, err := os.Stat(duckfile.LogPath(draft)); err == nil {
 		return errors.New("the writer left a write-ahead log: the file is not complete")
 	}
 	return nil
-}
-
-func walPath(path string) string { return path + ".wal" }
-
-// errNotDuckDB is what every file without DuckDB's mark is.
-var errNotDuckDB = errors.New("is not a DuckDB database")
-
-// readStorageVersion reads the header of a DuckDB file: a checksum of eight
-// bytes, the letters DUCK, the version.
-func readStorageVersion(path string) (uint64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close() //nolint:errcheck // read only: nothing can be lost
-	var head [20]byte
-	if _, err := io.ReadFull(f, head[:]); err != nil || string(head[8:12]) != "DUCK" {
-		return 0, errNotDuckDB
-	}
-	return binary.LittleEndian.Uint64(head[12:]), nil
 }

@@ -17,7 +17,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 )
 
@@ -81,7 +81,7 @@ func (s *Study) Row(ctx context.Context, what string) (found *Row, err error) {
 		}
 		return nil, nil
 	}
-	db, err := checkpoint.Open(ctx, s.Database)
+	db, err := duckfile.Open(ctx, s.Database)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/foundation-plr/pipeline/anonymize"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
 )
@@ -35,7 +35,7 @@ type Run struct {
 
 // Runs asks the public database which runs a configuration stands on.
 func (s *Study) Runs(ctx context.Context, c sidecar.Configuration) (runs []Run, err error) {
-	db, err := checkpoint.Open(ctx, s.Database)
+	db, err := duckfile.Open(ctx, s.Database)
 	if err != nil {
 		return nil, err
 	}

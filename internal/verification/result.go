@@ -11,6 +11,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/difference"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/lock"
 )
 
@@ -27,7 +28,7 @@ const Contents = "duckdb-contents/1"
 // database, that of the bytes of all else. Errors name no path.
 func (r Result) Digest(ctx context.Context, name string) (string, error) {
 	if r.Database {
-		digest, err := checkpoint.Digest(ctx, name)
+		digest, err := duckfile.Digest(ctx, name)
 		return Contents + " " + digest, err
 	}
 	digest, err := lock.Digest(name)
@@ -42,7 +43,7 @@ func (r Result) Digest(ctx context.Context, name string) (string, error) {
 // is none.
 func (r Result) Difference(ctx context.Context, was, now string, t difference.Tolerance) (*difference.Found, error) {
 	if r.Database {
-		found, err := checkpoint.Compare(ctx, was, now, t.Near)
+		found, err := duckfile.Compare(ctx, was, now, checkpoint.Key, t.Near)
 		return (*difference.Found)(found), err
 	}
 	return difference.Files(path.Base(r.Path), was, now, t)

@@ -16,8 +16,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/difference"
+	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/lock"
 )
 
@@ -114,7 +114,7 @@ func (v *checking) result(ctx context.Context, r Result, want string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		v.say(r, "missing", "mage reproduce brings it back")
 		return nil
-	case errors.Is(err, checkpoint.ErrInUse):
+	case errors.Is(err, duckfile.ErrInUse):
 		return fmt.Errorf("%s cannot be compared: %w", r.Path, err)
 	case err != nil:
 		v.say(r, "differs", err.Error())

@@ -1,4 +1,4 @@
-package checkpoint
+package duckfile
 
 import (
 	"bufio"
@@ -33,7 +33,7 @@ func newDigester() *digester {
 
 func (d *digester) text(texts ...string) {
 	for _, s := range texts {
-		d.cell = appendCell(d.cell[:0], s)
+		d.cell = AppendCell(d.cell[:0], s)
 		_, _ = d.h.Write(d.cell)
 	}
 }
@@ -41,7 +41,7 @@ func (d *digester) text(texts ...string) {
 func (d *digester) row(cells []driver.Value) error {
 	d.cell = d.cell[:0]
 	for _, cell := range cells {
-		d.cell = appendCell(d.cell, cell)
+		d.cell = AppendCell(d.cell, cell)
 	}
 	if d.ordered != nil {
 		_, _ = d.ordered.Write(d.cell)
@@ -50,10 +50,10 @@ func (d *digester) row(cells []driver.Value) error {
 }
 
 // endTable takes in the rows since the last table.
-func (d *digester) endTable(name string, columns []column) error {
+func (d *digester) endTable(name string, columns []Column) error {
 	d.text("table", name)
 	for _, c := range columns {
-		d.text("column", c.name, string(c.kind))
+		d.text("column", c.Name, string(c.Kind))
 	}
 	d.text("rows", fmt.Sprint(d.rows.n))
 	return d.rows.drain(func(sum *rowSum) { _, _ = d.h.Write(sum[:]) })

@@ -1,7 +1,6 @@
-package checkpoint
+package duckfile
 
 import (
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -47,18 +46,7 @@ func TestSorter(t *testing.T) {
 func TestDigestOfManyRows(t *testing.T) {
 	defer func(n int) { sortedAtOnce = n }(sortedAtOnce)
 	file := func(statements ...string) string {
-		path := filepath.Join(t.TempDir(), "rows.db")
-		db, err := sql.Open("duckdb", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close() //nolint:errcheck // the digest would differ
-		for _, s := range statements {
-			if _, err := db.Exec(s); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return path
+		return file(t, filepath.Join(t.TempDir(), "rows.db"), statements...)
 	}
 	const rows = 3*rowsAtOnce + 1
 	few := file(fmt.Sprintf("CREATE TABLE t AS SELECT i, i || ' and text' AS text FROM range(%d, %d) r(i)", rows, 2*rows))
@@ -83,7 +71,7 @@ func TestDigestOfManyRows(t *testing.T) {
 func TestQueriesBeyondMemory(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	db, err := Open(t.Context(), written(t, assemble(t, newStudy(t, original))))
+	db, err := Open(t.Context(), file(t, filepath.Join(t.TempDir(), "a.db"), wide...))
 	if err != nil {
 		t.Fatal(err)
 	}

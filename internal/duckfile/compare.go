@@ -1,4 +1,4 @@
-package checkpoint
+package duckfile
 
 import (
 	"cmp"
@@ -19,9 +19,10 @@ type Difference struct {
 
 // Compare returns the first difference between the contents of two databases, nil
 // if there is none: of tables and columns, of rows, of cells, of views. Rows are
-// matched by the key of their table; the order in which they are stored does not
+// matched by the key of their table, which names columns, or by all columns where it
+// names none or others than there are; the order in which they are stored does not
 // count. Numbers that are near count as equal.
-func Compare(ctx context.Context, was, now string, near func(a, b float64) bool) (*Difference, error) {
+func Compare(ctx context.Context, was, now string, key func(table string) []string, near func(a, b float64) bool) (*Difference, error) {
 	a, err := Open(ctx, was)
 	if err != nil {
 		return nil, err
@@ -32,11 +33,11 @@ func Compare(ctx context.Context, was, now string, near func(a, b float64) bool)
 		return nil, err
 	}
 	defer b.Close() //nolint:errcheck // read only: nothing can be lost
-	tablesA, err := schemaOf(ctx, a)
+	tablesA, err := Tables(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	tablesB, err := schemaOf(ctx, b)
+	tablesB, err := Tables(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -44,39 +45,39 @@ func Compare(ctx context.Context, was, now string, near func(a, b float64) bool)
 		return d, nil
 	}
 	for i, t := range tablesA {
-		if d := compareLists("table "+t.name+", columns", t.columnTypes(), tablesB[i].columnTypes()); d != nil {
+		if d := compareLists("table "+t.Name+", columns", t.columnTypes(), tablesB[i].columnTypes()); d != nil {
 			return d, nil
 		}
 	}
 	for _, t := range tablesA {
-		d, err := compareTable(ctx, a, b, t, near)
+		d, err := compareTable(ctx, a, b, t, t.keyColumns(key(t.Name)), near)
 		if d != nil || err != nil {
 			return d, err
 		}
 	}
-	viewsA, err := texts(ctx, a, viewsOf)
+	viewsA, err := Texts(ctx, a, viewsOf)
 	if err != nil {
 		return nil, err
 	}
-	viewsB, err := texts(ctx, b, viewsOf)
+	viewsB, err := Texts(ctx, b, viewsOf)
 	if err != nil {
 		return nil, err
 	}
 	return compareLists("views", viewsA, viewsB), nil
 }
 
-func names(found []table) []string {
+func names(found []Table) []string {
 	var all []string
 	for _, t := range found {
-		all = append(all, t.name)
+		all = append(all, t.Name)
 	}
 	return all
 }
 
-func (t table) columnTypes() []string {
+func (t Table) columnTypes() []string {
 	var all []string
-	for _, c := range t.columns {
-		all = append(all, c.name+" "+string(c.kind))
+	for _, c := range t.Columns {
+		all = append(all, c.Name+" "+string(c.Kind))
 	}
 	return all
 }
@@ -97,27 +98,23 @@ func compareLists(what string, was, now []string) *Difference {
 	return nil
 }
 
-// keyColumns is which columns of a table name its rows: of one that the schema does
-// not have, all.
-func (t table) keyColumns() []int {
-	var key []int
-	i := slices.IndexFunc(tables, func(known table) bool { return known.name == t.name })
-	for j, c := range t.columns {
-		if i >= 0 && slices.Contains(tables[i].key, c.name) {
+// keyColumns is where the columns are that name a row: all, if one of the names is not
+// that of a column, or there is none.
+func (t Table) keyColumns(names []string) []int {
+	var key, all []int
+	for j, c := range t.Columns {
+		all = append(all, j)
+		if slices.Contains(names, c.Name) {
 			key = append(key, j)
 		}
 	}
-	if i < 0 || len(key) != len(tables[i].key) {
-		key = nil
-		for j := range t.columns {
-			key = append(key, j)
-		}
+	if len(key) == 0 || len(key) != len(names) {
+		return all
 	}
 	return key
 }
 
-func compareTable(ctx context.Context, a, b *sql.DB, t table, near func(a, b float64) bool) (d *Difference, err error) {
-	key := t.keyColumns()
+func compareTable(ctx context.Context, a, b *sql.DB, t Table, key []int, near func(a, b float64) bool) (d *Difference, err error) {
 	was, err := readTable(ctx, a, t, key)
 	if err != nil {
 		return nil, err
@@ -143,16 +140,16 @@ func compareTable(ctx context.Context, a, b *sql.DB, t table, near func(a, b flo
 		default:
 			order = compareKeys(was.cells, now.cells, key)
 		}
-		where := "table " + t.name + ", row "
+		where := "table " + t.Name + ", row "
 		if order < 0 {
 			return &Difference{where + t.rowName(was.cells, key), "there", "missing"}, nil
 		}
 		if order > 0 {
 			return &Difference{where + t.rowName(now.cells, key), "missing", "there"}, nil
 		}
-		for i, c := range t.columns {
+		for i, c := range t.Columns {
 			if !sameCell(was.cells[i], now.cells[i], near) {
-				return &Difference{where + t.rowName(was.cells, key) + ", column " + c.name, cellText(was.cells[i]), cellText(now.cells[i])}, nil
+				return &Difference{where + t.rowName(was.cells, key) + ", column " + c.Name, cellText(was.cells[i]), cellText(now.cells[i])}, nil
 			}
 		}
 	}
@@ -167,21 +164,21 @@ type reading struct {
 
 // readTable reads the rows of a table in the order of its key, columns after it
 // deciding where that is not unique.
-func readTable(ctx context.Context, db *sql.DB, t table, key []int) (*reading, error) {
+func readTable(ctx context.Context, db *sql.DB, t Table, key []int) (*reading, error) {
 	var order []string
 	for _, i := range key {
 		order = append(order, strconv.Itoa(i+1))
 	}
-	for i := range t.columns {
+	for i := range t.Columns {
 		if !slices.Contains(key, i) {
 			order = append(order, strconv.Itoa(i+1))
 		}
 	}
-	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(t.readable(), ", ")+" FROM "+from(t.name)+" ORDER BY "+strings.Join(order, " NULLS FIRST, ")+" NULLS FIRST")
+	rows, err := db.QueryContext(ctx, "SELECT "+strings.Join(t.readable(), ", ")+" FROM "+from(t.Name)+" ORDER BY "+strings.Join(order, " NULLS FIRST, ")+" NULLS FIRST")
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{rows: rows, cells: make([]any, len(t.columns)), into: make([]any, len(t.columns))}
+	r := &reading{rows: rows, cells: make([]any, len(t.Columns)), into: make([]any, len(t.Columns))}
 	for i := range r.cells {
 		r.into[i] = &r.cells[i]
 	}
@@ -262,10 +259,10 @@ func sameCell(a, b any, near func(a, b float64) bool) bool {
 }
 
 // rowName names a row by its key.
-func (t table) rowName(cells []any, key []int) string {
+func (t Table) rowName(cells []any, key []int) string {
 	var parts []string
 	for _, i := range key {
-		parts = append(parts, t.columns[i].name+"="+cellText(cells[i]))
+		parts = append(parts, t.Columns[i].Name+"="+cellText(cells[i]))
 	}
 	return strings.Join(parts, " ")
 }
