@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,6 +125,38 @@ func TestRowOfAConfiguration(t *testing.T) {
 	}
 }
 
+// What the database says is told also where the private side cannot be read, such as a
+// record that another version wrote.
+func TestPrivateSideThatCannotBeRead(t *testing.T) {
+	for name, spoil := range map[string]func(s *Study) error{
+		"record": func(s *Study) error {
+			return os.WriteFile(s.Record(classified), []byte(`{"format": "plr.run/1"}`), 0o600)
+		},
+		"index": func(s *Study) error { return os.WriteFile(s.Index, []byte("half"), 0o600) },
+		"key": func(s *Study) error {
+			s.Key = func() ([]byte, error) { return nil, errors.New("the key of " + original + " is damaged") }
+			return nil
+		},
+	} {
+		s := study(t, digest)
+		if err := spoil(s); err != nil {
+			t.Fatal(err)
+		}
+		row, err := s.Row(t.Context(), "config:3")
+		if err != nil || len(row.Runs) != 1 {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		run := row.Runs[0]
+		if run.Untold == "" || strings.Contains(run.Untold, original) || run.File != "" || run.Bytes != 42 || len(run.Origins) != 2 {
+			t.Errorf("%s: %+v", name, run)
+		}
+		if text := written(t, row); !strings.Contains(text, "more is not known: "+run.Untold+"\n") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}
+
 // What the private side says depends on what it read last, and on whether it is there.
 func TestArtifactAsItWasRead(t *testing.T) {
 	for read, want := range map[string]string{otherDigest: "not of the file with the digest bb22", "": ""} {
@@ -187,12 +220,13 @@ func TestRowThatIsNone(t *testing.T) {
 func TestKeyThatCannotBeRead(t *testing.T) {
 	s := study(t, digest)
 	s.Key = func() ([]byte, error) { return nil, fs.ErrPermission }
-	if _, err := s.Row(t.Context(), classified); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("error %v", err)
+	row, err := s.Row(t.Context(), classified)
+	if err != nil || row.Runs[0].Untold != fs.ErrPermission.Error() {
+		t.Errorf("%+v, error %v", row, err)
 	}
 	s.Key = func() ([]byte, error) { return nil, fs.ErrNotExist }
-	row, err := s.Row(t.Context(), classified)
-	if err != nil || row.Runs[0].Published != nil {
+	row, err = s.Row(t.Context(), classified)
+	if err != nil || row.Runs[0].Published != nil || row.Runs[0].Untold != "" {
 		t.Errorf("without a key: %+v, %v", row, err)
 	}
 }

@@ -27,6 +27,9 @@ func (run Run) write(b *strings.Builder) {
 	if run.Version != "" {
 		fmt.Fprintf(b, "           which the server calls %s\n", run.Version)
 	}
+	if run.Untold != "" {
+		fmt.Fprintf(b, "           more is not known: %s\n", run.Untold)
+	}
 	for _, from := range run.Origins {
 		fmt.Fprintf(b, "  from     %s\n", from)
 	}
