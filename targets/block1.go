@@ -331,18 +331,7 @@ func (s *study) subjects() build.Step {
 			}
 			subjects, err := census.Subjects()
 			if err != nil {
-				var conflict *extract.LabelConflict
-				if errors.As(err, &conflict) {
-					t.Log.Error("labels contradict each other", "subjects", conflict.Originals)
-				}
-				var unknown *extract.UnknownSubjects
-				if errors.As(err, &unknown) {
-					t.Log.Error("not in the source database", "subjects", unknown.Originals)
-				}
-				var alike *extract.AlikeSubjects
-				if errors.As(err, &alike) {
-					t.Log.Error("codes that may be spellings of one", "subjects", alike.Originals)
-				}
+				named(t, err)
 				return err
 			}
 			registry, err := readRegistry(t)
@@ -353,14 +342,30 @@ func (s *study) subjects() build.Step {
 			if err != nil {
 				return err
 			}
-			return s.assign(t, subjects, extract.UnregisteredNames(census.Configurations(), stages, registry))
+			return s.assign(t, census, subjects, extract.UnregisteredNames(census.Configurations(), stages, registry))
 		},
+	}
+}
+
+// named writes into the private log whom an error about subjects counts.
+func named(t *build.Task, err error) {
+	var conflict *extract.LabelConflict
+	if errors.As(err, &conflict) {
+		t.Log.Error("labels contradict each other", "subjects", conflict.Originals)
+	}
+	var unknown *extract.UnknownSubjects
+	if errors.As(err, &unknown) {
+		t.Log.Error("not in the source database", "subjects", unknown.Originals)
+	}
+	var alike *extract.AlikeSubjects
+	if errors.As(err, &alike) {
+		t.Log.Error("codes that may be spellings of one", "subjects", alike.Originals)
 	}
 }
 
 // assign adds new subjects and names to the lookup, which is made when there is
 // none, unless a public database says that there has been one.
-func (s *study) assign(t *build.Task, subjects []extract.Subject, names map[string][]string) error {
+func (s *study) assign(t *build.Task, census *extract.Census, subjects []extract.Subject, names map[string][]string) error {
 	lookupPath := t.Path(build.Ref{Root: rootPrivate, Path: lookupFile})
 	keyPath, draft := s.ledgerFiles().Key, s.ledgerFiles().Draft()
 	for _, file := range []string{lookupPath, anonymize.PreviousPath(lookupPath), keyPath, draft} {
@@ -380,6 +385,10 @@ func (s *study) assign(t *build.Task, subjects []extract.Subject, names map[stri
 	}
 	for _, warning := range lookup.Warnings() {
 		t.Log.Warn(warning)
+	}
+	if err := census.AlikeTo(lookup.Originals()); err != nil {
+		named(t, err)
+		return err
 	}
 	key, err := s.key()
 	first := errors.Is(err, fs.ErrNotExist)

@@ -50,19 +50,30 @@ func (e *UnknownSubjects) Error() string {
 		len(e.Originals), listed(e.Runs))
 }
 
-// AlikeSubjects says that codes of pickles may be spellings of one, and no source
-// database says that they are several. Its text counts them and names runs; Originals
-// is for the private log alone.
+// AlikeSubjects says that codes may be spellings of one, and no source database says
+// that they are several. Its text counts them and names runs; Originals is for the
+// private log alone.
 type AlikeSubjects struct {
 	Originals []string // in ascending order
-	Runs      []string // ids of runs that hold one each, in ascending order
+	Runs      []string // ids of runs that hold one each, in ascending order; none: only the source database does
+	Lookup    bool     // they are new, and spellings of codes that the lookup has
 }
 
 // Error counts the codes and names none.
 func (e *AlikeSubjects) Error() string {
-	return fmt.Sprintf("%d subject codes of the pickles differ from another one only in case, in blanks and hyphens or in forms of the same letters, among others in run %s; "+
-		"the private log names them; if they are one subject each, write them in one way; if not, configure the source database that has them (PLR_SOURCE_DB); "+
-		"or list the runs under EXTRACTION.exclude_runs with a reason", len(e.Originals), listed(e.Runs))
+	const form = "only in case, in blanks and hyphens or in forms of the same letters, "
+	if !e.Lookup {
+		return fmt.Sprintf("%d subject codes of the pickles differ from another one "+form+"among others in run %s; "+
+			"the private log names them; if they are one subject each, write them in one way; if not, configure the source database that has them (PLR_SOURCE_DB); "+
+			"or list the runs under EXTRACTION.exclude_runs with a reason", len(e.Originals), listed(e.Runs))
+	}
+	where := "of the source database"
+	if len(e.Runs) > 0 {
+		where = "in run " + listed(e.Runs)
+	}
+	return fmt.Sprintf("%d new subject codes, %s, differ from one that the lookup has "+form+"and would get a second public code; "+
+		"the private log names them; if they are the same subjects, write them as the lookup does; if not, configure the source database that has both spellings (PLR_SOURCE_DB); "+
+		"or list the runs under EXTRACTION.exclude_runs with a reason", len(e.Originals), where)
 }
 
 // listed names the first of so many runs.
@@ -198,6 +209,36 @@ func (c *Census) alike() error {
 		e.Originals = append(e.Originals, originals...)
 		for _, original := range originals {
 			e.Runs = append(e.Runs, c.runs[original])
+		}
+	}
+	if e.Originals == nil {
+		return nil
+	}
+	slices.Sort(e.Originals)
+	slices.Sort(e.Runs)
+	e.Runs = slices.Compact(e.Runs)
+	return e
+}
+
+// AlikeTo is a *AlikeSubjects if a subject that the lookup does not have is a spelling
+// of one that it has and that the source database, if there is any, does not list: a
+// person would have two codes for ever.
+func (c *Census) AlikeTo(lookup []string) error {
+	had, spellings := map[string]bool{}, map[string]bool{}
+	for _, original := range lookup {
+		had[original] = true
+		if !c.known[original] {
+			spellings[alike(original)] = true
+		}
+	}
+	e := &AlikeSubjects{Lookup: true}
+	for original := range c.merged {
+		if had[original] || !spellings[alike(original)] {
+			continue
+		}
+		e.Originals = append(e.Originals, original)
+		if run, ok := c.runs[original]; ok {
+			e.Runs = append(e.Runs, run)
 		}
 	}
 	if e.Originals == nil {

@@ -131,6 +131,64 @@ func TestSubjectsAlike(t *testing.T) {
 	}
 }
 
+// A spelling of a code that the lookup has would get a second code for one person.
+func TestSubjectsAlikeToTheLookup(t *testing.T) {
+	a, b, c := "Eye-é1", "eye_e\u03011", "Eye-é11"
+	census := func(source *sourcedb.Contents) *Census {
+		census := NewCensus(source)
+		for _, head := range []*Head{{RunID: "b", Subjects: []string{b}, Outcomes: []int{0}}, {RunID: "a", Train: []string{b, c}, TrainOutcomes: []int{0, 1}}} {
+			if err := census.Count(head); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return census
+	}
+	lists := func(originals ...string) *sourcedb.Contents {
+		contents := &sourcedb.Contents{}
+		for _, original := range originals {
+			contents.Subjects = append(contents.Subjects, sourcedb.Subject{Original: original})
+		}
+		return contents
+	}
+	for name, test := range map[string]struct {
+		source *sourcedb.Contents
+		lookup []string
+		runs   []string
+		fine   bool
+	}{
+		"a spelling":                         {nil, []string{a, c}, []string{"b"}, false},
+		"the same code":                      {nil, []string{b}, nil, true},
+		"both have codes":                    {nil, []string{a, b}, nil, true},
+		"a lookup without any":               {nil, nil, nil, true},
+		"the source lists both":              {lists(a, b, c), []string{a}, nil, true},
+		"the source spells it in a new way":  {lists(b, c), []string{a}, []string{"b"}, false},
+		"the source lists both, and one new": {lists(a, b, c), []string{a, c}, nil, true},
+	} {
+		err := census(test.source).AlikeTo(test.lookup)
+		if test.fine {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		var alike *AlikeSubjects
+		if !errors.As(err, &alike) {
+			t.Errorf("%s: got %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(&AlikeSubjects{Originals: []string{b}, Runs: test.runs, Lookup: true}, alike); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if text := err.Error(); !strings.Contains(text, "1 new subject codes, in run b,") || strings.Contains(strings.ToLower(text), "eye") {
+			t.Errorf("%s: the error says %q", name, text)
+		}
+	}
+	err := NewCensus(lists(b)).AlikeTo([]string{a})
+	if err == nil || !strings.Contains(err.Error(), "1 new subject codes, of the source database,") {
+		t.Errorf("a code that only the source database has: %v", err)
+	}
+}
+
 func TestCensusRefuses(t *testing.T) {
 	err := NewCensus(nil).Count(&Head{RunID: "a", Subjects: []string{madeCode(1)}})
 	if err == nil || !strings.Contains(err.Error(), "run a: ") || strings.Contains(err.Error(), madeCode(1)) {
