@@ -100,8 +100,8 @@ func unescaped(text []byte, digits base) []byte {
 	if done > 0 {
 		out = append(out, text[done:]...)
 	}
-	if !beyond && done == 0 {
-		return nil
+	if !beyond {
+		return out
 	}
 	return composed(text, out)
 }
@@ -113,7 +113,7 @@ func composed(text, out []byte) []byte {
 	if read == nil {
 		read = text
 	}
-	if norm.NFC.IsNormal(read) {
+	if !isText(text) || norm.NFC.IsNormal(read) {
 		return out
 	}
 	return norm.NFC.Bytes(read)
@@ -126,10 +126,12 @@ func isText(text []byte) bool {
 	count := 0
 	for i, c := range text {
 		if c < ' ' && c != '\n' && c != '\t' && c != '\r' && sequence(text[i:]) == 1 || c == 0x7f {
-			count++
+			if count++; count > few+len(text)/share {
+				return false
+			}
 		}
 	}
-	return count <= few+len(text)/share
+	return true
 }
 
 const escape = 0x1b
@@ -401,7 +403,7 @@ func seen(r rune) rune {
 	switch {
 	case r < ' ' && r != '\n' && r != '\t' && r != '\r', r >= 0x7f && r < 0xa0:
 		return -1 // control characters
-	case r >= 0x80 && (unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) || r == 0x20e3):
+	case r == 0xad, r >= 0x34f && (unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) || r == 0x20e3):
 		return -1 // soft hyphen, joiners, marks of direction and of form, fillers, the frame of a key
 	case r >= 0x2010 && r <= 0x2015, r == 0x2043, r == 0x2212, r == 0xfe58, r == 0xfe63:
 		return '-' // hyphens that do not break, dashes, the bullet of lists, minus, small ones
@@ -409,7 +411,7 @@ func seen(r rune) rune {
 		return ' '
 	case r >= 0xff01 && r <= 0xff5e:
 		return r - 0xff01 + '!' // of full width
-	case r >= 0x80: // bold, raised, in a circle
+	case r >= 0xaa: // bold, raised, in a circle
 		var b [utf8.UTFMax]byte
 		like := norm.NFKC.Properties(b[:utf8.EncodeRune(b[:], r)]).Decomposition()
 		if len(like) == 1 && (like[0] >= '0' && like[0] <= '9' || like[0]|0x20 >= 'a' && like[0]|0x20 <= 'z') {
