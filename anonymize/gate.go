@@ -13,6 +13,9 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Lengths in characters below which an original code is looked for in fewer
@@ -150,11 +153,12 @@ func NewGate(originals []string) *Gate {
 
 // spellings are the forms in which our own writers and usual libraries would put
 // a code into what is printed, which is redacted as it stands: as it is, and escaped for JSON (with or without letters beyond ASCII),
-// for HTML and SVG, and for TeX; each in either case.
+// for HTML and SVG, and for TeX; each in either case, and in each way in which letters
+// beyond ASCII are written.
 func spellings(original string) []string {
 	var distinct []string
 	seen := map[string]bool{}
-	for _, text := range cases(original) {
+	for _, text := range variants(original) {
 		all := []string{text}
 		if quoted, err := json.Marshal(text); err == nil { // fails for no string
 			escaped := string(quoted[1 : len(quoted)-1])
@@ -169,6 +173,44 @@ func spellings(original string) []string {
 		}
 	}
 	return distinct
+}
+
+// variants are the ways in which a code is written in either case: its letters beyond
+// ASCII with accents apart (as names of files are on a Mac) or not, without accents (as
+// programs transliterate them, and as TeX reads where its accents are left out), in
+// encodings of one byte a character, and as UTF-8 looks that was taken for one of these.
+func variants(original string) []string {
+	all := cases(original)
+	if strings.IndexFunc(original, func(r rune) bool { return r > unicode.MaxASCII }) < 0 {
+		return all
+	}
+	for _, text := range cases(norm.NFC.String(original)) {
+		all = append(all, text, norm.NFD.String(text), norm.NFKC.String(text))
+		if plain := withoutAccents(text); utf8.RuneCountInString(plain) >= shortCode {
+			all = append(all, plain)
+		}
+		for _, page := range []*charmap.Charmap{charmap.Windows1252, charmap.ISO8859_15, charmap.ISO8859_2, charmap.CodePage850, charmap.Macintosh} {
+			if bytes, err := page.NewEncoder().String(text); err == nil { // else it has not all of the letters
+				all = append(all, bytes)
+			}
+		}
+		for _, page := range []*charmap.Charmap{charmap.Windows1252, charmap.ISO8859_1} {
+			if taken, err := page.NewDecoder().String(text); err == nil && !strings.ContainsRune(taken, utf8.RuneError) {
+				all = append(all, taken)
+			}
+		}
+	}
+	return all
+}
+
+// withoutAccents is a text with its letters alone.
+func withoutAccents(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(text))
 }
 
 // maxCases bounds the mixtures of upper and lower case that are looked for.
@@ -451,13 +493,26 @@ func (p pattern) inNumber(data []byte, s span) bool {
 	sign := func(c byte) bool { return c == '+' || c == '-' }
 	switch {
 	case digit(before[0]), digit(after[0]):
-	case before[0] == '.' && digit(before[1]), after[0] == '.' && digit(after[1]):
+	case before[0] == '.' && digit(before[1]), after[0] == '.' && digit(after[1]) && !p.whole(data, s):
 	case sign(before[0]) && exponent(before[1]) && (digit(before[2]) || before[2] == '.'):
 	case exponent(after[0]) && sign(after[1]) && digit(after[2]):
 	default:
 		return false
 	}
 	return true
+}
+
+// whole reports whether a code of four digits or more stands before a point and zeros
+// alone, as programs write whole numbers of a column that has gaps. Shorter ones are
+// numbers of other things.
+func (p pattern) whole(data []byte, s span) bool {
+	const least = 4
+	at := s.end + p.unit
+	for p.ascii(data, at) == '0' {
+		at += p.unit
+	}
+	next := p.ascii(data, at)
+	return (s.end-s.start)/p.unit >= least && !digit(next) && next != 'e' && next != 'E'
 }
 
 // inDigest reports whether a place lies within so many hexadecimal digits that

@@ -272,3 +272,36 @@ func TestGateReadsInWindows(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Letters beyond ASCII are written in more ways than one, and so are whole numbers.
+func TestGateFindsOtherSpellings(t *testing.T) {
+	const code = "Müller-07"
+	g := NewGate([]string{code, "70412"})
+	for name, text := range map[string]string{
+		"accents apart":          "x Mu\u0308ller-07 y",
+		"Latin-1":                "x M\xfcller-07 y",
+		"Latin-1, upper case":    "x M\xdcLLER-07 y",
+		"code page 850":          "x M\x81ller-07 y",
+		"Mac Roman":              "x M\x9fller-07 y",
+		"UTF-8 taken for others": "x MÃ¼ller-07 y",
+		"without accents":        "x Muller-07 y",
+		"with zeros":             "id,70412.0,3",
+		"with more zeros":        "70412.000",
+	} {
+		if g.Check("f", []byte(text)) == nil {
+			t.Errorf("%s: %q passes", name, text)
+		}
+	}
+	for _, text := range []string{"x Mxller-07", "70412.5", "70412.05", "1.70412", "70412.0e3"} {
+		if err := g.Check("f", []byte(text)); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := NewGate([]string{"47"}).Check("f", []byte("47.0 %")); err != nil {
+		t.Errorf("a number of two digits: %v", err)
+	}
+	// The lookup has the accents apart, the file has not.
+	if NewGate([]string{"Mu\u0308ller-07"}).Check("f", []byte("x Müller-07")) == nil {
+		t.Error("a code whose accents the lookup has apart passes")
+	}
+}

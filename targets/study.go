@@ -90,6 +90,7 @@ func openPart(stdout io.Writer) (*study, error) {
 		stdout:    console.Printer(stdout, os.Getenv),
 		workspace: workspace,
 	}
+	guard.Store(s.gate)
 	s.code = func(packages []string) (string, error) {
 		code, err := ownCode()
 		if err != nil {

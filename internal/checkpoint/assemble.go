@@ -500,6 +500,9 @@ func (a *assembler) addConfig(id int, c *coded) error {
 		events += y
 	}
 	auroc, brier := c.Scalars["AUROC"], c.Scalars["Brier"]
+	if c.Refits < 2 { // one number has no range, whatever a program made of it
+		auroc.Lower, auroc.Upper = nil, nil
+	}
 	nb := func(threshold string) any { return measured(c.Record, metrics.MeanRisk, "nb@"+threshold) }
 	run := a.publishedRun(c.configured.RunID)
 	a.content.add(essentialTable,

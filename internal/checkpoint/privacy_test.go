@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/foundation-plr/pipeline/internal/duckfile"
+	"github.com/foundation-plr/pipeline/internal/extract"
 )
 
 func assembleWith(t *testing.T, s *study, p Privacy) *held {
@@ -212,6 +214,75 @@ func TestRetentionCurve(t *testing.T) {
 	curve, err = retentionCurve(of(63, func(i int) *float64 { return at(float64(i%2)*10 + float64(i)/100) }))
 	if err != nil || !math.IsNaN(curve[0].values[0]) || !math.IsNaN(curve[0].values[2]) || math.IsNaN(curve[0].values[1]) || math.IsNaN(curve[0].values[3]) {
 		t.Errorf("one class: %+v, error %v", curve[0], err)
+	}
+}
+
+// Risks of 0 and 1 with the means p and 1-p have one deviation on paper, and two by
+// rounding.
+func TestRetentionOfHardRisks(t *testing.T) {
+	sd := func(ones int) *float64 {
+		p := float64(ones) / 20
+		sd := math.Sqrt((float64(ones)*(1-p)*(1-p) + float64(20-ones)*p*p) / 20)
+		return &sd
+	}
+	above := *sd(9)
+	if below := *sd(11); above == below {
+		above = math.Nextafter(below, 1)
+	}
+	var all []prediction
+	for i := range 40 {
+		p := prediction{code: fmt.Sprint(i), outcome: i % 2, risk: 0.05, sd: sd(1)}
+		switch {
+		case i >= 20:
+			p.risk, p.sd = 0.5, sd(10)
+		case i >= 10:
+			p.risk, p.sd = 0.55, sd(11)
+		case i >= 8:
+			p.risk, p.sd = 0.45, &above
+		}
+		all = append(all, p)
+	}
+	curve, err := retentionCurve(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, point := range curve {
+		kept := int(math.Round(point.rate * 40))
+		if whole := kept == 20 || kept == 40; math.IsNaN(point.values[1]) == whole {
+			t.Errorf("%d of 40 kept: Brier score %v", kept, point.values[1])
+		}
+	}
+}
+
+// One number has no range, and a pickle that gives one, of no width, must not stop the
+// build.
+func TestSingleRefit(t *testing.T) {
+	s := newStudy(t, original)
+	of := s.records[0]
+	r := &extract.Record{
+		Head: of.Head, Artifact: of.Artifact, RiskType: of.RiskType, Scalars: map[string]extract.Scalar{},
+	}
+	r.Subjects, r.Outcomes, r.Train, r.TrainOutcomes = of.Subjects, of.Outcomes, of.Train, of.TrainOutcomes
+	measure(t, r, of.RefitRisks[:1])
+	r.Checks = slices.DeleteFunc(r.Checks, func(c extract.Check) bool { return !strings.HasSuffix(c.Name, "_mean") })
+	for _, name := range []string{"AUROC", "Brier"} {
+		scalar := r.Scalars[name]
+		scalar.SD, scalar.Lower, scalar.Upper = new(float64), scalar.Mean, scalar.Mean
+		r.Scalars[name] = scalar
+	}
+	s.records[0] = r
+	path := written(t, assemble(t, s))
+	if n := query[int](t, path, "SELECT count(*) FROM essential_metrics WHERE mlflow_run_id = '"+r.RunID+"' AND auroc IS NOT NULL AND auroc_ci_lower IS NULL AND auroc_ci_upper IS NULL"); n[0] != 1 {
+		t.Error("a single refit has a range")
+	}
+	findings, err := findingsIn(t, path, registry(t))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, f := range findings {
+		if strings.Contains(f.String(), "auroc") {
+			t.Error(f)
+		}
 	}
 }
 

@@ -19,6 +19,10 @@ const (
 	retentionThreshold = 0.15
 )
 
+// sameDeviation is by how much the deviations of two subjects may differ that are the
+// same on paper: those of risks of 0 and 1 with the means p and 1-p do so by rounding.
+const sameDeviation = 1e-12
+
 // retentionMeasures are the names in retention_metrics, in their order.
 var retentionMeasures = []string{"auroc", "brier", "scaled_brier", "net_benefit"}
 
@@ -73,7 +77,7 @@ func retentionCurve(all []prediction) ([]retained, error) {
 		}
 		last = k
 		point := retained{rate: float64(k) / float64(n), values: []float64{math.NaN(), math.NaN(), math.NaN(), math.NaN()}}
-		if k == n || deviation(ordered[k-1]) < deviation(ordered[k]) {
+		if k == n || deviation(ordered[k])-deviation(ordered[k-1]) > sameDeviation {
 			sample, err := metrics.NewSample(outcomes[:k], risks[:k])
 			if err != nil {
 				return nil, err

@@ -3,15 +3,18 @@ package container
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/binary"
 	"errors"
 	"io"
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -61,6 +64,61 @@ func (m *members) Read(p []byte) (int, error) {
 		err = m.shown
 	}
 	return n, err
+}
+
+// isZlib says whether bytes begin a stream of zlib (RFC 1950, 2.2). Two characters of
+// text may look like its head, so what could be text must unpack as far as it is seen.
+func isZlib(head []byte) bool {
+	const deflate, mostWindow, dictionary = 8, 7, 1 << 5
+	if len(head) < 3 || head[0]&0xf != deflate || head[0]>>4 > mostWindow || (int(head[0])<<8|int(head[1]))%31 != 0 || head[1]&dictionary != 0 {
+		return false
+	}
+	if head[0] == 'x' && (head[1] < ' ' || head[1] >= 0x7f) {
+		return true // as programs write it, and no text
+	}
+	z, err := zlib.NewReader(bytes.NewReader(head))
+	if err != nil {
+		return false
+	}
+	n, err := io.Copy(io.Discard, z)
+	return err == nil || errors.Is(err, io.ErrUnexpectedEOF) && len(head) == sniffed && n > 0
+}
+
+// isTar says whether bytes begin a tar archive: one of POSIX or GNU by its mark, one of
+// earlier programs by the sum of its head.
+func isTar(head []byte) bool {
+	const block, sumAt, sumSize = 512, 148, 8
+	if len(head) > 262 && string(head[257:262]) == "ustar" {
+		return true
+	}
+	if len(head) < block || head[0] == 0 {
+		return false
+	}
+	digits := string(bytes.Trim(head[sumAt:sumAt+sumSize], " \x00"))
+	want, err := strconv.ParseInt(digits, 8, 32)
+	got := int64(sumSize * ' ')
+	for i, c := range head[:block] {
+		if i < sumAt || i >= sumAt+sumSize {
+			got += int64(c)
+		}
+	}
+	return err == nil && got == want
+}
+
+// isArrowStream says whether bytes begin a stream of Arrow: the mark of a message, its
+// length, and the place of its root (Arrow columnar format, IPC streaming).
+func isArrowStream(head []byte) bool {
+	if len(head) < 12 || string(head[:4]) != "\xff\xff\xff\xff" {
+		return false
+	}
+	length, root := binary.LittleEndian.Uint32(head[4:]), binary.LittleEndian.Uint32(head[8:])
+	return length > 0 && length%8 == 0 && root > 0 && root < min(length, 1<<10)
+}
+
+// isORC says whether bytes begin an ORC file. A text may begin with the same letters.
+func isORC(head []byte) bool {
+	const seen = 64
+	return bytes.HasPrefix(head, []byte("ORC")) && slices.ContainsFunc(head[:min(seen, len(head))], func(c byte) bool { return c < '\t' })
 }
 
 func (w *walker) zlib(name string, r io.Reader, _ *os.File, _ int64, depth int) error {

@@ -158,11 +158,11 @@ func kindOf(head []byte) kind {
 		return kind{open: (*walker).gzip}
 	case starts("\x28\xb5\x2f\xfd"), len(head) > 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18":
 		return kind{open: (*walker).zstd}
-	case starts("x\x01"), starts("x\x9c"), starts("x\xda"):
+	case isZlib(head):
 		return kind{open: (*walker).zlib}
 	case starts("BZh") && len(head) > 10 && string(head[4:10]) == "1AY&SY":
 		return kind{open: (*walker).bzip2}
-	case len(head) > 262 && string(head[257:262]) == "ustar":
+	case isTar(head):
 		return kind{open: (*walker).tar}
 	case starts("PK\x03\x04"), starts("PK\x05\x06"):
 		return kind{open: (*walker).zip, whole: true}
@@ -178,6 +178,10 @@ func kindOf(head []byte) kind {
 		return kind{open: (*walker).font, whole: true}
 	case isFont(head, "wOF2"):
 		return kind{refused: woff2}
+	case isArrowStream(head):
+		return kind{refused: "it is a stream of Arrow, whose columns may be compressed; publish CSV, or a table of the database"}
+	case isORC(head):
+		return kind{refused: "it is an ORC file, whose columns may be compressed; publish CSV, or a table of the database"}
 	case len(head) > 12 && string(head[8:12]) == "DUCK":
 		return kind{open: (*walker).database, whole: true}
 	}
@@ -193,7 +197,7 @@ func kindOf(head []byte) kind {
 // undone here.
 var unsearchable = map[string]string{
 	"\xfd7zXZ\x00":           "it is compressed by xz; use gzip or zstd",
-	"\x5d\x00\x00\x80\x00":   "it is compressed by lzma; use gzip or zstd",
+	"\x5d\x00\x00":           "it is compressed by lzma; use gzip or zstd", // then the size of its dictionary
 	"LZIP\x01":               "it is compressed by lzip; use gzip or zstd",
 	"\x04\x22\x4d\x18":       "it is compressed by lz4; use gzip or zstd",
 	"\x1f\x9d":               "it is compressed by compress; use gzip or zstd",
@@ -203,6 +207,7 @@ var unsearchable = map[string]string{
 	"PK\x07\x08":             "it is a part of a split zip archive; write it in one piece",
 	"PAR1\x15":               "it is a Parquet file, whose columns are compressed; publish CSV, or a table of the database",
 	"FEA1\x00\x00\x00\x00":   "it is a Feather file, whose columns may be compressed; publish CSV, or a table of the database",
+	"\x89LZO\x00\r\n\x1a\n":  "it is compressed by lzop; use gzip or zstd",
 	"Obj\x01":                "it is an Avro file, whose blocks may be compressed; publish CSV, or a table of the database",
 	"MATLAB 5.0 MAT-file":    "it is a MATLAB file, whose variables may be compressed; publish CSV, or a table of the database",
 	"MATLAB 7.3 MAT-file":    "it is a MATLAB file, whose variables may be compressed; publish CSV, or a table of the database",

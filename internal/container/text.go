@@ -82,7 +82,71 @@ func (t *withoutBase64) skip() error {
 // URIs.
 func (w *walker) text(name string, r io.Reader, depth int) error {
 	text, finish := w.beside(name, func(name string, r io.Reader) error { return w.read(name, withoutPictures(r)) }, r)
-	return finish(w.embedded(name, text, depth))
+	return finish(w.embedded(name, &joined{br: bufio.NewReaderSize(text, 64<<10)}, depth))
+}
+
+// broken64 are the ways in which the characters of base64, and the ends of its lines,
+// are written within strings of JSON and the like, addresses, and attributes.
+var broken64 = []struct{ escape, char string }{
+	{`\n`, "\n"}, {`\r`, "\r"}, {`\/`, "/"},
+	{`\u002b`, "+"}, {`\u002f`, "/"}, {`\u003d`, "="}, {`\u000a`, "\n"}, {`\u000d`, "\r"}, {`\x2b`, "+"}, {`\x2f`, "/"}, {`\x3d`, "="},
+	{"%2b", "+"}, {"%2f", "/"}, {"%3d", "="}, {"%0a", "\n"}, {"%0d", "\r"},
+	{"&#10;", "\n"}, {"&#13;", "\r"}, {"&#xa;", "\n"}, {"&#xd;", "\r"}, {"&#43;", "+"}, {"&#47;", "/"}, {"&#61;", "="},
+	{"&#x2b;", "+"}, {"&#x2f;", "/"}, {"&#x3d;", "="}, {"&plus;", "+"}, {"&sol;", "/"}, {"&equals;", "="},
+}
+
+const longestEscape = len("&equals;")
+
+// joined is a text in which base64 is written in itself. It looks for nothing else, so
+// that a file that is packed in base64 is read in one piece whatever its size.
+type joined struct {
+	br   *bufio.Reader
+	sure int // bytes that may be given before the next look
+}
+
+func (j *joined) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for j.sure == 0 {
+		// Filled only when an escape may be cut: filling moves what is held.
+		look := j.br.Buffered()
+		if look < longestEscape {
+			look = j.br.Size()
+		}
+		text, err := j.br.Peek(look)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		if len(text) == 0 {
+			return 0, io.EOF
+		}
+		at := bytes.IndexAny(text, `\%&`)
+		switch {
+		case at < 0:
+			j.sure = len(text)
+			continue
+		case at > 0:
+			j.sure = at
+			continue
+		}
+		j.sure = 1 // unless an escape begins here
+		for _, b := range broken64 {
+			n := len(b.escape)
+			if text[0] != b.escape[0] || n > len(text) || !bytes.EqualFold(text[:n], []byte(b.escape)) {
+				continue
+			}
+			if _, err := j.br.Discard(n); err != nil {
+				return 0, err
+			}
+			j.sure = 0
+			p[0] = b.char[0]
+			return 1, nil
+		}
+	}
+	n, err := j.br.Read(p[:min(len(p), j.sure)])
+	j.sure -= n
+	return n, err
 }
 
 // read shows a text as it is and in each way in which it may be read.
@@ -150,19 +214,21 @@ var packedInBase64 = []struct {
 	begin string
 	sure  bool
 }{
-	{"H4sI", true},                                              // gzip
-	{"KLUv/", true},                                             // zstd
-	{"QlpoO", true},                                             // bzip2
-	{"/Td6WFo", true},                                           // xz
-	{"UEsDB", true},                                             // zip
-	{"N3q8ry", true},                                            // 7-Zip
-	{"JVBERi0", true},                                           // PDF
-	{"UEFSMR", true},                                            // Parquet
-	{"QVJST1cx", true},                                          // Arrow
-	{"d09GRg", true},                                            // WOFF
-	{"d09GMg", true},                                            // WOFF2
-	{"iUhERg0K", true},                                          // HDF5
-	{"eJ", false}, {"eN", false}, {"eAE", false}, {"eF", false}, // zlib, by how hard it tries
+	{"H4sI", true},      // gzip
+	{"KLUv/", true},     // zstd
+	{"QlpoO", true},     // bzip2
+	{"/Td6WFo", true},   // xz
+	{"UEsDB", true},     // zip
+	{"N3q8ry", true},    // 7-Zip
+	{"JVBERi0", true},   // PDF
+	{"UEFSMR", true},    // Parquet
+	{"QVJST1cx", true},  // Arrow
+	{"d09GRg", true},    // WOFF
+	{"d09GMg", true},    // WOFF2
+	{"iUhERg0K", true},  // HDF5
+	{pngInBase64, true}, // of a notebook
+	// zlib, by how hard it tries
+	{"eJ", false}, {"eN", false}, {"eAE", false}, {"eAF", false}, {"eAG", false}, {"eAH", false}, {"eF", false},
 }
 
 // leastPacked is how many characters of base64 a word has for it to be taken for a
@@ -195,6 +261,12 @@ func inBase64(c byte) bool {
 func embeds(text []byte) bool {
 	if bytes.Contains(text, []byte(uriMark)) {
 		return true
+	}
+	if bytes.ContainsAny(text, `\%&`) {
+		var err error
+		if text, err = io.ReadAll(&joined{br: bufio.NewReader(bytes.NewReader(text))}); err != nil {
+			return true // what reads it again says so
+		}
 	}
 	at, _ := packed(0, text)
 	return at >= 0

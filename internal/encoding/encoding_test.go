@@ -255,3 +255,52 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// What does not show parts no letters, and what looks like a letter is one.
+func TestReadWhatDoesNotShow(t *testing.T) {
+	const code = "subject-41"
+	between := func(s string) string { return strings.Join(strings.Split(code, ""), s) }
+	variant := func(letters, digits rune) string {
+		return strings.Map(func(r rune) rune {
+			switch {
+			case r >= 'a' && r <= 'z':
+				return letters + r - 'a'
+			case r >= '0' && r <= '9':
+				return digits + r - '0'
+			}
+			return r
+		}, code)
+	}
+	for name, text := range map[string]string{
+		"isolates":          between("\u2068") + "\u2069",
+		"Arabic mark":       between("\u061c"),
+		"Mongolian":         between("\u180e"),
+		"shaping":           between("\u206a"),
+		"variations":        between("\U000e0100"),
+		"tags":              between("\U000e0020"),
+		"fillers":           between("\u3164"),
+		"control":           between("\x01"),
+		"backspace":         between("\b"),
+		"C1":                between("\u0080"),
+		"NUL":               "a text that is long enough for one to be no other encoding: subject-\x0041",
+		"colours":           between("\x1b[1;31m"),
+		"keys":              "subject-4\ufe0f\u20e31\ufe0f\u20e3",
+		"bold":              variant(0x1d41a, 0x1d7ce),
+		"typewriter":        variant(0x1d68a, 0x1d7f6),
+		"raised":            "subject-⁴¹",
+		"in circles":        "subject-④①",
+		"dash of sentences": "subject\u201441",
+		"bullet":            "subject\u204341",
+		"small hyphen":      "subject\ufe6341",
+		"reference":         "subject&mdash;41",
+		"Word's hyphen":     "<w:t>subject</w:t><w:noBreakHyphen/><w:t>41</w:t>",
+		"TeX":               `\textbf{subject}--41`,
+	} {
+		if read, _ := all(t, []byte(text)); !strings.Contains(read, code) {
+			t.Errorf("%s: %q is read as %q", name, text, read)
+		}
+	}
+	if read, _ := all(t, []byte("re\u0301sume\u0301")); !strings.Contains(read, "résumé") {
+		t.Errorf("accents that stand apart are read as %q", read)
+	}
+}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"html"
 	"strconv"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // base says what digits behind a backslash mean, which is the one thing in which the
@@ -27,6 +30,9 @@ func unescaped(text []byte, digits base) []byte {
 	}
 	var out []byte
 	done := 0
+	beyond := false // ASCII
+	const unknown, kept, passed = 0, 1, 2
+	controls := unknown
 	take := func(i int) {
 		if out == nil {
 			out = make([]byte, 0, len(text))
@@ -57,7 +63,19 @@ func unescaped(text []byte, digits base) []byte {
 			char, n = percent(text[i:])
 		case c == '=' && digits == octal:
 			char, n = quotedPrintable(text[i:])
+		case c < ' ' || c == 0x7f:
+			if controls == unknown {
+				controls = passed
+				if !isText(text) {
+					controls = kept
+				}
+			}
+			if controls == kept {
+				break
+			}
+			char, n = -1, sequence(text[i:])
 		case c >= 0x80:
+			beyond = true
 			if char, n = lookalike(text[i:]); n == 0 {
 				_, size := utf8.DecodeRune(text[i:])
 				i += size
@@ -79,16 +97,65 @@ func unescaped(text []byte, digits base) []byte {
 		i += n
 		done = i
 	}
-	if done == 0 {
-		return nil
+	if done > 0 {
+		out = append(out, text[done:]...)
 	}
-	return append(out, text[done:]...)
+	if !beyond {
+		return out
+	}
+	return composed(text, out)
+}
+
+// composed has letters and their accents in one character (Unicode, NFC). Out is what
+// was made of the text so far, nothing if that is the same.
+func composed(text, out []byte) []byte {
+	read := out
+	if read == nil {
+		read = text
+	}
+	if !isText(text) || norm.NFC.IsNormal(read) {
+		return out
+	}
+	return norm.NFC.Bytes(read)
+}
+
+// isText says whether so few bytes are control characters that a reader would pass over
+// them. Those of random bytes, one in nine, say nothing.
+func isText(text []byte) bool {
+	const few, share = 64, 16
+	count := 0
+	for i, c := range text {
+		if c < ' ' && c != '\n' && c != '\t' && c != '\r' && sequence(text[i:]) == 1 || c == 0x7f {
+			if count++; count > few+len(text)/share {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+const escape = 0x1b
+
+// sequence is the length of a control sequence of a terminal, such as one that changes
+// the colour (ECMA-48, 5.4); 1 where there is none.
+func sequence(text []byte) int {
+	if len(text) < 2 || text[0] != escape || text[1] != '[' {
+		return 1
+	}
+	n := 2
+	for n < len(text) && text[n] >= 0x20 && text[n] < 0x40 {
+		n++
+	}
+	if n == len(text) || text[n] < 0x40 || text[n] > 0x7e {
+		return 1
+	}
+	return n + 1
 }
 
 // begins are the bytes that an escape may begin with.
 var begins = func() (b [256]bool) {
 	for c := range b {
-		b[c] = c >= 0x80
+		b[c] = c >= 0x80 || c < ' ' && c != '\n' && c != '\t' && c != '\r' || c == 0x7f
 	}
 	b['\\'], b['&'], b['%'], b['='] = true, true, true, true
 	return b
@@ -334,14 +401,22 @@ func lookalike(text []byte) (char rune, n int) {
 // seen is what a reader sees of a character: -1 where that is nothing.
 func seen(r rune) rune {
 	switch {
-	case r == 0xad, r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x2064, r == 0xfeff, r >= 0xfe00 && r <= 0xfe0f, r == 0x34f:
-		return -1 // soft hyphen, joiners, marks of direction and of form
-	case r >= 0x2010 && r <= 0x2013, r == 0x2212:
-		return '-' // hyphens that do not break, the dash of figures, that of ranges, minus
+	case r < ' ' && r != '\n' && r != '\t' && r != '\r', r >= 0x7f && r < 0xa0:
+		return -1 // control characters
+	case r == 0xad, r >= 0x34f && (unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) || r == 0x20e3):
+		return -1 // soft hyphen, joiners, marks of direction and of form, fillers, the frame of a key
+	case r >= 0x2010 && r <= 0x2015, r == 0x2043, r == 0x2212, r == 0xfe58, r == 0xfe63:
+		return '-' // hyphens that do not break, dashes, the bullet of lists, minus, small ones
 	case r == 0xa0, r >= 0x2000 && r <= 0x200a, r == 0x202f, r == 0x205f, r == 0x3000:
 		return ' '
 	case r >= 0xff01 && r <= 0xff5e:
 		return r - 0xff01 + '!' // of full width
+	case r >= 0xaa: // bold, raised, in a circle
+		var b [utf8.UTFMax]byte
+		like := norm.NFKC.Properties(b[:utf8.EncodeRune(b[:], r)]).Decomposition()
+		if len(like) == 1 && (like[0] >= '0' && like[0] <= '9' || like[0]|0x20 >= 'a' && like[0]|0x20 <= 'z') {
+			return rune(like[0])
+		}
 	}
 	return r
 }

@@ -116,6 +116,11 @@ func (d *drawing) between(tag, before []byte) string {
 	prefix, element := elementOf(tag)
 	switch {
 	case element == "text" || element == "tspan":
+	case office[prefix] && element == "nobreakhyphen":
+		if closes {
+			return ""
+		}
+		return "-"
 	case inline[element], office[prefix] && !parts[element]:
 		return ""
 	default:

@@ -61,6 +61,12 @@ func typeset(text []byte) []byte {
 			out = append(out, ' ')
 			i++
 			continue
+		case '-': // two are the dash of ranges, three that of sentences
+			out = append(out, '-')
+			for n := 0; n < 3 && i < len(text) && text[i] == '-'; n++ {
+				i++
+			}
+			continue
 		case '$': // $1234$ stands beside the text around it
 			found = found || i+1 < len(text) && letter(text[i+1])
 			i++
@@ -76,7 +82,7 @@ func typeset(text []byte) []byte {
 }
 
 // setsOther are the characters that TeX does not set as they are.
-var setsOther = [256]bool{'\\': true, '{': true, '}': true, '^': true, '%': true, '~': true, '$': true}
+var setsOther = [256]bool{'\\': true, '{': true, '}': true, '^': true, '%': true, '~': true, '$': true, '-': true}
 
 func letter(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
