@@ -83,7 +83,7 @@ func TestDigestOfManyRows(t *testing.T) {
 func TestQueriesBeyondMemory(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	db, err := Open(t.Context(), written(t, assemble(t, newStudy(t, original))))
+	db, err := Open(t.Context(), sharedDatabase(t))
 	if err != nil {
 		t.Fatal(err)
 	}
