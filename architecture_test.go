@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/consoletest":  nil,
 	"internal/packtest":     nil,
 	"internal/processtest":  nil,
+	"internal/racetest":     nil,
 	"internal/nearest":      nil,
 	"internal/access":       nil,
 	"internal/process":      nil,

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/foundation-plr/pipeline/internal/racetest"
 	"github.com/foundation-plr/pipeline/metrics/resample"
 	"github.com/foundation-plr/pipeline/metrics/smooth"
 )
@@ -445,6 +446,7 @@ func TestMillionRows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("sorts and fits a million rows")
 	}
+	racetest.Skip(t, "a million rows go through the code that TestVectors runs with it on few")
 	s := million(t)
 	var file struct {
 		Events  int

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -99,8 +100,31 @@ func fixtureTuples(t *testing.T, reg *config.Registry) []tuple {
 	return out
 }
 
-// fixture makes a database's content with package metrics, from drawn risks.
+// made is the content that makeFixture made. Its measures take a second, and most
+// tests want it.
+var made struct {
+	once sync.Once
+	tables
+}
+
+// fixture is a copy of the content, for a test to change.
 func fixture(t *testing.T) tables {
+	t.Helper()
+	made.once.Do(func() { made.tables = makeFixture(t) })
+	if made.tables == nil {
+		t.Fatal("there is no fixture: the first test that wanted one says why")
+	}
+	c := tables{}
+	for name, rows := range made.tables {
+		for _, row := range rows {
+			c[name] = append(c[name], slices.Clone(row))
+		}
+	}
+	return c
+}
+
+// makeFixture makes a database's content with package metrics, from drawn risks.
+func makeFixture(t *testing.T) tables {
 	t.Helper()
 	reg := testRegistry(t)
 	c := tables{}

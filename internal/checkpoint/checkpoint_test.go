@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -235,6 +236,70 @@ func written(t testing.TB, c *held) string {
 	return path
 }
 
+// shared is the study of newStudy with its contents and the bytes of its database,
+// each made once for all tests that change nothing of it. What a test changes it
+// makes anew or copies.
+var shared struct {
+	study    *study
+	content  *held
+	database []byte
+}
+
+func sharedStudy(t testing.TB) *study {
+	t.Helper()
+	if shared.study == nil {
+		shared.study = newStudy(t, original)
+	}
+	return shared.study
+}
+
+func sharedContent(t testing.TB) *held {
+	t.Helper()
+	if shared.content == nil {
+		shared.content = assemble(t, sharedStudy(t))
+	}
+	return shared.content
+}
+
+// sharedDatabase is the name of a copy, which the test may change.
+func sharedDatabase(t testing.TB) string {
+	t.Helper()
+	if shared.database == nil {
+		data, err := os.ReadFile(written(t, sharedContent(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.database = data
+	}
+	return databaseOf(t, shared.database)
+}
+
+// databaseOf is the name of a database of these bytes.
+func databaseOf(t testing.TB, database []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "results.db")
+	if err := os.WriteFile(path, database, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// copy is a study of which codes, runs and records can be changed: their own values,
+// and those of the slices that are named here.
+func (s *study) copy() *study {
+	index := *s.index
+	index.Runs = slices.Clone(s.index.Runs)
+	c := &study{codes: maps.Clone(s.codes), index: &index}
+	for _, r := range s.records {
+		r := *r
+		r.Subjects, r.Outcomes = slices.Clone(r.Subjects), slices.Clone(r.Outcomes)
+		r.Risks, r.Spreads = slices.Clone(r.Risks), slices.Clone(r.Spreads)
+		r.Scalars = maps.Clone(r.Scalars)
+		c.records = append(c.records, &r)
+	}
+	return c
+}
+
 func query[T any](t testing.TB, path, q string) (all []T) {
 	t.Helper()
 	db, err := duckfile.Open(t.Context(), path)
@@ -261,8 +326,7 @@ func query[T any](t testing.TB, path, q string) (all []T) {
 }
 
 func TestAssemble(t *testing.T) {
-	s := newStudy(t, original)
-	c := assemble(t, s)
+	c := sharedContent(t)
 	var names []string
 	for i, row := range c.Rows(essentialTable) {
 		if row[0] != int32(i+1) {
@@ -320,7 +384,7 @@ func TestAssemble(t *testing.T) {
 // What stands for a name that the registry lacks is the lookup's to say, so that
 // it stays the same whatever runs come and go.
 func TestUnregisteredNames(t *testing.T) {
-	s := newStudy(t, original)
+	s := sharedStudy(t)
 	want := map[string][]string{config.Outlier: {"private outlier A", "private outlier B"}}
 	if diff := cmp.Diff(want, extract.UnregisteredNames(configurations, nil, registry(t))); diff != "" {
 		t.Error(diff)
@@ -392,7 +456,7 @@ func TestAssembleRefuses(t *testing.T) {
 		"verdict that":           func(s *study) { s.index.Runs[8].Verdict = "lost" },
 		"occurs twice in the in": func(s *study) { s.index.Runs = append(s.index.Runs, s.index.Runs[0]) },
 	} {
-		s := newStudy(t, original)
+		s := sharedStudy(t).copy()
 		spoil(s)
 		_, err := gather(s, registry(t), options())
 		if err == nil || !strings.Contains(err.Error(), name) {
@@ -464,7 +528,7 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 }
 
 func TestWrite(t *testing.T) {
-	c := assemble(t, newStudy(t, original))
+	c := sharedContent(t)
 	path := written(t, c)
 	again := written(t, c)
 
@@ -577,8 +641,8 @@ func TestNothingOfTheParentsHeapIsInTheFile(t *testing.T) {
 	if err := db.QueryRow(`SELECT count(DISTINCT t) FROM c`).Scan(&n); err != nil || n != 200000 {
 		t.Fatal(n, err)
 	}
-	s := newStudy(t, original)
-	path := written(t, assemble(t, s))
+	s := sharedStudy(t)
+	path := written(t, sharedContent(t))
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -597,7 +661,7 @@ func TestNothingOfTheParentsHeapIsInTheFile(t *testing.T) {
 }
 
 func TestWriteFails(t *testing.T) {
-	c := assemble(t, newStudy(t, original))
+	c := sharedContent(t)
 	if _, err := Write(t.Context(), filepath.Join(t.TempDir(), "a?b.db"), c.Content); err == nil || !strings.Contains(err.Error(), "question mark") {
 		t.Errorf("question mark: %v", err)
 	}
@@ -649,7 +713,7 @@ func changed(h *held, name string, change func(rows [][]any)) *held {
 
 // A stream that is cut anywhere, or changed, makes no file that passes.
 func TestChildRefuses(t *testing.T) {
-	c := assemble(t, newStudy(t, original))
+	c := sharedContent(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "draft.db")
 	var whole bytes.Buffer

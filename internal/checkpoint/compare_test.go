@@ -14,7 +14,7 @@ import (
 // The first difference is named by table, row and column. Whether there is one
 // is what the digest of the contents says, too.
 func TestCompare(t *testing.T) {
-	was := written(t, assemble(t, newStudy(t, original)))
+	was := sharedDatabase(t)
 	whole, err := os.ReadFile(was)
 	if err != nil {
 		t.Fatal(err)

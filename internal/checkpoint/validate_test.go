@@ -16,6 +16,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/racetest"
 )
 
 // Every kind of damage that a database can have in its contents is found, and
@@ -30,15 +31,14 @@ func findingsIn(t *testing.T, path string, reg *config.Registry) ([]Finding, err
 	return verdict.Findings, nil
 }
 
+// Every kind of damage that a database can have in its contents is found, and
+// found where it is.
 func TestValidate(t *testing.T) {
+	racetest.Skip(t, "TestPrivacy and TestValidatePrivacy validate good and damaged databases with it")
 	reg := registry(t)
-	good, err := os.ReadFile(written(t, assemble(t, newStudy(t, original))))
-	if err != nil {
-		t.Fatal(err)
-	}
 	code := original(17)
-	// Damages of one line are done to one copy; those that would hide each other
-	// have a copy each.
+	// Damages of some tables are done to one copy; those that would hide each other
+	// have a copy each. None makes what is found of another.
 	for _, batch := range [][]struct{ damage, want string }{
 		{{`DROP TABLE checks`, "checks: the table is missing"}},
 		{{`CREATE TABLE extra (a INTEGER)`, "schema: there is a table"}},
@@ -58,13 +58,13 @@ func TestValidate(t *testing.T) {
 		{{`DELETE FROM essential_metrics`, "essential_metrics: there is no configuration"}},
 		{{`UPDATE runs SET run_id = (SELECT min(run_id) FROM runs)`, "runs.run_id config_id"}},
 		{
-			{`UPDATE essential_metrics SET auroc = 1.1 WHERE config_id = 3`, "essential_metrics.auroc config_id 3: is not in [0, 1]"},
+			{`UPDATE essential_metrics SET auroc = 1.1 WHERE config_id = 4`, "essential_metrics.auroc config_id 4: is not in [0, 1]"},
 			{`UPDATE essential_metrics SET auroc = 'nan' WHERE config_id = 2`, "essential_metrics.auroc config_id 2: is NaN"},
 			{`UPDATE essential_metrics SET calibration_slope = 'inf' WHERE config_id = 2`, "essential_metrics.calibration_slope config_id 2: is infinite"},
 			{`UPDATE essential_metrics SET source_name = NULL WHERE config_id = 2`, "essential_metrics.source_name config_id 2: is NULL"},
 			{`UPDATE essential_metrics SET source_name = 'about ` + strings.ToLower(code) + `' WHERE config_id = 1`, "essential_metrics.source_name config_id 1: holds what looks like"},
 			{`UPDATE essential_metrics SET prevalence = 0.3 WHERE config_id = 1`, "essential_metrics.prevalence config_id 1: is not n_events"},
-			{`UPDATE essential_metrics SET n_events = 40 WHERE config_id = 1`, "essential_metrics.n_events config_id 1: is more than n_test"},
+			{`UPDATE essential_metrics SET n_events = 40 WHERE config_id = 5`, "essential_metrics.n_events config_id 5: is more than n_test"},
 			{`UPDATE essential_metrics SET auroc_ci_lower = NULL WHERE config_id = 1`, "config_id 1: the range is half given"},
 			{`UPDATE essential_metrics SET run_id = 'x' WHERE config_id = 1`, "essential_metrics.run_id config_id 1: is not the run"},
 			{`UPDATE essential_metrics SET outlier_method = 'AAA' WHERE config_id = 1`, "essential_metrics.outlier_method config_id 1: is not in the table methods"},
@@ -85,6 +85,20 @@ func TestValidate(t *testing.T) {
 			{`UPDATE supplementary_metrics SET accuracy = 0.9, sensitivity = 0, specificity = 0 WHERE config_id = 2`, "warning: supplementary_metrics.accuracy config_id 2: does not follow"},
 			{`UPDATE supplementary_metrics SET npv = NULL`, "warning: supplementary_metrics.npv: is NULL for all configurations"},
 			{`DELETE FROM supplementary_metrics WHERE config_id = 3`, "supplementary_metrics.config_id config_id 3: the configuration has no row"},
+			{`UPDATE provenance SET artifact_blake3_keyed = 'metrics of Jane Doe' WHERE config_id = 1`, "provenance.artifact_blake3_keyed config_id 1: is not a digest"},
+			{`UPDATE provenance SET reader_version = 'Jane Doe' WHERE config_id = 2`, "provenance.reader_version config_id 2: is not of the published form"},
+			{`UPDATE provenance SET bytes = -1 WHERE config_id = 3`, "provenance.bytes config_id 3: is below 0"},
+			{`UPDATE provenance SET artifact_blake3_keyed = (SELECT artifact_blake3_keyed FROM provenance WHERE config_id = 6) WHERE config_id = 5`, "warning: provenance.artifact_blake3_keyed config_id 5: another configuration"},
+			{`DELETE FROM provenance WHERE config_id = 4`, "provenance.config_id config_id 4: the configuration has no row"},
+			{`UPDATE runs SET config_id = NULL WHERE config_id = 1`, "runs.config_id: a run has one without"},
+			{`UPDATE runs SET verdict = 'lost' WHERE verdict = 'failed'`, "runs.verdict: is none"},
+			{`UPDATE runs SET run_id = 'Jane Doe' WHERE verdict = 'excluded'`, "runs.run_id: is neither an id"},
+			{`UPDATE runs SET reason = 'see the notes' WHERE verdict = 'no_artifact'`, "runs.reason: is not of the published list"},
+			{`UPDATE methods SET name = 'invented' WHERE name = 'SubPCA'`, "methods.name: 1 methods of the factor outlier are not in the registry"},
+			{`UPDATE methods SET label = 'Best' WHERE name = 'LOF'`, "methods.category, label, registered: 1 methods of the factor outlier are not described as in the registry"},
+			{`UPDATE methods SET category = 'other' WHERE name = 'simple1.0'`, "1 methods of the factor featurization are not described"},
+			{`UPDATE methods SET registered = false WHERE name = 'CatBoost'`, "1 methods of the factor classifier are not described"},
+			{`UPDATE methods SET factor = 'colour' WHERE name = 'PROPHET'`, "methods.factor: is none"},
 		},
 		{
 			{`UPDATE calibration_curves SET n_samples = n_samples + 1 WHERE config_id = 1 AND n_samples > 0 AND bin_index = 3`, "calibration_curves.n_samples config_id 1: is not that of the predictions"},
@@ -93,6 +107,12 @@ func TestValidate(t *testing.T) {
 			{`UPDATE calibration_curves SET bin_midpoint = 0.5 WHERE config_id = 1`, "calibration_curves.bin_midpoint config_id 1: is not that of the predictions (10 rows)"},
 			{`DELETE FROM calibration_curves WHERE curve_id = 13`, "calibration_curves.curve_id: the numbers are not"},
 			{`DELETE FROM calibration_curves WHERE curve_id = 13`, "calibration_curves.bin_index config_id 2: there are not ten bins"},
+			{`UPDATE checks SET ok = false WHERE config_id = 5 AND "check" = 'auroc_mean'`, "warning: checks.ok config_id 5"},
+			{`UPDATE checks SET ok = false WHERE config_id = 5 AND "check" = 'auroc_mean'`, "checks.ok config_id 5: does not follow"},
+			{`UPDATE checks SET found = found + 1 WHERE config_id = 6 AND "check" = 'auroc_sd'`, "checks.ok config_id 6: does not follow"},
+			{`UPDATE checks SET tolerance = 9 WHERE config_id = 4`, "checks.tolerance config_id 4: is neither"},
+			{`UPDATE checks SET "check" = 'Jane Doe' WHERE config_id = 3 AND "check" = 'brier_lower'`, "checks.check config_id 3: is none that"},
+			{`DELETE FROM checks WHERE config_id = 2`, "checks.check config_id 2: auroc_mean is missing"},
 		},
 		{
 			{`UPDATE calibration_smooth SET observed = observed + 0.001 WHERE config_id = 1 AND point_index = 7`, "calibration_smooth.observed config_id 1: is not that of the predictions"},
@@ -101,6 +121,30 @@ func TestValidate(t *testing.T) {
 			{`DELETE FROM calibration_smooth WHERE config_id = 4 AND point_index = 100`, "calibration_smooth.point_index config_id 4: the points are not numbered"},
 			{`UPDATE calibration_smooth SET undefined = 'bad luck' WHERE config_id = 5 AND point_index = 3`, "calibration_smooth.undefined config_id 5: is no reason"},
 			{`UPDATE calibration_smooth SET risk = risk + 0.01 WHERE config_id = 6 AND point_index = 50`, "calibration_smooth.risk config_id 6: the risks do not ascend in equal steps"},
+			{`UPDATE probability_distributions SET count = count + 1 WHERE config_id = 1 AND outcome = 1 AND bin_index = 4`, "probability_distributions.count config_id 1: is not that of the predictions"},
+			{`UPDATE probability_distributions SET bin_end = 0.5 WHERE config_id = 2 AND bin_index = 0`, "probability_distributions.bin_end config_id 2: is not that of the predictions (2 rows)"},
+			{`DELETE FROM probability_distributions WHERE config_id = 3 AND outcome = 0`, "probability_distributions.bin_index config_id 3: there are not ten bins of each outcome"},
+			{`DELETE FROM probability_distributions WHERE config_id = 3 AND outcome = 0`, "probability_distributions.dist_id: the numbers are not"},
+			{`UPDATE probability_distributions SET outcome = 0 WHERE config_id = 4 AND outcome = 1`, "config_id 4: occurs more than once"},
+			{`UPDATE distribution_stats SET auroc = auroc - 0.001 WHERE config_id = 1`, "distribution_stats.auroc config_id 1: is not that of the predictions"},
+			{`UPDATE distribution_stats SET median_cases = 1.5 WHERE config_id = 1`, "distribution_stats.median_cases config_id 1: is not in [0, 1]"},
+			{`UPDATE distribution_stats SET median_controls = NULL WHERE config_id = 2`, "distribution_stats.median_controls config_id 2: is not that"},
+			{`UPDATE distribution_stats SET mean_cases = mean_controls WHERE config_id = 3`, "distribution_stats.mean_cases config_id 3: is not that"},
+			{`UPDATE distribution_stats SET n_controls = n_controls + 1 WHERE config_id = 4`, "distribution_stats.n_controls config_id 4: is not that"},
+			{`DELETE FROM distribution_stats WHERE config_id = 5`, "distribution_stats.config_id config_id 5: the configuration has no row"},
+			{`DELETE FROM meta WHERE key = 'n_subjects'`, "meta.key: n_subjects is missing"},
+			{`UPDATE meta SET value = '7' WHERE key = 'n_configs'`, "meta.value: n_configs is 7, and the tables hold 6"},
+			{`UPDATE meta SET value = '2' WHERE key = 'runs.failed'`, "meta.value: runs.failed is 2"},
+			{`UPDATE meta SET value = '31' WHERE key = 'n_test'`, "meta.value: n_test is not what the tables hold"},
+			{`DELETE FROM meta WHERE key = 'n_refits'`, "meta.value: n_refits is not what the tables hold"},
+			{`UPDATE meta SET value = '5' WHERE key = 'n_unregistered'`, "meta.value: n_unregistered is 5, and the tables hold 2"},
+			{`UPDATE meta SET key = 'Jane Doe' WHERE key = 'runs.deleted'`, "meta.key: 2 keys or settings"},
+			{`UPDATE meta SET value = 'Jane Doe' WHERE key = 'settings.thresholds'`, "meta.key: 2 keys or settings"},
+			{`UPDATE meta SET value = 'perhaps' WHERE key = 'synthetic'`, "meta.value: synthetic is not true or false"},
+			{`UPDATE meta SET value = 'many' WHERE key = 'n_event'`, "meta.value: n_event is not a count"},
+			{`UPDATE meta SET value = '40' WHERE key = 'n_subjects'`, "meta.value: n_control and n_event do not add up"},
+			{`UPDATE meta SET value = '1' WHERE key = 'n_control'`, "meta.value: n_control is 1, and the predictions hold 20"},
+			{`UPDATE meta SET value = '2' WHERE key = 'schema_version'`, "meta.value: schema_version is not 1"},
 		},
 		{
 			{`UPDATE method_means SET n_cells = 7 WHERE factor = 'classifier'`, "method_means: n_cells is not what the configurations give (14 rows)"},
@@ -127,6 +171,16 @@ func TestValidate(t *testing.T) {
 			{`UPDATE dca_curves SET threshold = 0.1 WHERE dca_id = 51`, "dca_curves.config_id, threshold config_id 2: occurs more than once"},
 			{`UPDATE dca_curves SET threshold = 0.1 WHERE dca_id = 51`, "dca_curves.threshold config_id 2: the thresholds are not"},
 			{`DELETE FROM dca_curves WHERE dca_id = 300`, "dca_curves.threshold config_id 6: the thresholds are not"},
+			{`UPDATE risk_quantiles SET q25 = q75 + 0.01 WHERE config_id = 1 AND subject_code = 'H001'`, "risk_quantiles.q025, q25, q50, q75, q975 config_id 1: the quantiles do not ascend"},
+			{`UPDATE risk_quantiles SET sd = 0.9 WHERE config_id = 2 AND subject_code = 'H001'`, "risk_quantiles.sd config_id 2: cannot be"},
+			{`UPDATE risk_quantiles SET sd = sd + 0.2 WHERE config_id = 2 AND subject_code = (SELECT arg_min(subject_code, sd) FROM risk_quantiles WHERE config_id = 2)`, "retention_metrics.metric_value config_id 2: brier is not that"},
+			{`DELETE FROM risk_quantiles WHERE config_id = 3 AND subject_code = 'H001'`, "risk_quantiles.subject_code config_id 3: is not among"},
+			{`UPDATE risk_quantiles SET subject_code = 'H077' WHERE config_id = 4 AND subject_code = 'H001'`, "risk_quantiles.subject_code config_id 4: is not among the predictions, or one of these is missing ("},
+			{`UPDATE risk_quantiles SET subject_code = 'Jane Doe' WHERE config_id = 4 AND subject_code = 'H002'`, "risk_quantiles.subject_code config_id 4: is not among"},
+			{`UPDATE risk_quantiles SET q50 = NULL WHERE config_id = 5`, "risk_quantiles.q50 config_id 5: is NULL (30 rows)"},
+			{`UPDATE retention_metrics SET metric_value = -metric_value WHERE config_id = 1 AND metric_name = 'brier'`, "retention_metrics.metric_value config_id 1: brier is not that"},
+			{`UPDATE retention_metrics SET retention_rate = 0.35 WHERE config_id = 5 AND metric_name = 'auroc' AND retention_rate < 0.34`, "retention_metrics.retention_rate config_id 5: the rates are not"},
+			{`UPDATE retention_metrics SET metric_name = 'Jane Doe' WHERE config_id = 6 AND metric_name = 'auroc'`, "retention_metrics.metric_name config_id 6: is none"},
 		},
 		{
 			{`DELETE FROM roc_curves WHERE config_id = 1 AND point_index = 0`, "roc_curves.point_index config_id 1: the points"},
@@ -145,31 +199,6 @@ func TestValidate(t *testing.T) {
 			{`UPDATE predictions SET subject_code = '` + code + `' WHERE prediction_id = 1`, "predictions.subject_code config_id 1: holds what looks like"},
 			{`UPDATE predictions SET subject_code = 'H001' WHERE config_id = 2 AND subject_code = 'H002'`, "predictions.config_id, subject_code config_id 2: occurs more than once"},
 			{`DELETE FROM predictions WHERE prediction_id = 180`, "predictions.y_true config_id 6: the subjects are not n_test"},
-		},
-		{
-			{`UPDATE probability_distributions SET count = count + 1 WHERE config_id = 1 AND outcome = 1 AND bin_index = 4`, "probability_distributions.count config_id 1: is not that of the predictions"},
-			{`UPDATE probability_distributions SET bin_end = 0.5 WHERE config_id = 2 AND bin_index = 0`, "probability_distributions.bin_end config_id 2: is not that of the predictions (2 rows)"},
-			{`DELETE FROM probability_distributions WHERE config_id = 3 AND outcome = 0`, "probability_distributions.bin_index config_id 3: there are not ten bins of each outcome"},
-			{`DELETE FROM probability_distributions WHERE config_id = 3 AND outcome = 0`, "probability_distributions.dist_id: the numbers are not"},
-			{`UPDATE probability_distributions SET outcome = 0 WHERE config_id = 4 AND outcome = 1`, "config_id 4: occurs more than once"},
-			{`UPDATE distribution_stats SET auroc = auroc - 0.001 WHERE config_id = 1`, "distribution_stats.auroc config_id 1: is not that of the predictions"},
-			{`UPDATE distribution_stats SET median_cases = 1.5 WHERE config_id = 1`, "distribution_stats.median_cases config_id 1: is not in [0, 1]"},
-			{`UPDATE distribution_stats SET median_controls = NULL WHERE config_id = 2`, "distribution_stats.median_controls config_id 2: is not that"},
-			{`UPDATE distribution_stats SET mean_cases = mean_controls WHERE config_id = 3`, "distribution_stats.mean_cases config_id 3: is not that"},
-			{`UPDATE distribution_stats SET n_controls = n_controls + 1 WHERE config_id = 4`, "distribution_stats.n_controls config_id 4: is not that"},
-			{`DELETE FROM distribution_stats WHERE config_id = 5`, "distribution_stats.config_id config_id 5: the configuration has no row"},
-		},
-		{
-			{`UPDATE risk_quantiles SET q25 = q75 + 0.01 WHERE config_id = 1 AND subject_code = 'H001'`, "risk_quantiles.q025, q25, q50, q75, q975 config_id 1: the quantiles do not ascend"},
-			{`UPDATE risk_quantiles SET sd = 0.9 WHERE config_id = 2 AND subject_code = 'H001'`, "risk_quantiles.sd config_id 2: cannot be"},
-			{`UPDATE risk_quantiles SET sd = sd + 0.2 WHERE config_id = 2 AND subject_code = (SELECT arg_min(subject_code, sd) FROM risk_quantiles WHERE config_id = 2)`, "retention_metrics.metric_value config_id 2: brier is not that"},
-			{`DELETE FROM risk_quantiles WHERE config_id = 3 AND subject_code = 'H001'`, "risk_quantiles.subject_code config_id 3: is not among"},
-			{`UPDATE risk_quantiles SET subject_code = 'H077' WHERE config_id = 4 AND subject_code = 'H001'`, "risk_quantiles.subject_code config_id 4: is not among the predictions, or one of these is missing ("},
-			{`UPDATE risk_quantiles SET subject_code = 'Jane Doe' WHERE config_id = 4 AND subject_code = 'H002'`, "risk_quantiles.subject_code config_id 4: is not among"},
-			{`UPDATE risk_quantiles SET q50 = NULL WHERE config_id = 5`, "risk_quantiles.q50 config_id 5: is NULL (30 rows)"},
-			{`UPDATE retention_metrics SET metric_value = -metric_value WHERE config_id = 1 AND metric_name = 'brier'`, "retention_metrics.metric_value config_id 1: brier is not that"},
-			{`UPDATE retention_metrics SET retention_rate = 0.35 WHERE config_id = 5 AND metric_name = 'auroc' AND retention_rate < 0.34`, "retention_metrics.retention_rate config_id 5: the rates are not"},
-			{`UPDATE retention_metrics SET metric_name = 'Jane Doe' WHERE config_id = 6 AND metric_name = 'auroc'`, "retention_metrics.metric_name config_id 6: is none"},
 		},
 		{
 			{`UPDATE stratos_metrics SET estimate = NULL WHERE config_id = 2 AND measure = 'brier'`, "stratos_metrics.estimate config_id 2: is undefined without a reason, or has both a value and a reason (2 rows)"},
@@ -201,54 +230,8 @@ func TestValidate(t *testing.T) {
 			{`DELETE FROM stratos_metrics WHERE config_id = 3 AND measure = 'nb@0.1'`, "stratos_metrics.measure config_id 3: measures are missing that other configurations have (2 rows)"},
 			{`DELETE FROM stratos_metrics WHERE measure = 'cal_slope' AND estimand = 'mean_risk'`, "stratos_metrics.measure: mean_risk, cal_slope is missing"},
 		},
-		{
-			{`UPDATE provenance SET artifact_blake3_keyed = 'metrics of Jane Doe' WHERE config_id = 1`, "provenance.artifact_blake3_keyed config_id 1: is not a digest"},
-			{`UPDATE provenance SET reader_version = 'Jane Doe' WHERE config_id = 2`, "provenance.reader_version config_id 2: is not of the published form"},
-			{`UPDATE provenance SET bytes = -1 WHERE config_id = 3`, "provenance.bytes config_id 3: is below 0"},
-			{`UPDATE provenance SET artifact_blake3_keyed = (SELECT artifact_blake3_keyed FROM provenance WHERE config_id = 6) WHERE config_id = 5`, "warning: provenance.artifact_blake3_keyed config_id 5: another configuration"},
-			{`DELETE FROM provenance WHERE config_id = 4`, "provenance.config_id config_id 4: the configuration has no row"},
-		},
-		{
-			{`UPDATE runs SET config_id = NULL WHERE config_id = 1`, "runs.config_id: a run has one without"},
-			{`UPDATE runs SET verdict = 'lost' WHERE verdict = 'failed'`, "runs.verdict: is none"},
-			{`UPDATE runs SET run_id = 'Jane Doe' WHERE verdict = 'excluded'`, "runs.run_id: is neither an id"},
-			{`UPDATE runs SET reason = 'see the notes' WHERE verdict = 'no_artifact'`, "runs.reason: is not of the published list"},
-		},
-		{
-			{`UPDATE methods SET name = 'invented' WHERE name = 'SubPCA'`, "methods.name: 1 methods of the factor outlier are not in the registry"},
-			{`UPDATE methods SET label = 'Best' WHERE name = 'LOF'`, "methods.category, label, registered: 1 methods of the factor outlier are not described as in the registry"},
-			{`UPDATE methods SET category = 'other' WHERE name = 'simple1.0'`, "1 methods of the factor featurization are not described"},
-			{`UPDATE methods SET registered = false WHERE name = 'CatBoost'`, "1 methods of the factor classifier are not described"},
-			{`UPDATE methods SET factor = 'colour' WHERE name = 'PROPHET'`, "methods.factor: is none"},
-		},
-		{
-			{`UPDATE checks SET ok = false WHERE config_id = 5 AND "check" = 'auroc_mean'`, "warning: checks.ok config_id 5"},
-			{`UPDATE checks SET ok = false WHERE config_id = 5 AND "check" = 'auroc_mean'`, "checks.ok config_id 5: does not follow"},
-			{`UPDATE checks SET found = found + 1 WHERE config_id = 6 AND "check" = 'auroc_sd'`, "checks.ok config_id 6: does not follow"},
-			{`UPDATE checks SET tolerance = 9 WHERE config_id = 4`, "checks.tolerance config_id 4: is neither"},
-			{`UPDATE checks SET "check" = 'Jane Doe' WHERE config_id = 3 AND "check" = 'brier_lower'`, "checks.check config_id 3: is none that"},
-			{`DELETE FROM checks WHERE config_id = 2`, "checks.check config_id 2: auroc_mean is missing"},
-		},
-		{
-			{`DELETE FROM meta WHERE key = 'n_subjects'`, "meta.key: n_subjects is missing"},
-			{`UPDATE meta SET value = '7' WHERE key = 'n_configs'`, "meta.value: n_configs is 7, and the tables hold 6"},
-			{`UPDATE meta SET value = '2' WHERE key = 'runs.failed'`, "meta.value: runs.failed is 2"},
-			{`UPDATE meta SET value = '31' WHERE key = 'n_test'`, "meta.value: n_test is not what the tables hold"},
-			{`DELETE FROM meta WHERE key = 'n_refits'`, "meta.value: n_refits is not what the tables hold"},
-			{`UPDATE meta SET value = '5' WHERE key = 'n_unregistered'`, "meta.value: n_unregistered is 5, and the tables hold 2"},
-			{`UPDATE meta SET key = 'Jane Doe' WHERE key = 'runs.deleted'`, "meta.key: 2 keys or settings"},
-			{`UPDATE meta SET value = 'Jane Doe' WHERE key = 'settings.thresholds'`, "meta.key: 2 keys or settings"},
-			{`UPDATE meta SET value = 'perhaps' WHERE key = 'synthetic'`, "meta.value: synthetic is not true or false"},
-			{`UPDATE meta SET value = 'many' WHERE key = 'n_event'`, "meta.value: n_event is not a count"},
-			{`UPDATE meta SET value = '40' WHERE key = 'n_subjects'`, "meta.value: n_control and n_event do not add up"},
-			{`UPDATE meta SET value = '1' WHERE key = 'n_control'`, "meta.value: n_control is 1, and the predictions hold 20"},
-			{`UPDATE meta SET value = '2' WHERE key = 'schema_version'`, "meta.value: schema_version is not 1"},
-		},
 	} {
-		path := filepath.Join(t.TempDir(), "results.db")
-		if err := os.WriteFile(path, good, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		path := sharedDatabase(t)
 		var damages []string
 		for _, c := range batch {
 			damages = append(damages, c.damage)
@@ -295,10 +278,7 @@ func change(t *testing.T, path string, statements ...string) {
 
 // Nothing that people can write into a database beside its rows passes.
 func TestValidateLooksAtTheCatalogue(t *testing.T) {
-	good, err := os.ReadFile(written(t, assemble(t, newStudy(t, original))))
-	if err != nil {
-		t.Fatal(err)
-	}
+	racetest.Skip(t, "one goroutine asks DuckDB")
 	for damage, want := range map[string]string{
 		`COMMENT ON TABLE runs IS 'Jane Doe'`:                             "1 comments",
 		`COMMENT ON COLUMN runs.reason IS 'Jane Doe'`:                     "1 comments",
@@ -313,10 +293,7 @@ func TestValidateLooksAtTheCatalogue(t *testing.T) {
 		`CREATE OR REPLACE VIEW metrics_aggregate AS SELECT 'Jane Doe' x`: "is defined in another way",
 		`ALTER TABLE runs ALTER COLUMN verdict SET NOT NULL`:              "1 constraints",
 	} {
-		path := filepath.Join(t.TempDir(), "results.db")
-		if err := os.WriteFile(path, good, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		path := sharedDatabase(t)
 		change(t, path, damage)
 		findings, err := findingsIn(t, path, registry(t))
 		if err != nil || len(findings) != 1 || !strings.Contains(findings[0].String(), want) || strings.Contains(findings[0].String(), "Jane") {
@@ -451,7 +428,7 @@ func TestWriterComplains(t *testing.T) {
 	if err := os.Mkdir(draft, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := runWriter(t.Context(), draft, assemble(t, newStudy(t, original)).Content)
+	_, err := runWriter(t.Context(), draft, sharedContent(t).Content)
 	if err == nil || strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "the file") {
 		t.Errorf("error %v", err)
 	}
@@ -477,8 +454,8 @@ func TestVerdictSaysHowFarItLooked(t *testing.T) {
 			t.Errorf("curves of %d of %d configurations", chosen, n)
 		}
 	}
-	content := assemble(t, newStudy(t, original))
-	verdict, err := Validate(t.Context(), written(t, content), registry(t))
+	content := sharedContent(t)
+	verdict, err := Validate(t.Context(), sharedDatabase(t), registry(t))
 	if want := len(content.Rows(essentialTable)); err != nil || verdict.Recomputed != want || verdict.Curves != want {
 		t.Errorf("%d configurations and curves of %d, error %v, want %d", verdict.Recomputed, verdict.Curves, err, want)
 	}
