@@ -144,6 +144,7 @@ func explain(err error, version uint64) error {
 	return err
 }
 
+// LogPath is where DuckDB puts the write-ahead log of a file.
 func LogPath(path string) string { return path + ".wal" }
 
 // errNotDuckDB is what every file without DuckDB's mark is.
@@ -164,6 +165,8 @@ func StorageVersion(path string) (uint64, error) {
 	return binary.LittleEndian.Uint64(head[12:]), nil
 }
 
-// quote makes an SQL identifier of a name; QuoteText makes a string.
-func Quote(name string) string     { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+// Quote makes an SQL identifier of a name.
+func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// QuoteText makes an SQL string of a text.
 func QuoteText(text string) string { return `'` + strings.ReplaceAll(text, `'`, `''`) + `'` }

@@ -14,6 +14,7 @@ import (
 // Kind is the type of a column, by its name in DuckDB.
 type Kind string
 
+// Kinds whose cells are read as they are; those of any other are read as DuckDB's text.
 const (
 	Integer Kind = "INTEGER"
 	Bigint  Kind = "BIGINT"
