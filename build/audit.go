@@ -206,9 +206,8 @@ func (t *Task) mayList(dir string) bool {
 // its digest, asked for.
 func (t *Task) unread(used map[string]bool) []string {
 	var names []string
-	groups := t.inputs()
-	for i := range groups {
-		in, entries := groups[i].input, groups[i].files()
+	for _, g := range t.inputs() {
+		in, entries := g.input, g.files()
 		if in.kind == inNames || in.kind == inAbsent || len(entries) == 0 {
 			continue
 		}

@@ -106,9 +106,7 @@ func (s *session) state(ctx context.Context, n *node, d *decision, w *writer) er
 	if n.Weigh != nil {
 		d.inputs = 0
 		for _, g := range d.groups {
-			for i := range g.entries {
-				d.inputs += g.entries[i].size
-			}
+			d.inputs += g.entries.bytes
 		}
 	}
 	if d.manifest, err = n.manifest(d.groups, ledgers); err != nil {
@@ -145,7 +143,7 @@ func (s *session) shed(n *node, d *decision) {
 	}
 	inputs := 0
 	for _, g := range d.groups {
-		inputs += len(g.entries)
+		inputs += g.entries.count
 	}
 	if inputs >= manyInputs {
 		rec := d.rec
@@ -242,21 +240,20 @@ func treeDifference(want, now []treeFile) string {
 }
 
 // ledgers returns the present state of a node's ledgers.
-func (s *session) ledgers(v *view, n *node) ([]entry, error) {
-	var entries []entry
+func (s *session) ledgers(v *view, n *node) (entryList, error) {
+	var found entryWriter
 	for i, ref := range n.Ledgers {
 		f, err := v.digest(ref, n.ledgers[i])
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			entries = append(entries, entry{kind: kindAbsent, ref: ref})
+			found.add(entry{kind: kindAbsent, ref: ref})
 		case err != nil:
-			return nil, fmt.Errorf("ledger %s: %w", ref, plainError(err))
+			return entryList{}, fmt.Errorf("ledger %s: %w", ref, plainError(err))
 		default:
-			entries = append(entries, entry{kind: kindFile, ref: ref, size: f.stat.Size, sum: f.sum})
+			found.add(entry{kind: kindFile, ref: ref, size: f.stat.Size, sum: f.sum})
 		}
 	}
-	slices.SortFunc(entries, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
-	return entries, nil
+	return found.list(), nil
 }
 
 func (s *session) forced(n *node) bool {

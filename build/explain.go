@@ -171,7 +171,7 @@ func (s *session) account(n *node, p *progress, redacted bool) Account {
 	if d.manifest != nil && !hide {
 		a.Key = d.key.String()
 	}
-	groups := make(map[Input][]entry, len(d.groups))
+	groups := make(map[Input]entryList, len(d.groups))
 	for _, g := range d.groups {
 		groups[g.input] = g.entries
 	}
@@ -185,7 +185,7 @@ func (s *session) account(n *node, p *progress, redacted bool) Account {
 		if known {
 			r.Files = []FileState{}
 		}
-		for _, e := range entries {
+		for e := range entries.all() {
 			if redacted && s.opt.private(s.opt.abs(e.ref)) {
 				continue
 			}
@@ -213,7 +213,7 @@ func (s *session) account(n *node, p *progress, redacted bool) Account {
 	if d.manifest == nil {
 		return a
 	}
-	for _, e := range d.manifest.ledgers {
+	for e := range d.manifest.ledgers.all() {
 		if !redacted || !s.opt.private(s.opt.abs(e.ref)) {
 			a.Keeps = append(a.Keeps, s.file(e))
 		}
@@ -320,7 +320,7 @@ func (s *session) unknown(q *scheduler, what string) error {
 			continue
 		}
 		for _, g := range p.dec.groups {
-			for _, f := range g.entries {
+			for f := range g.entries.all() {
 				if _, made := s.plan.above(s.opt.abs(f.ref)); !made && !(redacted && s.opt.private(s.opt.abs(f.ref))) {
 					e.Known = append(e.Known, s.opt.Redact(f.ref.Path))
 				}

@@ -33,7 +33,7 @@ type manifest struct {
 	tools     []param // name, version
 	inputs    []group
 	outputs   []string
-	ledgers   []entry
+	ledgers   entryList
 }
 
 // variable is an environment variable. The value itself may be a secret and
@@ -44,23 +44,11 @@ type variable struct {
 	value store.Sum
 }
 
-// group is one declared input with what it stands for, sorted by ref.
+// group is one declared input with what it stands for.
 type group struct {
 	input   Input
-	entries []entry
+	entries entryList
 }
-
-// files are the entries that a step can read, or asks for by name: those of a
-// pattern but for what matches it and is no file.
-func (g *group) files() []entry {
-	if !slices.ContainsFunc(g.entries, func(e entry) bool { return !g.holds(&e) }) {
-		return g.entries
-	}
-	return slices.DeleteFunc(slices.Clone(g.entries), func(e entry) bool { return !g.holds(&e) })
-}
-
-// holds says that an entry is among the files.
-func (g *group) holds(e *entry) bool { return g.input.kind != inGlob || !e.kind.isName() }
 
 // entry is one file of a group. Where a kind of meaning counts, meaning is its
 // digest, and sum and size are zero.
@@ -119,7 +107,7 @@ var toolchainName = sync.OnceValue(func() string { return runtime.Version() + " 
 
 // manifest returns the manifest of a node over resolved inputs and the present
 // state of its ledgers.
-func (n *node) manifest(groups []group, ledgers []entry) (*manifest, error) {
+func (n *node) manifest(groups []group, ledgers entryList) (*manifest, error) {
 	m := &manifest{
 		format:    manifestFormat,
 		step:      n.Name,
@@ -163,13 +151,13 @@ func (m *manifest) encode() []byte {
 
 // room is about how long the encoding is; too little costs a copy.
 func (m *manifest) room() int {
-	const short, each = 512, 72 // what is nowhere long, and an entry beside others of its kind
-	size := short
+	const short = 512 // what is nowhere long
+	size := short + len(m.ledgers.text)
 	for _, p := range m.params {
 		size += len(p.name) + len(p.value) + 4
 	}
 	for _, g := range m.inputs {
-		size += len(g.input.pattern) + each*len(g.entries)
+		size += len(g.input.pattern) + len(g.entries.text) + 16
 	}
 	return size
 }
@@ -194,13 +182,13 @@ func (m *manifest) write(w *writer) {
 		w.str(g.input.root)
 		w.str(g.input.pattern)
 		w.str(g.input.as)
-		w.entries(g.entries)
+		w.list(g.entries)
 	}
 	w.num(len(m.outputs))
 	for _, o := range m.outputs {
 		w.str(o)
 	}
-	w.entries(m.ledgers)
+	w.list(m.ledgers)
 }
 
 func decodeManifest(b []byte) (*manifest, error) {
@@ -221,13 +209,13 @@ func decodeManifest(b []byte) (*manifest, error) {
 		if g.input.kind < inFile || g.input.kind > inOutputsOf {
 			r.bad = true
 		}
-		g.entries = r.entries()
+		g.entries = r.list()
 		m.inputs = append(m.inputs, g)
 	}
 	for range r.num() {
 		m.outputs = append(m.outputs, r.str())
 	}
-	m.ledgers = r.entries()
+	m.ledgers = r.list()
 	return m, r.end()
 }
 
@@ -267,25 +255,6 @@ func (w *writer) front(before, s string) {
 	}
 	w.num(n)
 	w.str(s[n:])
-}
-
-func (w *writer) entries(es []entry) {
-	w.num(len(es))
-	var last Ref
-	for i := range es {
-		e := &es[i]
-		w.byte(byte(e.kind))
-		w.front(last.Root, e.ref.Root)
-		w.front(last.Path, e.ref.Path)
-		last = e.ref
-		switch e.kind {
-		case kindFile, kindFileOutside, kindTree:
-			w.int64(e.size)
-			w.sum(e.sum)
-		case kindMeaning:
-			w.str(e.meaning)
-		}
-	}
 }
 
 type reader struct {
@@ -365,30 +334,6 @@ func (r *reader) front(before string) string {
 		return before
 	}
 	return before[:n] + rest
-}
-
-func (r *reader) entries() []entry {
-	var es []entry
-	var last Ref
-	for range r.num() {
-		e := entry{kind: entryKind(r.byte()), ref: Ref{r.front(last.Root), r.front(last.Path)}}
-		last = e.ref
-		switch e.kind {
-		case kindFile, kindFileOutside, kindTree:
-			e.size = r.int64()
-			e.sum = r.sum()
-		case kindMeaning:
-			e.meaning = r.str()
-		}
-		if e.kind < kindFile || e.kind > kindLast {
-			r.bad = true
-		}
-		if r.bad {
-			return nil
-		}
-		es = append(es, e)
-	}
-	return es
 }
 
 func (r *reader) end() error {

@@ -21,14 +21,14 @@ func TestKeyIsStable(t *testing.T) {
 		env:    []variable{{"A", true, [32]byte{1}}, {"B", false, [32]byte{2}}},
 		tools:  []param{{"R", "4.4"}},
 		inputs: []group{
-			{File("work", "in"), []entry{{kind: kindFile, ref: Ref{"work", "in"}, size: 300, sum: [32]byte{3}}}},
-			{Glob("work", "*.db").As("duckdb"), []entry{{kind: kindMeaning, ref: Ref{"work", "x.db"}, meaning: "duckdb 1"}}},
-			{Names("work", "*"), []entry{{kind: kindNamedFile, ref: Ref{"work", "ab"}}, {kind: kindNamedDir, ref: Ref{"work", "ac"}}}},
-			{Absent("work", "no"), []entry{{kind: kindAbsent, ref: Ref{"work", "no"}}}},
-			{OutputsOf("run:*"), []entry{{kind: kindTree, ref: Ref{"work", "t"}, size: 5, sum: [32]byte{4}}}},
+			{File("work", "in"), listOf(entry{kind: kindFile, ref: Ref{"work", "in"}, size: 300, sum: [32]byte{3}})},
+			{Glob("work", "*.db").As("duckdb"), listOf(entry{kind: kindMeaning, ref: Ref{"work", "x.db"}, meaning: "duckdb 1"})},
+			{Names("work", "*"), listOf(entry{kind: kindNamedFile, ref: Ref{"work", "ab"}}, entry{kind: kindNamedDir, ref: Ref{"work", "ac"}})},
+			{Absent("work", "no"), listOf(entry{kind: kindAbsent, ref: Ref{"work", "no"}})},
+			{OutputsOf("run:*"), listOf(entry{kind: kindTree, ref: Ref{"work", "t"}, size: 5, sum: [32]byte{4}})},
 		},
 		outputs: []string{"work:out\x00"},
-		ledgers: []entry{{kind: kindFile, ref: Ref{"private", "l"}, size: 1, sum: [32]byte{5}}},
+		ledgers: listOf(entry{kind: kindFile, ref: Ref{"private", "l"}, size: 1, sum: [32]byte{5}}),
 	}
 	const want = "8eef869f584a024b6d08b10797bfd432190981a6f59bfdbac44d459a18029944"
 	if got := keyOf(m.encode()).String(); got != want {
@@ -157,10 +157,10 @@ func FuzzManifest(f *testing.F) {
 		{format: manifestFormat, step: "a", code: "c", toolchain: "t", params: []param{{"p", "1"}}, env: []variable{{"E", true, store.Sum{1}}},
 			tools: []param{{"awk", "2"}}, outputs: []string{"work:out\x00"},
 			inputs: []group{
-				{Input{kind: inFile, root: "work", pattern: "in"}, []entry{{kind: kindFile, ref: Ref{"work", "in"}, size: 300, sum: store.Sum{2}}}},
-				{Input{kind: inGlob, root: "work", pattern: "*", as: "k"}, []entry{{kind: kindMeaning, ref: Ref{"work", "x"}, meaning: "k m"}, {kind: kindAbsent, ref: Ref{"work", "y"}}}},
+				{Input{kind: inFile, root: "work", pattern: "in"}, listOf(entry{kind: kindFile, ref: Ref{"work", "in"}, size: 300, sum: store.Sum{2}})},
+				{Input{kind: inGlob, root: "work", pattern: "*", as: "k"}, listOf(entry{kind: kindMeaning, ref: Ref{"work", "x"}, meaning: "k m"}, entry{kind: kindAbsent, ref: Ref{"work", "y"}})},
 			},
-			ledgers: []entry{{kind: kindAbsent, ref: Ref{"work", "l"}}}},
+			ledgers: listOf(entry{kind: kindAbsent, ref: Ref{"work", "l"}})},
 	} {
 		f.Add(m.encode())
 	}

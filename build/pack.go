@@ -107,7 +107,7 @@ func (s *session) sources(ctx context.Context, recs []*record) ([]source, error)
 			madeHere[out.ref] = true
 		}
 		for _, g := range m.inputs {
-			for _, e := range g.entries {
+			for e := range g.entries.all() {
 				if (e.kind.isFile() || e.kind == kindMeaning) && !slices.Contains(read[e.ref], e) {
 					read[e.ref] = append(read[e.ref], e)
 				}
@@ -270,7 +270,7 @@ func (s *session) sayNothing(recs []*record) error {
 		}
 		for _, g := range m.inputs {
 			words = append(words, g.input.String())
-			for _, e := range g.entries {
+			for e := range g.entries.all() {
 				words = append(words, e.ref.String(), e.meaning)
 			}
 		}

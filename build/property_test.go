@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -631,7 +632,7 @@ func TestManifestInjective(t *testing.T) {
 			s[0] = byte(rapid.IntRange(0, 3).Draw(t, "sum"))
 			return s
 		}
-		entries := func(t *rapid.T) []entry {
+		entries := func(t *rapid.T) entryList {
 			var es []entry
 			for range rapid.IntRange(0, 3).Draw(t, "entries") {
 				e := entry{kind: entryKind(rapid.IntRange(1, int(kindLast)).Draw(t, "kind")), ref: Ref{text.Draw(t, "root"), text.Draw(t, "path")}}
@@ -643,7 +644,7 @@ func TestManifestInjective(t *testing.T) {
 				}
 				es = append(es, e)
 			}
-			return es
+			return listOf(es...)
 		}
 		m := &manifest{format: text.Draw(t, "format"), step: text.Draw(t, "step"), code: text.Draw(t, "code"), toolchain: text.Draw(t, "toolchain"),
 			params: pairs.Draw(t, "params"), tools: pairs.Draw(t, "tools"), outputs: rapid.SliceOfN(text, 0, 3).Draw(t, "outputs"), ledgers: entries(t)}
@@ -666,6 +667,37 @@ func TestManifestInjective(t *testing.T) {
 		b[rand.IntN(len(b))] ^= 1 << rand.IntN(8)
 		if back, err = decodeManifest(b); err == nil && !bytes.Equal(back.encode(), b) {
 			t.Fatalf("two encodings of %+v", back)
+		}
+	})
+}
+
+// TestEntryLists holds lists that are written in pieces against sorted entries: what is
+// found by many and in whatever order is one list.
+func TestEntryLists(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOf(rapid.SampledFrom([]rune("ab/-")))
+		var want []entry
+		var all entryWriter
+		for range rapid.IntRange(0, 4).Draw(t, "pieces") {
+			var piece entryWriter
+			for range rapid.IntRange(0, 4).Draw(t, "entries") {
+				e := entry{kind: kindFile, ref: Ref{text.Draw(t, "root"), text.Draw(t, "path")}, size: int64(len(want))}
+				want = append(want, e)
+				piece.add(e)
+			}
+			all.append(&piece)
+		}
+		slices.SortStableFunc(want, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
+		got := all.list()
+		if !slices.Equal(got.entries(), want) || got.count != len(want) {
+			t.Fatalf("got  %+v\nwant %+v", got.entries(), want)
+		}
+		var bytes int64
+		for _, e := range want {
+			bytes += e.size
+		}
+		if one := listOf(want...); !reflect.DeepEqual(one, got) && len(want) > 0 || got.bytes != bytes {
+			t.Fatalf("written at once %+v, in pieces %+v, of %d bytes", one, got, bytes)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -115,7 +116,7 @@ func changes(then, now *manifest) []Change {
 	out = append(out, diff(fieldTool, then.tools, now.tools, byName, value)...)
 	out = append(out, diff(fieldOutput, then.outputs, now.outputs, outputName, outputName)...)
 	out = append(out, inputChanges(then.inputs, now.inputs)...)
-	return append(out, diff(fieldLedger, then.ledgers, now.ledgers, entry.name, entry.text)...)
+	return append(out, diffEntries(fieldLedger, then.ledgers, now.ledgers, entry.text)...)
 }
 
 func (e entry) name() string { return e.ref.String() }
@@ -180,8 +181,38 @@ func diff[T comparable](field string, then, now []T, name, text func(T) string) 
 	return out
 }
 
+// diffEntries compares two lists of entries. Both are sorted, so that nothing but what
+// differs is held: a step that lists a large store has a million.
+func diffEntries(field string, then, now entryList, text func(entry) string) []Change {
+	var out, removed []Change
+	next, stop := iter.Pull(then.all())
+	defer stop()
+	was, more := next()
+	gone := func() {
+		removed = append(removed, Change{field, was.name(), "removed", text(was), ""})
+		was, more = next()
+	}
+	for e := range now.all() {
+		for more && compareRefs(was.ref, e.ref) < 0 {
+			gone()
+		}
+		if !more || was.ref != e.ref {
+			out = append(out, Change{field, e.name(), "added", "", text(e)})
+			continue
+		}
+		if was != e {
+			out = append(out, Change{field, e.name(), "changed", text(was), text(e)})
+		}
+		was, more = next()
+	}
+	for more {
+		gone()
+	}
+	return append(out, removed...)
+}
+
 func inputChanges(then, now []group) []Change {
-	old := make(map[Input][]entry, len(then))
+	old := make(map[Input]entryList, len(then))
 	for _, g := range then {
 		old[g.input] = g.entries
 	}
@@ -193,7 +224,7 @@ func inputChanges(then, now []group) []Change {
 			out = append(out, Change{Field: fieldInput, Name: g.input.String(), How: "declared anew"})
 			continue
 		}
-		out = append(out, diff(fieldInput, was, g.entries, entry.name, entry.state)...)
+		out = append(out, diffEntries(fieldInput, was, g.entries, entry.state)...)
 	}
 	for _, g := range then {
 		if _, gone := old[g.input]; gone {

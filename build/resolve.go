@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"github.com/foundation-plr/pipeline/internal/store"
@@ -30,19 +29,18 @@ func (r resolver) resolve(ctx context.Context, n *node) ([]group, error) {
 	p := r.s.plan
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	groups := make([]group, len(n.ins))
+	found := make([]entryWriter, len(n.ins))
 	errs := make([]error, len(n.ins))
 	patterns := map[string][]int{} // by root: those of one are walked together
 	for i := range n.ins {
-		groups[i].input = n.ins[i].Input
 		if n.ins[i].glob == nil {
-			groups[i].entries, errs[i] = r.input(ctx, n, &n.ins[i])
+			errs[i] = r.input(ctx, n, &n.ins[i], &found[i])
 		} else {
 			patterns[n.ins[i].root] = append(patterns[n.ins[i].root], i)
 		}
 	}
 	for _, of := range patterns {
-		r.match(ctx, n, of, groups, errs)
+		r.match(ctx, n, of, found, errs)
 	}
 	for i, err := range errs {
 		if err != nil {
@@ -52,8 +50,9 @@ func (r resolver) resolve(ctx context.Context, n *node) ([]group, error) {
 			return nil, fmt.Errorf("input %s: %w", &n.ins[i], n.ins[i].plainError(err))
 		}
 	}
-	for _, g := range groups {
-		slices.SortFunc(g.entries, func(a, b entry) int { return compareRefs(a.ref, b.ref) })
+	groups := make([]group, len(n.ins))
+	for i := range n.ins {
+		groups[i] = group{n.ins[i].Input, found[i].list()}
 	}
 	return groups, nil
 }
@@ -77,30 +76,34 @@ func (in *input) plainError(err error) error {
 	return fmt.Errorf("%s: %w", filepath.ToSlash(at), plain)
 }
 
-// input returns what an input that is no pattern stands for.
-func (r resolver) input(ctx context.Context, n *node, in *input) ([]entry, error) {
-	switch in.kind {
-	case inFile:
-		return r.file(ctx, in)
-	case inAbsent:
-		return r.absent(in)
-	default:
-		return r.outputsOf(ctx, n, in)
+// input finds what an input that is no pattern stands for.
+func (r resolver) input(ctx context.Context, n *node, in *input, found *entryWriter) error {
+	if in.kind == inOutputsOf {
+		return r.outputsOf(ctx, n, in, found)
 	}
+	look := r.absent
+	if in.kind == inFile {
+		look = r.file
+	}
+	e, err := look(ctx, in)
+	if err == nil {
+		found.add(e)
+	}
+	return err
 }
 
-func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
+func (r resolver) file(ctx context.Context, in *input) (entry, error) {
 	ref := Ref{in.root, in.pattern}
 	who, at := in.who, in.abs()
 	if who.n == nil || who.ledger && who.n.ledgers[who.out] == at {
 		f, err := r.v.digest(ref, at)
 		if err != nil {
-			return nil, err
+			return entry{}, err
 		}
 		return r.count(ctx, in.as, place{ref: ref, abs: at}, f.sum, f.stat.Size)
 	}
 	if who.ledger {
-		return nil, errMissing
+		return entry{}, errMissing
 	}
 	abs := who.n.outs[who.out]
 	if abs != at {
@@ -108,33 +111,33 @@ func (r resolver) file(ctx context.Context, in *input) ([]entry, error) {
 	}
 	m, err := r.made(ctx, who)
 	if err != nil {
-		return nil, err
+		return entry{}, err
 	}
 	if in.as == "" && m.tree {
-		return []entry{{kind: kindTree, ref: ref, size: m.size, sum: m.sum}}, nil
+		return entry{kind: kindTree, ref: ref, size: m.size, sum: m.sum}, nil
 	}
 	if m.tree {
-		return nil, errors.New("a tree has no kind")
+		return entry{}, errors.New("a tree has no kind")
 	}
 	return r.count(ctx, in.as, place{ref: ref, abs: at}, m.sum, m.size)
 }
 
 // inTree returns one file of a tree that a step makes. A strict view looks at
 // that file alone: the tree may hold thousands that the step does not read.
-func (r resolver) inTree(ctx context.Context, in *input, who owner) ([]entry, error) {
+func (r resolver) inTree(ctx context.Context, in *input, who owner) (entry, error) {
 	m, err := resolver{s: r.s, v: r.v}.made(ctx, who)
 	if err != nil {
-		return nil, err
+		return entry{}, err
 	}
 	at := place{ref: Ref{in.root, in.pattern}, abs: in.abs()}
 	f, found := m.find(relative(who.n.outs[who.out], at.abs))
 	if !m.tree || !found {
-		return nil, fmt.Errorf("step %s does not make it", who.n.Name)
+		return entry{}, fmt.Errorf("step %s does not make it", who.n.Name)
 	}
 	if r.strict {
 		now, err := r.v.digest(at.ref, at.abs)
 		if err != nil {
-			return nil, err
+			return entry{}, err
 		}
 		f.sum, f.size = now.sum, now.stat.Size
 	}
@@ -182,15 +185,15 @@ func (v *view) output(ctx context.Context, o Output, abs string) (*made, error) 
 }
 
 // count turns a file into the entry that counts in the key.
-func (r resolver) count(ctx context.Context, as string, at place, sum store.Sum, size int64) ([]entry, error) {
+func (r resolver) count(ctx context.Context, as string, at place, sum store.Sum, size int64) (entry, error) {
 	if as == "" {
-		return []entry{{kind: kindFile, ref: at.ref, size: size, sum: sum}}, nil
+		return entry{kind: kindFile, ref: at.ref, size: size, sum: sum}, nil
 	}
 	meaning, err := r.v.meaning(ctx, as, at, sum, size)
 	if err != nil {
-		return nil, err
+		return entry{}, err
 	}
-	return []entry{{kind: kindMeaning, ref: at.ref, meaning: as + " " + meaning}}, nil
+	return entry{kind: kindMeaning, ref: at.ref, meaning: as + " " + meaning}, nil
 }
 
 // meaning returns the digest of meaning of a file with these contents.
@@ -224,19 +227,18 @@ func (v *view) meaning(ctx context.Context, kind string, at place, sum store.Sum
 	return m, nil
 }
 
-func (r resolver) absent(in *input) ([]entry, error) {
+func (r resolver) absent(_ context.Context, in *input) (entry, error) {
 	_, _, err := store.Lstat(in.abs())
 	if err == nil {
-		return nil, errors.New("it exists and must not")
+		return entry{}, errors.New("it exists and must not")
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return entry{}, err
 	}
-	return []entry{{kind: kindAbsent, ref: Ref{in.root, in.pattern}}}, nil
+	return entry{kind: kindAbsent, ref: Ref{in.root, in.pattern}}, nil
 }
 
-func (r resolver) outputsOf(ctx context.Context, n *node, in *input) ([]entry, error) {
-	var entries []entry
+func (r resolver) outputsOf(ctx context.Context, n *node, in *input, found *entryWriter) error {
 	for _, m := range r.s.plan.named(in.pattern) {
 		if m == n {
 			continue
@@ -244,31 +246,31 @@ func (r resolver) outputsOf(ctx context.Context, n *node, in *input) ([]entry, e
 		for i := range m.Outputs {
 			out, err := r.made(ctx, owner{n: m, out: i})
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", m.Outputs[i], plainError(err))
+				return fmt.Errorf("%s: %w", m.Outputs[i], plainError(err))
 			}
 			if in.as == "" || out.tree {
-				entries = append(entries, out.entry())
+				found.add(out.entry())
 				continue
 			}
 			e, err := r.count(ctx, in.as, place{ref: out.ref, abs: m.outs[i]}, out.sum, out.size)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", m.Outputs[i], err)
+				return fmt.Errorf("%s: %w", m.Outputs[i], err)
 			}
-			entries = append(entries, e...)
+			found.add(e)
 		}
 	}
-	return entries, nil
+	return nil
 }
 
 // match finds what the patterns of a node in one root stand for: on disk what no
-// step makes, from the steps what they make. It fills in their groups and errors.
-func (r resolver) match(ctx context.Context, n *node, patterns []int, groups []group, errs []error) {
+// step makes, from the steps what they make. It tells their errors.
+func (r resolver) match(ctx context.Context, n *node, patterns []int, found []entryWriter, errs []error) {
 	var onDisk []*input
 	var at []int // of onDisk in the node's inputs
 	for _, i := range patterns {
 		in := &n.ins[i]
 		base := filepath.Join(in.abs(), filepath.FromSlash(in.glob.base))
-		if groups[i].entries, errs[i] = r.ofSteps(ctx, in, base); errs[i] != nil {
+		if errs[i] = r.ofSteps(ctx, in, base, &found[i]); errs[i] != nil {
 			continue
 		}
 		if who, ok := r.s.plan.above(base); ok && !who.ledger {
@@ -281,20 +283,14 @@ func (r resolver) match(ctx context.Context, n *node, patterns []int, groups []g
 	if len(onDisk) == 0 {
 		return
 	}
-	found, err := r.walk(onDisk)
+	matched, err := r.walk(ctx, onDisk)
 	var bad *walkError
 	if errors.As(err, &bad) {
 		errs[at[bad.pattern]] = bad.err
 		return
 	}
 	for k, i := range at {
-		var more []entry
-		more, errs[i] = r.entries(ctx, onDisk[k], found[k])
-		if len(groups[i].entries) > 0 {
-			more = append(groups[i].entries, more...)
-		}
-		groups[i].entries = more
-		found[k] = matches{} // which are many
+		found[i].append(&matched[k])
 	}
 }
 
@@ -309,46 +305,18 @@ func (r resolver) nothing(in *input, base string) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// ofSteps returns what a pattern matches of what steps make.
-func (r resolver) ofSteps(ctx context.Context, in *input, base string) ([]entry, error) {
-	var entries []entry
+// ofSteps finds what a pattern matches of what steps make.
+func (r resolver) ofSteps(ctx context.Context, in *input, base string, found *entryWriter) error {
 	root := r.s.opt.Roots[in.root]
 	for _, who := range r.s.plan.makers(in) {
 		if len(root.Only) > 0 && !root.holds(who.abs()) {
 			continue
 		}
-		e, err := r.owned(ctx, in, base, who)
-		if err != nil {
-			return nil, err
+		if err := r.owned(ctx, in, base, who, found); err != nil {
+			return err
 		}
-		entries = append(entries, e...)
 	}
-	return entries, nil
-}
-
-// entries turns what a pattern matches on disk into what counts in the key.
-func (r resolver) entries(ctx context.Context, in *input, found matches) ([]entry, error) {
-	if len(found.files) == 0 {
-		return found.entries, nil
-	}
-	files, err := r.v.digests(ctx, found.files)
-	if err != nil {
-		return nil, err
-	}
-	entries := slices.Grow(found.entries, len(files))
-	for i, f := range files {
-		at := found.files[i]
-		if in.as == "" {
-			entries = append(entries, fileEntry(at, f))
-			continue
-		}
-		e, err := r.count(ctx, in.as, at, f.sum, f.stat.Size)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", at.ref, err)
-		}
-		entries = append(entries, e...)
-	}
-	return entries, nil
+	return nil
 }
 
 // abs returns where the output or ledger is.
@@ -359,46 +327,54 @@ func (o owner) abs() string {
 	return o.n.outs[o.out]
 }
 
-// owned returns what a pattern matches of one output or ledger.
-func (r resolver) owned(ctx context.Context, in *input, base string, who owner) ([]entry, error) {
+// owned finds what a pattern matches of one output or ledger.
+func (r resolver) owned(ctx context.Context, in *input, base string, who owner, found *entryWriter) error {
+	take := func(e entry, err error) error {
+		if err == nil {
+			found.add(e)
+		}
+		return err
+	}
 	if who.ledger {
 		abs := who.n.ledgers[who.out]
 		rel := relative(in.abs(), abs)
 		if !in.glob.match(rel) {
-			return nil, nil
+			return nil
 		}
 		f, err := r.v.digest(Ref{in.root, rel}, abs)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if in.kind == inNames {
-			return []entry{{kind: kindNamedFile, ref: Ref{in.root, rel}}}, nil
+			found.add(entry{kind: kindNamedFile, ref: Ref{in.root, rel}})
+			return nil
 		}
-		return r.count(ctx, in.as, place{ref: Ref{in.root, rel}, abs: abs}, f.sum, f.stat.Size)
+		return take(r.count(ctx, in.as, place{ref: Ref{in.root, rel}, abs: abs}, f.sum, f.stat.Size))
 	}
 	abs := who.n.outs[who.out]
 	if !who.tree() {
 		rel := relative(in.abs(), abs)
 		if !in.glob.match(rel) {
-			return nil, nil
+			return nil
 		}
 		if in.kind == inNames {
-			return []entry{{kind: kindNamedFile, ref: Ref{in.root, rel}}}, nil
+			found.add(entry{kind: kindNamedFile, ref: Ref{in.root, rel}})
+			return nil
 		}
 		m, err := r.made(ctx, who)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return r.count(ctx, in.as, place{ref: Ref{in.root, rel}, abs: abs}, m.sum, m.size)
+		return take(r.count(ctx, in.as, place{ref: Ref{in.root, rel}, abs: abs}, m.sum, m.size))
 	}
 	// In a strict view only the files that match are looked at, not the whole
 	// tree for every step that reads a part of it.
 	m, err := resolver{s: r.s, v: r.v}.made(ctx, who)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// The tree may lie above the base of the pattern or below it.
 	files := m.files
@@ -411,7 +387,6 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 	} else {
 		up += "/"
 	}
-	var entries []entry
 	dirs := map[string]bool{}
 	var at dirMatch
 	for _, f := range files {
@@ -424,7 +399,7 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 					if dir == rel {
 						kind = kindNamedFile
 					}
-					entries = append(entries, entry{kind: kind, ref: Ref{in.root, dir}})
+					found.add(entry{kind: kind, ref: Ref{in.root, dir}})
 				}
 			}
 			continue
@@ -433,22 +408,20 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner) 
 			continue
 		}
 		if in.as == "" && !r.strict {
-			entries = append(entries, entry{kind: kindFile, ref: Ref{in.root, rel}, size: f.size, sum: f.sum})
+			found.add(entry{kind: kindFile, ref: Ref{in.root, rel}, size: f.size, sum: f.sum})
 			continue
 		}
 		at := place{ref: Ref{in.root, rel}, abs: filepath.Join(abs, filepath.FromSlash(f.path))}
 		if r.strict {
 			now, err := r.v.digest(at.ref, at.abs)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			f.sum, f.size = now.sum, now.stat.Size
 		}
-		e, err := r.count(ctx, in.as, at, f.sum, f.size)
-		if err != nil {
-			return nil, err
+		if err := take(r.count(ctx, in.as, at, f.sum, f.size)); err != nil {
+			return err
 		}
-		entries = append(entries, e...)
 	}
-	return entries, nil
+	return nil
 }

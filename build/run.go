@@ -243,7 +243,7 @@ func (s *session) attempt(ctx context.Context, n *node, d *decision, log *slog.L
 // settleInputs looks at the inputs again after the run, and returns the manifest that
 // the step ran under: that of before, with the ledgers as they are now.
 func (s *session) settleInputs(ctx context.Context, n *node, d *decision) ([]byte, error) {
-	v := newView(s.opt, s.index)
+	v := s.view.after()
 	now, err := resolver{s: s, v: v, strict: true}.resolve(ctx, n)
 	if err != nil {
 		return nil, fmt.Errorf("tainted: after the run %w; nothing was recorded, build again", err)
@@ -256,8 +256,8 @@ func (s *session) settleInputs(ctx context.Context, n *node, d *decision) ([]byt
 	}
 	// Equal contents are not enough: a file may have been changed and changed
 	// back while the step read it.
-	if abs := v.moved(s.view, now); abs != "" {
-		return nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(abs))
+	if v.moved != "" {
+		return nil, fmt.Errorf("tainted: while the step ran input %s was written; nothing was recorded, build again", s.con.Path(v.moved))
 	}
 	if len(n.ledgers) == 0 {
 		return encoded, nil
@@ -318,14 +318,18 @@ func (s *session) task(ctx context.Context, n *node, d *decision, outs []string,
 	t := &Task{Log: log, n: n, opt: s.opt, staging: outs}
 	groups, whole := d.groups, !d.isBrief
 	again := decision{verdict: d.verdict, key: d.key, isBrief: true}
-	t.inputs = sync.OnceValue(func() []group {
-		if whole {
-			return groups
+	t.inputs = sync.OnceValue(func() []*reading {
+		if !whole {
+			if err := s.recall(ctx, n, &again); err != nil {
+				t.fail(err)
+			}
+			groups = again.groups
 		}
-		if err := s.recall(ctx, n, &again); err != nil {
-			t.fail(err)
+		inputs := make([]*reading, len(groups))
+		for i, g := range groups {
+			inputs[i] = readingOf(g)
 		}
-		return again.groups
+		return inputs
 	})
 	return t
 }

@@ -21,10 +21,10 @@ type Task struct {
 
 	n         *node
 	opt       *Options
-	inputs    func() []group // sorted, made when first asked for; see group.files
-	staging   []string       // of each output
-	ledgers   map[Ref]string // copies to work on; nil: the ledgers themselves
-	ranBefore bool           // see RanBefore
+	inputs    func() []*reading // in the order of the node, made when first asked for
+	staging   []string          // of each output
+	ledgers   map[Ref]string    // copies to work on; nil: the ledgers themselves
+	ranBefore bool              // see RanBefore
 
 	mu       sync.Mutex
 	failed   error // why the inputs cannot be told
@@ -42,13 +42,11 @@ func (t *Task) RanBefore() bool { return t.ranBefore }
 func (t *Task) Step() string { return t.n.Name }
 
 // refs are the files of all inputs, but for those that must not be there.
-func (t *Task) refs() iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		groups := t.inputs()
-		for i := range groups {
-			g := &groups[i]
-			for j := range g.entries {
-				if e := &g.entries[j]; g.holds(e) && e.kind != kindAbsent && !yield(e) {
+func (t *Task) refs() iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		for _, g := range t.inputs() {
+			for e := range g.list.all() {
+				if g.holds(&e) && e.kind != kindAbsent && !yield(e) {
 					return
 				}
 			}
@@ -60,12 +58,14 @@ func (t *Task) refs() iter.Seq[*entry] {
 // Entries are sorted, so that a step that lists a study needs no table of all files.
 func (t *Task) find(ref Ref) *entry {
 	var found *entry
-	groups := t.inputs()
-	for i := range groups {
-		g := &groups[i]
-		j, _ := slices.BinarySearchFunc(g.entries, ref, func(e entry, ref Ref) int { return compareRefs(e.ref, ref) })
-		for ; j < len(g.entries) && g.entries[j].ref == ref; j++ {
-			e := &g.entries[j]
+	for _, g := range t.inputs() {
+		if !g.mayHold(ref) {
+			continue
+		}
+		entries := g.entries()
+		j, _ := slices.BinarySearchFunc(entries, ref, func(e entry, ref Ref) int { return compareRefs(e.ref, ref) })
+		for ; j < len(entries) && entries[j].ref == ref; j++ {
+			e := &entries[j]
 			if g.holds(e) && e.kind != kindAbsent && (found == nil || found.kind != kindMeaning) {
 				found = e
 			}
@@ -73,6 +73,37 @@ func (t *Task) find(ref Ref) *entry {
 	}
 	return found
 }
+
+// reading is an input of a task.
+type reading struct {
+	input   Input
+	list    entryList
+	entries func() []entry // of list, made when a task asks for them: one that lists a study does not
+}
+
+func readingOf(g group) *reading {
+	return &reading{g.input, g.entries, sync.OnceValue(g.entries.entries)}
+}
+
+// mayHold says that an input can stand for a ref, as far as its declaration tells.
+func (g *reading) mayHold(ref Ref) bool {
+	switch g.input.kind {
+	case inFile, inAbsent:
+		return ref == Ref{g.input.root, g.input.pattern}
+	case inGlob, inNames:
+		return ref.Root == g.input.root
+	}
+	return true
+}
+
+// files are the entries that a step can read, or asks for by name: those of a
+// pattern but for what matches it and is no file.
+func (g *reading) files() []entry {
+	return slices.DeleteFunc(g.list.entries(), func(e entry) bool { return !g.holds(&e) })
+}
+
+// holds says that an entry is among the files.
+func (g *reading) holds(e *entry) bool { return g.input.kind != inGlob || !e.kind.isName() }
 
 func (t *Task) undeclared(format string, args ...any) {
 	t.mu.Lock()
@@ -164,13 +195,13 @@ func (in *input) leadsTo(abs, root string) bool {
 // Files returns the files that stand behind a declared input, sorted: one for
 // File, all that match for Glob and Names, the outputs for OutputsOf.
 func (t *Task) Files(in Input) []Ref {
-	groups := t.inputs()
-	at := slices.IndexFunc(groups, func(g group) bool { return g.input == in })
+	inputs := t.inputs()
+	at := slices.IndexFunc(inputs, func(g *reading) bool { return g.input == in })
 	if at < 0 {
 		t.undeclared("files of %s", in)
 		return nil
 	}
-	entries := groups[at].files()
+	entries := inputs[at].files()
 	refs := make([]Ref, 0, len(entries))
 	for _, e := range entries {
 		if e.kind != kindAbsent {

@@ -27,8 +27,10 @@ type view struct {
 	// changed names the files that are taken to have other contents than they
 	// have; nil: none.
 	changed func(abs string) bool
+	before  *view // nil, or see after
 
 	mu    sync.RWMutex
+	moved string           // the first file by name that was found with another Stat than before
 	files map[string]*file // asked for, and not in settled
 	// settled are the files whose digests stand in the index, as nearly all do: it has
 	// what there is to know, and their paths would be most of what a build of a large
@@ -83,26 +85,25 @@ func newView(o *Options, index func(private bool) *store.Index) *view {
 	return &view{opt: o, index: index, files: map[string]*file{}, settled: map[pathKey]settledFile{}, dirs: map[pathKey]listing{}, gone: map[string]uint32{}}
 }
 
-// moved returns a file of some inputs that this view found with another Stat than an
-// earlier one did, "" if there is none: the first by name.
-func (v *view) moved(before *view, groups []group) string {
-	first := ""
-	for i := range groups {
-		for j := range groups[i].entries {
-			e := &groups[i].entries[j]
-			if !e.kind.isFile() && e.kind != kindMeaning {
-				continue
-			}
-			abs := v.opt.abs(e.ref)
-			// Another step may be looking at it for the first time just now.
-			was, known := before.stat(abs)
-			now, again := v.stat(abs)
-			if known && again && was != now && (first == "" || abs < first) {
-				first = abs
-			}
+// after returns a view of what was seen before, that looks at all of it again. Where the
+// index has a file it keeps nothing of it but whether it has moved: what a step that
+// lists a large store has read would be in memory twice.
+func (v *view) after() *view {
+	again := newView(v.opt, v.index)
+	again.before = v
+	return again
+}
+
+// compare holds a file that was looked at against what was seen before.
+func (v *view) compare(abs string, now store.Stat) {
+	// Another step may be looking at it for the first time just now.
+	if was, known := v.before.stat(abs); known && was != now {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if v.moved == "" || abs < v.moved {
+			v.moved = abs
 		}
 	}
-	return first
 }
 
 // stat returns the Stat of a file that was found.
@@ -176,8 +177,11 @@ func (v *view) keep(abs string, f *file, in *store.Indexed) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.files[abs] == f { // else it was forgotten meanwhile
-		delete(v.files, abs)
+	if v.files[abs] != f { // it was forgotten meanwhile
+		return
+	}
+	delete(v.files, abs)
+	if v.before == nil {
 		v.settled[keyOfPath(abs)] = settledFile{in, f.mode, v.forgets}
 	}
 }
@@ -234,6 +238,9 @@ func (v *view) settle(f *file, ref Ref, abs string) error {
 		f.sum = other(f.sum)
 	}
 	f.done.Store(true)
+	if v.before != nil && f.err == nil {
+		v.compare(abs, f.stat)
+	}
 	v.keep(abs, f, in)
 	return f.err
 }
@@ -259,12 +266,17 @@ func (v *view) known(seen *file, ref Ref, abs string) (f *file, ok bool) {
 	if in == nil {
 		return seen, false
 	}
+	if v.before != nil {
+		v.compare(abs, seen.stat)
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if f = v.find(abs); f != nil { // somebody was faster, or is about to be
 		return f, f.done.Load() && f.err == nil
 	}
-	v.settled[keyOfPath(abs)] = settledFile{in, seen.mode, v.forgets}
+	if v.before == nil {
+		v.settled[keyOfPath(abs)] = settledFile{in, seen.mode, v.forgets}
+	}
 	seen.sum = in.Sum
 	seen.done.Store(true)
 	return seen, true
@@ -411,9 +423,11 @@ func (v *view) list(dir string) ([]dirEntry, error) {
 	for i, e := range found {
 		l.entries[i] = dirEntry{e.Name(), e.Type()}
 	}
-	v.mu.Lock()
-	v.dirs[key] = l
-	v.mu.Unlock()
+	if v.before == nil {
+		v.mu.Lock()
+		v.dirs[key] = l
+		v.mu.Unlock()
+	}
 	return l.entries, nil
 }
 

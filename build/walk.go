@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,8 @@ import (
 // a step that lists a study has a handful of patterns for thousands of
 // directories, each of which is looked at once for all of them.
 type walker struct {
+	ctx   context.Context
+	r     resolver
 	v     *view
 	top   string   // the directory of the root
 	dir   *os.File // it, if it can be opened: looks from there are shorter
@@ -28,15 +31,20 @@ type walker struct {
 	// owners make something below the root; nil: nobody does.
 	owners map[string]owner
 
-	found  []matches // of each pattern
-	branch bool      // it reads a part of a directory that several share
+	found  []entryWriter // of each pattern
+	unread [][]match     // of each pattern, what comes behind what was found
+	branch bool          // it reads a part of a directory that several share
 }
 
-// matches are what a pattern matches on disk.
-type matches struct {
-	entries []entry // all but files
-	files   []place // files that are to be read
+// match is what a pattern matches on disk: an entry, or a file that is to be read.
+type match struct {
+	entry entry
+	file  place
 }
+
+// maxUnread is how many matches of a pattern wait to be read together: enough for all
+// processors, and few beside the files of a large store.
+const maxUnread = 4 * parallelFiles
 
 // walkError is an error with the pattern that led to it.
 type walkError struct {
@@ -48,9 +56,9 @@ func (e *walkError) Error() string { return e.err.Error() }
 func (e *walkError) Unwrap() error { return e.err }
 
 // walk finds what patterns of one root match. An error is a *walkError.
-func (r resolver) walk(ins []*input) ([]matches, error) {
+func (r resolver) walk(ctx context.Context, ins []*input) ([]entryWriter, error) {
 	p, o := r.s.plan, r.v.opt
-	w := walker{v: r.v, top: ins[0].top, ins: ins, found: make([]matches, len(ins))}
+	w := walker{ctx: ctx, r: r, v: r.v, top: ins[0].top, ins: ins, found: make([]entryWriter, len(ins)), unread: make([][]match, len(ins))}
 	w.aside = o.aside(ins[0].root, w.top)
 	if w.top == string(filepath.Separator) || len(p.below(w.top)) > 0 {
 		w.owners = p.owners
@@ -66,7 +74,10 @@ func (r resolver) walk(ins []*input) ([]matches, error) {
 		w.dir = dir
 		defer dir.Close() //nolint:errcheck // nothing was written
 	}
-	return w.found, w.walk(w.top, at, false)
+	if err := w.walk(w.top, at, false); err != nil {
+		return nil, err
+	}
+	return w.found, w.readAll()
 }
 
 // fail blames the first pattern that is still in play.
@@ -147,7 +158,7 @@ func (w *walker) visitAll(dir string, entries []dirEntry, at []positions, outsid
 // in the order in which one would find it, and the error the first one's.
 func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside bool) error {
 	const chunk = parallelFiles / 4
-	parts := make([]walker, (len(entries)+chunk-1)/chunk)
+	parts := make([][]entryWriter, (len(entries)+chunk-1)/chunk)
 	errs := make([]error, len(parts))
 	next := make(chan int, len(parts))
 	for i := range parts {
@@ -157,17 +168,14 @@ func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside 
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			room := make([]int, len(w.ins)) // as much as the last part needed
 			for i := range next {
-				parts[i] = *w
-				parts[i].branch, parts[i].found = true, make([]matches, len(w.ins))
-				for k := range room {
-					parts[i].found[k].entries = make([]entry, 0, room[k])
+				part := *w
+				part.branch, part.found, part.unread = true, make([]entryWriter, len(w.ins)), make([][]match, len(w.ins))
+				errs[i] = part.visitAll(dir, entries[i*chunk:min((i+1)*chunk, len(entries))], at, outside)
+				if errs[i] == nil {
+					errs[i] = part.readAll()
 				}
-				errs[i] = parts[i].visitAll(dir, entries[i*chunk:min((i+1)*chunk, len(entries))], at, outside)
-				for k := range room {
-					room[k] = len(parts[i].found[k].entries)
-				}
+				parts[i] = part.found
 			}
 		})
 	}
@@ -177,18 +185,17 @@ func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside 
 			return err
 		}
 	}
+	if err := w.readAll(); err != nil { // what comes before
+		return err
+	}
 	for k := range w.found {
-		files, entries := 0, 0
-		for i := range parts {
-			files += len(parts[i].found[k].files)
-			entries += len(parts[i].found[k].entries)
+		room := 0
+		for _, found := range parts {
+			room += len(found[k].w.b)
 		}
-		all := &w.found[k]
-		all.files, all.entries = slices.Grow(all.files, files), slices.Grow(all.entries, entries)
-		for i := range parts {
-			all.files = append(all.files, parts[i].found[k].files...)
-			all.entries = append(all.entries, parts[i].found[k].entries...)
-			parts[i].found[k] = matches{}
+		w.found[k].w.b = slices.Grow(w.found[k].w.b, room)
+		for _, found := range parts {
+			w.found[k].append(&found[k])
 		}
 	}
 	return nil
@@ -237,7 +244,9 @@ func (w *walker) visit(dir, name, abs string, mode fs.FileMode, f *file, before 
 			continue
 		}
 		if in.glob.done(at[i]) {
-			w.take(i, abs, mode, f, outside)
+			if err := w.take(i, abs, mode, f, outside); err != nil {
+				return err
+			}
 		}
 		further = further || in.glob.deeper(at[i])
 	}
@@ -257,8 +266,8 @@ func (w *walker) visit(dir, name, abs string, mode fs.FileMode, f *file, before 
 }
 
 // take notes what a pattern matches.
-func (w *walker) take(i int, abs string, mode fs.FileMode, f *file, outside bool) {
-	in, found := w.ins[i], &w.found[i]
+func (w *walker) take(i int, abs string, mode fs.FileMode, f *file, outside bool) error {
+	in := w.ins[i]
 	ref := Ref{in.root, w.below(abs)}
 	switch {
 	case in.kind == inNames:
@@ -271,21 +280,81 @@ func (w *walker) take(i int, abs string, mode fs.FileMode, f *file, outside bool
 		case mode.IsRegular():
 			kind = kindNamedFile
 		}
-		found.entries = append(found.entries, entry{kind: kind, ref: ref})
+		return w.put(i, match{entry: entry{kind: kind, ref: ref}})
 	case mode.IsRegular():
 		known := false
 		if f != nil {
 			f, known = w.v.known(f, ref, abs)
 		}
+		at := place{ref, abs, outside, f}
 		if known && in.as == "" {
-			found.entries = append(found.entries, fileEntry(place{ref: ref, outside: outside}, f))
-		} else {
-			found.files = append(found.files, place{ref, abs, outside, f})
+			return w.put(i, match{entry: fileEntry(at, f)})
 		}
+		return w.put(i, match{file: at})
 	case !mode.IsDir():
 		// A pipe, a device, a link to nothing: a step that meets one may say so.
-		found.entries = append(found.entries, entry{kind: kindNamedOther, ref: ref})
+		return w.put(i, match{entry: entry{kind: kindNamedOther, ref: ref}})
 	}
+	return nil
+}
+
+// put keeps what a pattern matches in the order in which it was found.
+func (w *walker) put(i int, m match) error {
+	if m.entry.kind != 0 && len(w.unread[i]) == 0 {
+		w.found[i].add(m.entry)
+		return nil
+	}
+	w.unread[i] = append(w.unread[i], m)
+	if len(w.unread[i]) < maxUnread {
+		return nil
+	}
+	return w.read(i)
+}
+
+func (w *walker) readAll() error {
+	for i := range w.unread {
+		if err := w.read(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read finds out what counts of the files that a pattern matches.
+func (w *walker) read(i int) error {
+	var places []place
+	for _, m := range w.unread[i] {
+		if m.entry.kind == 0 {
+			places = append(places, m.file)
+		}
+	}
+	files, err := w.v.digests(w.ctx, places)
+	if err != nil {
+		return &walkError{i, err}
+	}
+	for _, m := range w.unread[i] {
+		if m.entry.kind == 0 {
+			if m.entry, err = w.r.counted(w.ctx, w.ins[i].as, m.file, files[0]); err != nil {
+				return &walkError{i, err}
+			}
+			files = files[1:]
+		}
+		w.found[i].add(m.entry)
+	}
+	w.unread[i] = w.unread[i][:0]
+	return nil
+}
+
+// counted is the entry of a file on disk.
+func (r resolver) counted(ctx context.Context, as string, at place, f *file) (entry, error) {
+	if as == "" {
+		return fileEntry(at, f), nil
+	}
+	e, err := r.count(ctx, as, at, f.sum, f.stat.Size)
+	if err != nil {
+		return e, fmt.Errorf("%s: %w", at.ref, err)
+	}
+	return e, nil
 }
 
 // fileEntry is a file whose bytes count.
