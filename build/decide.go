@@ -69,7 +69,7 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 		return cannot(err)
 	}
 	if n.each != nil { // there is nothing to run, and nothing to remember
-		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: slices.Clone(w.b)}
+		d.verdict, d.rec = Fresh, &record{key: d.key, manifest: d.manifest.encode()}
 		return d
 	}
 	if s.forced(n) {
@@ -112,8 +112,7 @@ func (s *session) state(ctx context.Context, n *node, d *decision, w *writer) er
 	if d.manifest, err = n.manifest(d.groups, ledgers); err != nil {
 		return err
 	}
-	d.manifest.write(w)
-	d.key = keyOf(w.b)
+	d.key = d.manifest.key(w)
 	return nil
 }
 
@@ -262,7 +261,7 @@ func (s *session) forced(n *node) bool {
 
 // recordOf returns the record of a key, nil if there is none that can be read
 // and speaks of just the outputs that the step declares. The key is the digest
-// of the encoded manifest.
+// of the manifest, whose encoding is empty where it would be long.
 func (s *session) recordOf(n *node, key store.Sum, encoded []byte) *record {
 	st := s.tier(n.secret)
 	if st == nil {
@@ -272,8 +271,14 @@ func (s *session) recordOf(n *node, key store.Sum, encoded []byte) *record {
 	if !ok || stored.Step != n.Name {
 		return nil
 	}
-	rec, err := readRecord(stored)
-	if err != nil || !bytes.Equal(rec.manifest, encoded) { // which spares a second digest
+	var rec *record
+	var err error
+	if len(encoded) == 0 {
+		rec, err = decodeRecord(stored)
+	} else if rec, err = readRecord(stored); err == nil && !bytes.Equal(rec.manifest, encoded) { // which spares a second digest
+		err = errDamaged
+	}
+	if err != nil {
 		return nil // damaged is as good as not there
 	}
 	return n.order(rec)

@@ -9,7 +9,7 @@ import (
 // manifest holds. As a list of entries a study of a hundred thousand runs would take
 // three times the memory, and then the manifest beside it.
 type entryList struct {
-	text  []byte
+	text  [][]byte // which follow each other; no entry begins in one and ends in another
 	count int
 	bytes int64 // that the files hold whose bytes count
 }
@@ -17,11 +17,12 @@ type entryList struct {
 // all returns the entries in their order.
 func (l entryList) all() iter.Seq[entry] {
 	return func(yield func(entry) bool) {
-		r := reader{b: l.text}
 		var e entry
-		for range l.count {
-			if e = r.entry(e.ref); !yield(e) {
-				return
+		for _, piece := range l.text {
+			for r := (reader{b: piece}); len(r.b) > 0; {
+				if e = r.entry(e.ref); !yield(e) {
+					return
+				}
 			}
 		}
 	}
@@ -30,6 +31,15 @@ func (l entryList) all() iter.Seq[entry] {
 // entries returns the entries for whoever needs more than to go through them once.
 func (l entryList) entries() []entry {
 	return slices.AppendSeq(make([]entry, 0, l.count), l.all())
+}
+
+// size is how long the text is.
+func (l entryList) size() int {
+	size := 0
+	for _, piece := range l.text {
+		size += len(piece)
+	}
+	return size
 }
 
 // listOf returns a list of some entries, in any order.
@@ -41,9 +51,14 @@ func listOf(entries ...entry) entryList {
 	return b.list()
 }
 
+// pieceSize is from what length on a piece of text is not written on: a text of many
+// megabytes that grows would be in memory twice. Less in tests.
+var pieceSize = 64 << 10
+
 // entryWriter makes a list.
 type entryWriter struct {
-	w        writer
+	full     [][]byte
+	w        writer // the last piece
 	count    int
 	bytes    int64
 	last     Ref
@@ -54,31 +69,56 @@ func (b *entryWriter) add(e entry) {
 	if b.count > 0 && compareRefs(b.last, e.ref) > 0 {
 		b.unsorted = true
 	}
+	if len(b.w.b) >= pieceSize {
+		b.close()
+	}
 	b.w.entry(b.last, e)
 	b.last = e.ref
 	b.bytes += e.size
 	b.count++
 }
 
+// close ends the last piece.
+func (b *entryWriter) close() {
+	if len(b.w.b) > 0 {
+		b.full, b.w.b = append(b.full, b.w.b), nil
+	}
+}
+
 // append adds what another has written, and leaves nothing there.
 func (b *entryWriter) append(more *entryWriter) {
-	if more.count == 0 {
+	defer func() { *more = entryWriter{} }()
+	switch {
+	case more.count == 0:
+		return
+	case b.count == 0:
+		*b = *more
 		return
 	}
+	more.close()
 	// Only the first is written otherwise behind what is here already.
-	r := reader{b: more.w.b}
+	r := reader{b: more.full[0]}
 	first := r.entry(Ref{})
 	b.add(first)
-	b.w.b = append(b.w.b, r.b...)
+	if len(b.w.b)+len(r.b) <= pieceSize {
+		b.w.b = append(b.w.b, r.b...)
+	} else {
+		b.close()
+		b.full = append(b.full, r.b)
+	}
+	if len(more.full) > 1 {
+		b.close()
+		b.full = append(b.full, more.full[1:]...)
+	}
 	b.last, b.unsorted = more.last, b.unsorted || more.unsorted
 	b.bytes += more.bytes - first.size
 	b.count += more.count - 1
-	*more = entryWriter{}
 }
 
 // list returns what was written, sorted. What is found on disk is, as a rule.
 func (b *entryWriter) list() entryList {
-	l := entryList{b.w.b, b.count, b.bytes}
+	b.close()
+	l := entryList{b.full, b.count, b.bytes}
 	if !b.unsorted {
 		return l
 	}
@@ -103,7 +143,9 @@ func (w *writer) entry(last Ref, e entry) {
 
 func (w *writer) list(l entryList) {
 	w.num(l.count)
-	w.b = append(w.b, l.text...)
+	for _, piece := range l.text {
+		w.raw(piece)
+	}
 }
 
 // entry reads an entry behind one with a ref.
@@ -124,7 +166,7 @@ func (r *reader) entry(last Ref) entry {
 
 // list reads a list. What it returns is a part of what it reads.
 func (r *reader) list() entryList {
-	l := entryList{count: r.num(), text: r.b}
+	l, text := entryList{count: r.num()}, r.b
 	var e entry
 	for range l.count {
 		if e = r.entry(e.ref); r.bad {
@@ -132,6 +174,8 @@ func (r *reader) list() entryList {
 		}
 		l.bytes += e.size
 	}
-	l.text = l.text[: len(l.text)-len(r.b) : len(l.text)-len(r.b)]
+	if n := len(text) - len(r.b); n > 0 {
+		l.text = [][]byte{text[:n:n]}
+	}
 	return l
 }

@@ -149,21 +149,44 @@ func (m *manifest) encode() []byte {
 	return w.b
 }
 
+// wholeManifest is up to what length a manifest is encoded to compute its key. Longer
+// ones, which are those of steps that list a large store, are digested in pieces. Less
+// in tests.
+var wholeManifest = 1 << 20
+
+// key returns the digest of the encoding, and the encoding in the writer's bytes unless
+// that is too long: then there are none.
+func (m *manifest) key(w *writer) store.Sum {
+	if m.room() <= wholeManifest {
+		m.write(w)
+		return keyOf(w.b)
+	}
+	w.hash = blake3.New()
+	m.write(w)
+	_, _ = w.hash.Write(w.b) // a hash does not fail
+	w.b = w.b[:0]
+	sum := store.Sum(w.hash.Sum(nil))
+	w.hash = nil
+	return sum
+}
+
 // room is about how long the encoding is; too little costs a copy.
 func (m *manifest) room() int {
 	const short = 512 // what is nowhere long
-	size := short + len(m.ledgers.text)
+	size := short + m.ledgers.size()
 	for _, p := range m.params {
 		size += len(p.name) + len(p.value) + 4
 	}
 	for _, g := range m.inputs {
-		size += len(g.input.pattern) + len(g.entries.text) + 16
+		size += len(g.input.pattern) + g.entries.size() + 16
 	}
 	return size
 }
 
 func (m *manifest) write(w *writer) {
-	w.b = slices.Grow(w.b, m.room())
+	if w.hash == nil {
+		w.b = slices.Grow(w.b, m.room())
+	}
 	w.str(m.format)
 	w.str(m.step)
 	w.str(m.code)
@@ -223,12 +246,24 @@ func keyOf(encoded []byte) store.Sum { return blake3.Sum256(encoded) }
 
 // writer and reader are the one binary form of manifests and records: numbers
 // as unsigned varints, strings with their length in front.
-type writer struct{ b []byte }
+type writer struct {
+	b    []byte
+	hash *blake3.Hasher // nil, or where b goes before what is long
+}
 
-func (w *writer) byte(c byte)     { w.b = append(w.b, c) }
-func (w *writer) num(n int)       { w.b = binary.AppendUvarint(w.b, uint64(n)) }
-func (w *writer) int64(n int64)   { w.b = binary.AppendUvarint(w.b, uint64(n)) }
-func (w *writer) str(s string)    { w.num(len(s)); w.b = append(w.b, s...) }
+func (w *writer) byte(c byte)   { w.b = append(w.b, c) }
+func (w *writer) num(n int)     { w.b = binary.AppendUvarint(w.b, uint64(n)) }
+func (w *writer) int64(n int64) { w.b = binary.AppendUvarint(w.b, uint64(n)) }
+func (w *writer) str(s string)  { w.num(len(s)); w.b = append(w.b, s...) }
+func (w *writer) raw(b []byte) {
+	if w.hash == nil {
+		w.b = append(w.b, b...)
+		return
+	}
+	_, _ = w.hash.Write(w.b) // a hash does not fail
+	_, _ = w.hash.Write(b)
+	w.b = w.b[:0]
+}
 func (w *writer) sum(s store.Sum) { w.b = append(w.b, s[:]...) }
 func (w *writer) bool(v bool) {
 	if v {

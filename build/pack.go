@@ -330,7 +330,8 @@ func encodeRecords(recs []store.Record) []byte {
 	for _, r := range recs {
 		w.str(r.Step)
 		w.sum(r.Key)
-		w.str(string(r.Body))
+		w.num(len(r.Body) + len(r.Tail))
+		w.b = append(append(w.b, r.Body...), r.Tail...)
 	}
 	return w.b
 }

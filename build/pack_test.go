@@ -277,7 +277,7 @@ func TestCacheImportRefuses(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				stored = append(stored, store.Record{Step: man.step, Key: rec.key, Body: rec.encode()})
+				stored = append(stored, rec.stored(man.step))
 			}
 			if m, err = packList(recs, src); err != nil {
 				t.Fatal(err)

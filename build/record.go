@@ -94,15 +94,9 @@ func (w *writer) files(files []treeFile) {
 	}
 }
 
-// encode returns the record as it is kept. From then on the manifest is the part of
-// that which holds it: that of a step which lists a large store is for no second copy.
-func (r *record) encode() []byte {
-	const short, each = 64, 128 // what is nowhere long, and an output beside its name
-	size := short + len(r.manifest)
-	for i := range r.outs {
-		size += each + len(r.outs[i].ref.Path) + each*len(r.outs[i].files)
-	}
-	w := writer{make([]byte, 0, size)}
+// stored returns the record as it is kept.
+func (r *record) stored(step string) store.Record {
+	var w writer
 	w.int64(int64(math.Float64bits(r.elapsed.Seconds())))
 	w.num(len(r.outs))
 	for i := range r.outs {
@@ -118,9 +112,7 @@ func (r *record) encode() []byte {
 		w.files(m.files)
 	}
 	w.num(len(r.manifest))
-	w.b = append(w.b, r.manifest...)
-	r.manifest = w.b[len(w.b)-len(r.manifest):]
-	return w.b
+	return store.Record{Step: step, Key: r.key, Body: w.b, Tail: r.manifest}
 }
 
 // decodeRecord reads a record and checks that it is the one of its key.

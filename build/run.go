@@ -387,7 +387,7 @@ func (s *session) commit(n *node, rec *record) error {
 	}
 	b.count++
 	if rec != nil {
-		b.records[n.secret] = append(b.records[n.secret], store.Record{Step: n.Name, Key: rec.key, Body: rec.encode()})
+		b.records[n.secret] = append(b.records[n.secret], rec.stored(n.Name))
 	}
 	if b.count < batchSize && time.Since(b.since) < batchAge {
 		return nil

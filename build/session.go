@@ -69,7 +69,7 @@ func (g *Graph) open(ctx context.Context, goals []string, write, force bool) (*s
 		return nil, err
 	}
 	s.results = make(map[*node][]made, len(s.want))
-	s.view.settled = make(map[pathKey]settledFile, 2*len(s.want)) // an input and an output, as a rule
+	s.view.settled = newSettledFiles(2 * len(s.want)) // an input and an output, as a rule
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

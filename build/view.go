@@ -35,7 +35,7 @@ type view struct {
 	// settled are the files whose digests stand in the index, as nearly all do: it has
 	// what there is to know, and their paths would be most of what a build of a large
 	// store keeps in memory.
-	settled map[pathKey]settledFile
+	settled settledFiles
 	dirs    map[pathKey]listing
 	gone    map[string]uint32 // trees that were forgotten, and the how manieth time that was
 	forgets uint32            // how many times a tree was
@@ -62,13 +62,6 @@ func keyOfPath(abs string) pathKey {
 	return pathKey{maphash.String(pathSeeds[0], abs), maphash.String(pathSeeds[1], abs)}
 }
 
-// settledFile is a regular file, no link, that was looked at.
-type settledFile struct {
-	in      *store.Indexed
-	mode    fs.FileMode
-	forgets uint32 // of the view, when it was looked at
-}
-
 // listing is what was found in a directory.
 type listing struct {
 	entries []dirEntry
@@ -82,7 +75,7 @@ type dirEntry struct {
 }
 
 func newView(o *Options, index func(private bool) *store.Index) *view {
-	return &view{opt: o, index: index, files: map[string]*file{}, settled: map[pathKey]settledFile{}, dirs: map[pathKey]listing{}, gone: map[string]uint32{}}
+	return &view{opt: o, index: index, files: map[string]*file{}, settled: newSettledFiles(0), dirs: map[pathKey]listing{}, gone: map[string]uint32{}}
 }
 
 // after returns a view of what was seen before, that looks at all of it again. Where the
@@ -116,7 +109,7 @@ func (v *view) stat(abs string) (store.Stat, bool) {
 		}
 		return f.stat, true
 	}
-	if at, ok := v.settled[keyOfPath(abs)]; ok && !v.forgotten(abs, at.forgets) {
+	if at := v.settled.find(keyOfPath(abs)); at != nil && !v.forgotten(abs, at.forgets) {
 		return at.in.Stat, true
 	}
 	return store.Stat{}, false
@@ -161,8 +154,8 @@ func (v *view) find(abs string) *file {
 	if f := v.files[abs]; f != nil {
 		return f
 	}
-	at, ok := v.settled[keyOfPath(abs)]
-	if !ok || v.forgotten(abs, at.forgets) {
+	at := v.settled.find(keyOfPath(abs))
+	if at == nil || v.forgotten(abs, at.forgets) {
 		return nil
 	}
 	f := &file{seen: true, stat: at.in.Stat, mode: at.mode, sum: at.in.Sum}
@@ -182,7 +175,7 @@ func (v *view) keep(abs string, f *file, in *store.Indexed) {
 	}
 	delete(v.files, abs)
 	if v.before == nil {
-		v.settled[keyOfPath(abs)] = settledFile{in, f.mode, v.forgets}
+		v.settled.put(settledFile{keyOfPath(abs), in, f.mode, v.forgets})
 	}
 }
 
@@ -275,7 +268,7 @@ func (v *view) known(seen *file, ref Ref, abs string) (f *file, ok bool) {
 		return f, f.done.Load() && f.err == nil
 	}
 	if v.before == nil {
-		v.settled[keyOfPath(abs)] = settledFile{in, seen.mode, v.forgets}
+		v.settled.put(settledFile{keyOfPath(abs), in, seen.mode, v.forgets})
 	}
 	seen.sum = in.Sum
 	seen.done.Store(true)
@@ -437,7 +430,7 @@ func (v *view) forget(abs string, tree bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.files, abs)
-	delete(v.settled, keyOfPath(abs))
+	v.settled.forget(keyOfPath(abs))
 	for dir := filepath.Dir(abs); ; dir = filepath.Dir(dir) {
 		delete(v.dirs, keyOfPath(dir))
 		if dir == filepath.Dir(dir) {

@@ -188,13 +188,8 @@ func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside 
 	if err := w.readAll(); err != nil { // what comes before
 		return err
 	}
-	for k := range w.found {
-		room := 0
-		for _, found := range parts {
-			room += len(found[k].w.b)
-		}
-		w.found[k].w.b = slices.Grow(w.found[k].w.b, room)
-		for _, found := range parts {
+	for _, found := range parts {
+		for k := range found {
 			w.found[k].append(&found[k])
 		}
 	}

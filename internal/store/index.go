@@ -54,7 +54,7 @@ type Indexed struct {
 // would take twice the memory: where the Stat is the same, so is the file, whatever
 // it is called.
 type digests struct {
-	places table     // by index of known
+	places Table     // by index of known
 	known  [][]known // knownChunk in each but the last; they stay where they are
 }
 
@@ -72,7 +72,7 @@ func (d *digests) at(i uint32) *known { return &d.known[i/knownChunk][i%knownChu
 
 // find returns what is known of a file, nil if nothing is.
 func (d *digests) find(name uint64) *known {
-	if at, ok := d.places.find(name, d.named(name)); ok {
+	if at, ok := d.places.Find(name, d.named(name)); ok {
 		return d.at(at)
 	}
 	return nil
@@ -93,7 +93,7 @@ func (d *digests) put(name uint64, e Indexed) *known {
 	}
 	d.known[last] = append(d.known[last], known{name, e}) // before the table grows, which asks for hashes
 	at := uint32(last*knownChunk + len(d.known[last]) - 1)
-	d.places.put(name, at, d.named(name), func(at uint32) uint64 { return d.at(at).name })
+	d.places.Put(name, at, d.named(name), func(at uint32) uint64 { return d.at(at).name })
 	return d.at(at)
 }
 
@@ -120,10 +120,10 @@ const (
 const SafetyGap = 2 * time.Second
 
 func openIndex(dir string, perm Perm, gap time.Duration, write bool) (*Index, error) {
-	ix := &Index{gap: int64(gap), read: digests{places: newTable(0)}, recent: digests{places: newTable(0)}, meanings: map[meaningKey]string{}}
+	ix := &Index{gap: int64(gap), read: digests{places: NewTable(0)}, recent: digests{places: NewTable(0)}, meanings: map[meaningKey]string{}}
 	path := filepath.Join(dir, "index")
 	if info, err := os.Stat(path); err == nil { // so that the table need not grow, as a rule
-		ix.read.places = newTable(int(min(info.Size(), maxEntry)) / typicalEntry)
+		ix.read.places = NewTable(int(min(info.Size(), maxEntry)) / typicalEntry)
 	}
 	var err error
 	if ix.log, err = openLog(path, indexHeader, perm.File, write, func(_ span, payload []byte) { ix.load(payload) }); err != nil {
@@ -221,7 +221,7 @@ func (ix *Index) Flush() error {
 	defer ix.mu.Unlock()
 	payloads := ix.pending.all()
 	for _, k := range ix.pendingM {
-		payloads = append(payloads, encodeMeaning(k, ix.meanings[k]))
+		payloads = append(payloads, payload{encodeMeaning(k, ix.meanings[k])})
 	}
 	failed := ix.failed
 	ix.pending, ix.pendingM, ix.failed = chunks{}, nil, nil
@@ -243,7 +243,7 @@ func (ix *Index) compact() error {
 	_, err = scan(ix.log.in, info.Size(), indexHeader, func(_ span, payload []byte) {
 		eachFile(payload, func(name []byte, e Indexed, _ int) {
 			hash := maphash.Bytes(seed, name)
-			if at, ok := ix.read.places.find(hash, ix.read.named(hash)); ok && !written[at] && ix.read.at(at).Indexed == e {
+			if at, ok := ix.read.places.Find(hash, ix.read.named(hash)); ok && !written[at] && ix.read.at(at).Indexed == e {
 				written[at] = true
 				c.add(name, e.Stat, e.Sum)
 			}
@@ -254,7 +254,7 @@ func (ix *Index) compact() error {
 	}
 	payloads := c.all()
 	for k, m := range ix.meanings {
-		payloads = append(payloads, encodeMeaning(k, m))
+		payloads = append(payloads, payload{encodeMeaning(k, m)})
 	}
 	return ix.log.rewrite(payloads)
 }
@@ -262,7 +262,7 @@ func (ix *Index) compact() error {
 // chunks are entries of the log that hold files: the length of a name and the
 // name, what its Stat says in words of eight bytes, and its digest.
 type chunks struct {
-	full [][]byte
+	full []payload
 	last []byte
 }
 
@@ -285,13 +285,13 @@ func (c *chunks) add(name []byte, st Stat, sum Sum) {
 	}
 	c.last = append(b, sum[:]...)
 	if len(c.last) > flushChunk {
-		c.full, c.last = append(c.full, c.last), nil
+		c.full, c.last = append(c.full, payload{c.last}), nil
 	}
 }
 
-func (c *chunks) all() [][]byte {
+func (c *chunks) all() []payload {
 	if len(c.last) > 0 {
-		c.full, c.last = append(c.full, c.last), nil
+		c.full, c.last = append(c.full, payload{c.last}), nil
 	}
 	return c.full
 }

@@ -40,8 +40,12 @@ const (
 // leave after a power cut, would be a sequence of good empty entries.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func checksum(head, payload []byte) uint32 {
-	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, payload)
+func checksum(head []byte, parts ...[]byte) uint32 {
+	sum := crc32.Checksum(head, castagnoli)
+	for _, part := range parts {
+		sum = crc32.Update(sum, castagnoli, part)
+	}
+	return sum
 }
 
 // span is where the payload of an entry is in the file of a log.
@@ -210,29 +214,75 @@ func (l *appendLog) load(each func(s span, payload []byte)) (err error) {
 	return err
 }
 
-func appendEntry(b, payload []byte) ([]byte, error) {
-	if len(payload) > maxEntry {
-		return b, fmt.Errorf("an entry of %d bytes is too long for a log", len(payload))
+// payload is the bytes of an entry, in parts.
+type payload [][]byte
+
+func (p payload) len() int {
+	size := 0
+	for _, part := range p {
+		size += len(part)
 	}
-	var head [entryHead]byte
-	binary.LittleEndian.PutUint32(head[:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(head[4:], checksum(head[:4], payload))
-	return append(append(b, head[:]...), payload...), nil
+	return size
 }
 
-// append adds entries by one write.
-func (l *appendLog) append(payloads ...[]byte) error {
+// oneWrite is how much is written at once, about. An entry whose parts are not larger goes
+// out by one write: others may append to the index, whose entries are all small. A larger
+// one is of records, which only who holds the lock of the cache appends. Less in tests.
+var oneWrite = 1 << 20
+
+// writeEntries writes entries, and returns how many bytes were written.
+func writeEntries(w io.Writer, payloads []payload) (written int64, err error) {
+	var b []byte
+	flush := func(more []byte) error {
+		for _, part := range [][]byte{b, more} {
+			if len(part) == 0 {
+				continue
+			}
+			n, err := w.Write(part)
+			if written += int64(n); err != nil {
+				return err
+			}
+		}
+		b = b[:0]
+		return nil
+	}
+	for _, p := range payloads {
+		size := p.len()
+		if size > maxEntry {
+			return written, fmt.Errorf("an entry of %d bytes is too long for a log", size)
+		}
+		if len(b) > 0 && len(b)+size > oneWrite {
+			if err := flush(nil); err != nil {
+				return written, err
+			}
+		}
+		var head [entryHead]byte
+		binary.LittleEndian.PutUint32(head[:], uint32(size))
+		binary.LittleEndian.PutUint32(head[4:], checksum(head[:4], p...))
+		b = append(b, head[:]...)
+		for _, part := range p {
+			if len(part) <= oneWrite {
+				b = append(b, part...)
+				continue
+			}
+			if err := flush(part); err != nil {
+				return written, err
+			}
+		}
+	}
+	return written, flush(nil)
+}
+
+// append adds entries.
+func (l *appendLog) append(payloads ...payload) error {
 	if l.f == nil || len(payloads) == 0 {
 		return nil
 	}
-	var b []byte
-	var err error
-	for _, p := range payloads {
-		if b, err = appendEntry(b, p); err != nil {
-			return err
-		}
+	n, err := writeEntries(l.f, payloads)
+	if err == nil {
+		l.size += n
 	}
-	return l.write(b)
+	return err
 }
 
 func (l *appendLog) write(b []byte) error {
@@ -252,19 +302,16 @@ func (l *appendLog) sync() error {
 }
 
 // rewrite replaces the log by one with these entries.
-func (l *appendLog) rewrite(entries [][]byte) error {
-	b := []byte(l.header)
-	var err error
-	for _, e := range entries {
-		if b, err = appendEntry(b, e); err != nil {
-			return err
-		}
-	}
+func (l *appendLog) rewrite(entries []payload) error {
 	tmp, err := os.OpenFile(l.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, l.perm)
 	if err != nil {
 		return err
 	}
-	if _, err = tmp.Write(b); err == nil {
+	var size int64
+	if _, err = tmp.Write([]byte(l.header)); err == nil {
+		size, err = writeEntries(tmp, entries)
+	}
+	if err == nil {
 		err = tmp.Sync()
 	}
 	if err == nil {
@@ -274,7 +321,7 @@ func (l *appendLog) rewrite(entries [][]byte) error {
 		return errors.Join(err, tmp.Close())
 	}
 	old := l.f
-	l.f, l.size = tmp, int64(len(b))
+	l.f, l.size = tmp, headerSize+size
 	return closeFile(old)
 }
 

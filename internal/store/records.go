@@ -15,6 +15,9 @@ type Record struct {
 	Step string
 	Key  Sum
 	Body []byte
+	// Tail is more of the body, for who writes records: that of a step which lists a
+	// large study need not be copied. A record that was read has none.
+	Tail []byte
 }
 
 // Records finds the newest record of a step and of a key. Bodies stay on disk until
@@ -24,8 +27,8 @@ type Records struct {
 	mu      sync.RWMutex
 	log     *appendLog
 	entries []place // in the order of the log; good ones only
-	steps   table   // of the newest of each step, by index of entries
-	keys    table   // and of each key
+	steps   Table   // of the newest of each step, by index of entries
+	keys    Table   // and of each key
 	newest  int64   // about how large the newest of all steps are
 	room    []byte  // for the heads of further entries
 }
@@ -63,35 +66,42 @@ func openRecords(path string, perm Perm, write bool) (*Records, error) {
 
 // keep writes a log of some of the entries only.
 func (r *Records) keep(places []place) error {
-	entries := make([][]byte, len(places))
+	entries := make([]payload, len(places))
 	for i, p := range places {
-		var err error
-		if entries[i], err = r.log.read(p.span); err != nil {
+		entry, err := r.log.read(p.span)
+		if err != nil {
 			return err
 		}
+		entries[i] = payload{entry}
 	}
 	return r.rewrite(entries)
 }
 
 // rewrite makes these the entries of the log.
-func (r *Records) rewrite(entries [][]byte) error {
+func (r *Records) rewrite(entries []payload) error {
 	if err := r.log.rewrite(entries); err != nil {
 		return err
 	}
 	r.forget(len(entries))
 	at := int64(headerSize)
+	r.rememberAll(at, entries)
+	return nil
+}
+
+// rememberAll takes entries that were written to the log from a place on. What they
+// hold step and key in is their first part.
+func (r *Records) rememberAll(at int64, entries []payload) {
 	for _, e := range entries {
 		at += entryHead
-		r.remember(span{at, uint32(len(e))}, e)
-		at += int64(len(e))
+		r.remember(span{at, uint32(e.len())}, e[0])
+		at += int64(e.len())
 	}
-	return nil
 }
 
 // forget empties the tables and makes room.
 func (r *Records) forget(room int) {
 	r.entries = make([]place, 0, room)
-	r.steps, r.keys, r.newest = newTable(room), newTable(room), 0
+	r.steps, r.keys, r.newest = NewTable(room), NewTable(room), 0
 }
 
 // remember takes an entry of the log. What holds no step and key is left out.
@@ -105,12 +115,12 @@ func (r *Records) remember(s span, payload []byte) {
 	r.entries = append(r.entries, place{s, head})
 	step, key := stepIn(head), keyIn(head)
 	is := func(at uint32) bool { return bytes.Equal(stepIn(r.entries[at].head), step) }
-	was, again := r.steps.put(maphash.Bytes(seed, step), at, is, func(at uint32) uint64 { return maphash.Bytes(seed, stepIn(r.entries[at].head)) })
+	was, again := r.steps.Put(maphash.Bytes(seed, step), at, is, func(at uint32) uint64 { return maphash.Bytes(seed, stepIn(r.entries[at].head)) })
 	if again {
 		r.newest -= int64(r.entries[was].size) + 64
 	}
 	r.newest += int64(s.size) + 64
-	r.keys.put(hashKey(key), at, r.ofKey(key), func(at uint32) uint64 { return hashKey(keyIn(r.entries[at].head)) })
+	r.keys.Put(hashKey(key), at, r.ofKey(key), func(at uint32) uint64 { return hashKey(keyIn(r.entries[at].head)) })
 }
 
 // headRoom is how many bytes of heads are made at once.
@@ -162,7 +172,7 @@ func (r *Records) Last(step string) (Record, bool) {
 }
 
 func (r *Records) last(step string) (at uint32, ok bool) {
-	return r.steps.find(maphash.String(seed, step), func(at uint32) bool { return string(stepIn(r.entries[at].head)) == step })
+	return r.steps.Find(maphash.String(seed, step), func(at uint32) bool { return string(stepIn(r.entries[at].head)) == step })
 }
 
 // IsLast says whether the newest record of a step is that of a key.
@@ -177,7 +187,7 @@ func (r *Records) IsLast(step string, key Sum) bool {
 func (r *Records) ByKey(key Sum) (Record, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	at, ok := r.keys.find(hashKey(key), r.ofKey(key))
+	at, ok := r.keys.Find(hashKey(key), r.ofKey(key))
 	if !ok {
 		return Record{}, false
 	}
@@ -212,7 +222,7 @@ func (r *Records) record(at uint32) (Record, bool) {
 func (r *Records) Append(recs []Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	payloads := make([][]byte, len(recs))
+	payloads := make([]payload, len(recs))
 	for i, rec := range recs {
 		payloads[i] = encodeRecord(rec)
 	}
@@ -223,11 +233,7 @@ func (r *Records) Append(recs []Record) error {
 	if err := r.log.sync(); err != nil {
 		return err
 	}
-	for _, p := range payloads {
-		at += entryHead
-		r.remember(span{at, uint32(len(p))}, p)
-		at += int64(len(p))
-	}
+	r.rememberAll(at, payloads)
 	return nil
 }
 
@@ -239,7 +245,7 @@ func (r *Records) Replace(recs []Record) error {
 	if !r.log.owner {
 		return errors.New("the records are open for reading only")
 	}
-	entries := make([][]byte, len(recs))
+	entries := make([]payload, len(recs))
 	for i, rec := range recs {
 		entries[i] = encodeRecord(rec)
 	}
@@ -250,12 +256,12 @@ func (r *Records) Replace(recs []Record) error {
 // opened.
 func (r *Records) Lost() int64 { return r.log.lost }
 
-func encodeRecord(r Record) []byte {
+func encodeRecord(r Record) payload {
 	b := make([]byte, 0, len(r.Step)+len(r.Key)+len(r.Body)+8)
 	b = binary.AppendUvarint(b, uint64(len(r.Step)))
 	b = append(b, r.Step...)
 	b = append(b, r.Key[:]...)
-	return append(b, r.Body...)
+	return payload{append(b, r.Body...), r.Tail}
 }
 
 func stepIn(entry []byte) []byte {

@@ -76,6 +76,8 @@ func openEntries(path, header string, perm fs.FileMode, write bool) (*appendLog,
 	return l, entries, err
 }
 
+func init() { oneWrite = 16 } // so that entries of all tests are written in several ways
+
 // TestLogPrefix holds that whatever happens to a log, what is read is a prefix
 // of what was written, and that it can be appended to after that.
 func TestLogPrefix(t *testing.T) {
@@ -87,7 +89,12 @@ func TestLogPrefix(t *testing.T) {
 		want := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 40), 1, 6).Draw(t, "entries")
 		l, _, err := openEntries(path, recordsHeader, 0o600, true)
 		if err == nil {
-			err = errors.Join(l.append(want...), l.close())
+			payloads := make([]payload, len(want))
+			for i, e := range want {
+				cut := rapid.IntRange(0, len(e)).Draw(t, "cut")
+				payloads[i] = payload{e[:cut], e[cut:]}
+			}
+			err = errors.Join(l.append(payloads...), l.close())
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -131,7 +138,7 @@ func TestLogPrefix(t *testing.T) {
 				t.Fatalf("entry %d is %q, was written as %q", i, entries[i], want[i])
 			}
 		}
-		if err := errors.Join(l.append([]byte("more")), l.close()); err != nil {
+		if err := errors.Join(l.append(payload{[]byte("more")}), l.close()); err != nil {
 			t.Fatal(err)
 		}
 		_, more, err := openEntries(path, recordsHeader, 0o600, false)

@@ -112,12 +112,13 @@ func TestRecordsAreAMap(t *testing.T) {
 			for i := range steps {
 				// Two settings after another, as a user would try them.
 				key := Sum{byte(i), byte(i >> 8), byte(round / 4 * 2), byte(round % 2)}
-				recs = append(recs, Record{fmt.Sprint("step ", i), key, append([]byte{byte(round)}, body...)})
+				recs = append(recs, Record{fmt.Sprint("step ", i), key, []byte{byte(round)}, body})
 			}
 			if err := r.Append(recs); err != nil {
 				t.Fatal(err)
 			}
 			for _, rec := range recs {
+				rec.Body, rec.Tail = append(rec.Body, rec.Tail...), nil // as it is read
 				last[rec.Step], keys[rec.Key] = rec, rec
 			}
 		}
@@ -166,7 +167,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	var recs []Record
 	for i := range 20_000 {
-		recs = append(recs, Record{fmt.Sprintf("run:r%05d", i), Sum{byte(i), byte(i >> 8), byte(i >> 16)}, make([]byte, 500)})
+		recs = append(recs, Record{Step: fmt.Sprintf("run:r%05d", i), Key: Sum{byte(i), byte(i >> 8), byte(i >> 16)}, Body: make([]byte, 500)})
 		for _, name := range []string{"work:in/r%05d.bin", "work:rec/r%05d.json"} {
 			s.Index.Put(fmt.Appendf(nil, name, i), Stat{Ino: uint64(i), Mtime: 1}, Sum{byte(i)})
 		}
@@ -200,7 +201,7 @@ func TestLargeRecords(t *testing.T) {
 	var want []Record
 	for i, size := range []int{0, scanBuffer - 40, scanBuffer, scanBuffer + 1, wholeEntry - 36, wholeEntry, wholeEntry + 3*scanBuffer, 7} {
 		body := bytes.Repeat([]byte{byte(i), byte(size)}, size/2+1)[:size]
-		want = append(want, Record{fmt.Sprint("s", i), Sum{byte(i)}, body})
+		want = append(want, Record{Step: fmt.Sprint("s", i), Key: Sum{byte(i)}, Body: body})
 	}
 	if err := errors.Join(r.Append(want), r.log.close()); err != nil {
 		t.Fatal(err)
