@@ -124,7 +124,7 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 		Format:     IndexFormat,
 		Experiment: experiment.ID,
 		Synthetic:  strings.EqualFold(strings.TrimSpace(synthetic), "true"),
-		Runs:       []IndexedRun{},
+		Runs:       make([]IndexedRun, 0, len(runs)),
 		From:       map[string]References{},
 	}
 	for _, e := range o.Exclude {
@@ -133,11 +133,12 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 		}
 	}
 	var rivals []rival
-	for i, run := range runs {
+	for i := range runs {
+		run := runs[i]
 		r := IndexedRun{RunID: spelled(run.ID), Name: run.Name}
 		if from := (References{}); judge(ctx, store, reg, run, o, &r, from) {
 			x.From[run.ID] = from
-			rivals = append(rivals, rival{i, run})
+			rivals = append(rivals, rival{i, &runs[i]})
 		}
 		x.Runs = append(x.Runs, r)
 	}
@@ -149,7 +150,7 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 		if r := &x.Runs[v.at]; r.Verdict == "" {
 			group.Go(func() error {
 				var err error
-				places[v.at], err = chooseArtifact(within, store, v.run, r)
+				places[v.at], err = chooseArtifact(within, store, *v.run, r)
 				return err
 			})
 		}
@@ -460,7 +461,7 @@ func disagreements(reg *config.Registry, c Configuration, params map[string]stri
 // rival is a run that may stand for its configuration.
 type rival struct {
 	at  int // in Index.Runs
-	run mlflow.Run
+	run *mlflow.Run
 }
 
 // rank puts the better of two runs of a configuration first: finished before
@@ -491,7 +492,7 @@ func (x *Index) findFlaws(ctx context.Context, store mlflow.Store, rivals []riva
 		if !broken[r.Configuration] {
 			continue // one before it could be used
 		}
-		if _, err := chooseArtifact(ctx, store, v.run, &r); err != nil {
+		if _, err := chooseArtifact(ctx, store, *v.run, &r); err != nil {
 			return err
 		}
 		if broken[r.Configuration] = r.Verdict == Unreadable; r.Verdict == Unreadable {

@@ -582,7 +582,7 @@ func TestSupersedeProperty(t *testing.T) {
 				RunID: fmt.Sprintf("%02d", i), Open: open,
 				Configuration: Configuration{Outlier: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "outlier")},
 			})
-			rivals = append(rivals, rival{i, mlflow.Run{ID: fmt.Sprintf("%02d", i), End: rapid.Int64Range(0, 3).Draw(t, "end")}})
+			rivals = append(rivals, rival{i, &mlflow.Run{ID: fmt.Sprintf("%02d", i), End: rapid.Int64Range(0, 3).Draw(t, "end")}})
 		}
 		order := rapid.Permutation(rivals).Draw(t, "order")
 		supersede(runs, order)

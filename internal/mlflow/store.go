@@ -221,11 +221,13 @@ func parseStatus(text string) (Status, error) {
 
 // parseLifecycle reads a lifecycle stage; before there were any, all was active.
 func parseLifecycle(text string) (Lifecycle, error) {
-	switch l := Lifecycle(text); l {
+	switch Lifecycle(text) {
 	case "":
 		return Active, nil
-	case Active, Deleted:
-		return l, nil
+	case Active:
+		return Active, nil // not the text, which is a part of a file that need not stay
+	case Deleted:
+		return Deleted, nil
 	}
 	return "", fmt.Errorf("has the lifecycle_stage %q, which is neither active nor deleted", text)
 }
