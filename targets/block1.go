@@ -563,7 +563,10 @@ func (s *study) checkpoint() build.Step {
 			if err != nil {
 				return err
 			}
-			t.ReadBack(out, written.Digest)
+			t.ReadBack(out, func(ctx context.Context, path string) (string, error) {
+				giveBack()
+				return written.Digest(ctx, path)
+			})
 			return nil
 		},
 	}

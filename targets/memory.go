@@ -61,6 +61,24 @@ func working() {
 
 var worked = sync.OnceFunc(func() { debug.SetGCPercent(usual) })
 
+// roomy is how much memory of the runtime is no reason to give any back.
+const roomy = 64 << 20
+
+// giveBack returns memory that is free to the system, before DuckDB takes its share in
+// this process. The runtime does so by and by, and keeps to its own limit only.
+func giveBack() {
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(sample)
+	for _, s := range sample {
+		if s.Value.Kind() != metrics.KindUint64 {
+			return
+		}
+	}
+	if sample[0].Value.Uint64()-sample[1].Value.Uint64() > roomy {
+		debug.FreeOSMemory()
+	}
+}
+
 // afterCollection calls f after each collection.
 func afterCollection(f func()) {
 	type sentinel struct{ _ [16]byte }
