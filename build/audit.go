@@ -207,8 +207,12 @@ func (t *Task) mayList(dir string) bool {
 func (t *Task) unread(used map[string]bool) []string {
 	var names []string
 	for _, g := range t.inputs() {
-		in, entries := g.input, g.files()
-		if in.kind == inNames || in.kind == inAbsent || len(entries) == 0 {
+		in := g.input
+		if in.kind == inNames || in.kind == inAbsent {
+			continue
+		}
+		entries := g.files()
+		if len(entries) == 0 {
 			continue
 		}
 		read := slices.ContainsFunc(entries, func(e entry) bool {

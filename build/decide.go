@@ -93,7 +93,7 @@ func (s *session) decide(ctx context.Context, n *node) decision {
 }
 
 // state fills in what a step depends on as it is now: its inputs, the manifest and
-// the digest of that, which is encoded.
+// the digest of that. The writer gets the encoding, unless that is long.
 func (s *session) state(ctx context.Context, n *node, d *decision, w *writer) error {
 	var err error
 	if d.groups, err = (resolver{s: s, v: s.view}).resolve(ctx, n); err != nil {

@@ -20,7 +20,7 @@ func (l entryList) all() iter.Seq[entry] {
 		var e entry
 		for _, piece := range l.text {
 			for r := (reader{b: piece}); len(r.b) > 0; {
-				if e = r.entry(e.ref); !yield(e) {
+				if e = r.entry(e.ref); r.bad || !yield(e) { // bad it cannot be: lists are written here, or read by list
 					return
 				}
 			}

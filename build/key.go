@@ -170,7 +170,7 @@ func (m *manifest) key(w *writer) store.Sum {
 	return sum
 }
 
-// room is about how long the encoding is; too little costs a copy.
+// room is about how long the encoding is. Too little costs a copy; see also key.
 func (m *manifest) room() int {
 	const short = 512 // what is nowhere long
 	size := short + m.ledgers.size()

@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"runtime"
 	"slices"
@@ -173,4 +174,29 @@ func FuzzManifest(f *testing.F) {
 			t.Errorf("%q is read as a manifest and written as %q", b, again)
 		}
 	})
+}
+
+// TestLongManifest holds the key of a manifest in many pieces, encoded or digested so, to
+// what it was when manifests were encoded from lists of entries.
+func TestLongManifest(t *testing.T) {
+	var b entryWriter
+	for i := range 300 {
+		run := fmt.Sprintf("1/%03d/", i)
+		b.add(entry{kind: kindFile, ref: Ref{"store", run + "meta.yaml"}, size: int64(i * i), sum: store.Sum{byte(i)}})
+		b.add(entry{kind: kindMeaning, ref: Ref{"store", run + "params"}, meaning: fmt.Sprint("k ", i)})
+		b.add(entry{kind: kindNamedDir, ref: Ref{"store", run + "tags"}})
+	}
+	m := &manifest{format: "test", step: "s", code: "c", toolchain: "t", inputs: []group{
+		{Glob("store", "*/*/*"), b.list()}, {File("work", "in"), listOf(entry{kind: kindAbsent, ref: Ref{"work", "in"}})}}}
+	if n := len(m.inputs[0].entries.text); n < 100 {
+		t.Fatalf("%d pieces", n)
+	}
+	const want = "2477c27479cd9a797339466100e9b88a24624ea781321be69bfdb37f0beaa511"
+	var w writer
+	if got := m.key(&w); got.String() != want || len(w.b) > 0 {
+		t.Errorf("digested in pieces: %s, and %d bytes are left, want %s", got, len(w.b), want)
+	}
+	if got := keyOf(m.encode()); got.String() != want {
+		t.Errorf("encoded: %s, want %s", got, want)
+	}
 }

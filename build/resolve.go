@@ -289,6 +289,10 @@ func (r resolver) match(ctx context.Context, n *node, patterns []int, found []en
 		errs[at[bad.pattern]] = bad.err
 		return
 	}
+	if err != nil {
+		errs[at[0]] = err
+		return
+	}
 	for k, i := range at {
 		found[i].append(&matched[k])
 	}
@@ -341,16 +345,21 @@ func (r resolver) owned(ctx context.Context, in *input, base string, who owner, 
 		if !in.glob.match(rel) {
 			return nil
 		}
+		if in.kind == inNames {
+			_, _, err := store.FileStat(abs)
+			if err == nil {
+				found.add(entry{kind: kindNamedFile, ref: Ref{in.root, rel}})
+			} else if errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+			return err
+		}
 		f, err := r.v.digest(Ref{in.root, rel}, abs)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
 			return err
-		}
-		if in.kind == inNames {
-			found.add(entry{kind: kindNamedFile, ref: Ref{in.root, rel}})
-			return nil
 		}
 		return take(r.count(ctx, in.as, place{ref: Ref{in.root, rel}, abs: abs}, f.sum, f.stat.Size))
 	}

@@ -163,7 +163,8 @@ func (v *view) find(abs string) *file {
 	return f
 }
 
-// keep holds on to a file that the index has by that alone.
+// keep holds on to a file that the index has by that alone, or, in a view that only
+// tells what has moved, not at all.
 func (v *view) keep(abs string, f *file, in *store.Indexed) {
 	if in == nil || !f.seen || v.changed != nil && v.changed(abs) {
 		return
@@ -396,7 +397,26 @@ func (v *view) digests(ctx context.Context, places []place) ([]*file, error) {
 	return files, nil
 }
 
-// list returns what is in a directory, sorted by name; nothing if it does not
+// byPath puts a directory where the paths of what is in it come, beside others: they are
+// then found in the order that lists of them have.
+func byPath(a, b dirEntry) int {
+	n := min(len(a.name), len(b.name))
+	if c := compare(a.name[:n], b.name[:n]); c != 0 {
+		return c
+	}
+	next := func(e dirEntry) byte { // one name begins with the other
+		switch {
+		case len(e.name) > n:
+			return e.name[n]
+		case e.mode.IsDir():
+			return '/'
+		}
+		return 0
+	}
+	return int(next(a)) - int(next(b))
+}
+
+// list returns what is in a directory, sorted as its paths are; nothing if it does not
 // exist.
 func (v *view) list(dir string) ([]dirEntry, error) {
 	key := keyOfPath(dir)
@@ -416,6 +436,7 @@ func (v *view) list(dir string) ([]dirEntry, error) {
 	for i, e := range found {
 		l.entries[i] = dirEntry{e.Name(), e.Type()}
 	}
+	slices.SortFunc(l.entries, byPath)
 	if v.before == nil {
 		v.mu.Lock()
 		v.dirs[key] = l

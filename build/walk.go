@@ -34,6 +34,7 @@ type walker struct {
 	found  []entryWriter // of each pattern
 	unread [][]match     // of each pattern, what comes behind what was found
 	branch bool          // it reads a part of a directory that several share
+	kinds  *sync.Mutex   // held for a digest of meaning: those may take what only one at a time may
 }
 
 // match is what a pattern matches on disk: an entry, or a file that is to be read.
@@ -58,7 +59,7 @@ func (e *walkError) Unwrap() error { return e.err }
 // walk finds what patterns of one root match. An error is a *walkError.
 func (r resolver) walk(ctx context.Context, ins []*input) ([]entryWriter, error) {
 	p, o := r.s.plan, r.v.opt
-	w := walker{ctx: ctx, r: r, v: r.v, top: ins[0].top, ins: ins, found: make([]entryWriter, len(ins)), unread: make([][]match, len(ins))}
+	w := walker{ctx: ctx, r: r, v: r.v, top: ins[0].top, ins: ins, found: make([]entryWriter, len(ins)), unread: make([][]match, len(ins)), kinds: new(sync.Mutex)}
 	w.aside = o.aside(ins[0].root, w.top)
 	if w.top == string(filepath.Separator) || len(p.below(w.top)) > 0 {
 		w.owners = p.owners
@@ -157,6 +158,9 @@ func (w *walker) visitAll(dir string, entries []dirEntry, at []positions, outsid
 // spread visits what is in a large directory on all processors. What is found is
 // in the order in which one would find it, and the error the first one's.
 func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside bool) error {
+	if err := w.readAll(); err != nil { // what comes before
+		return err
+	}
 	const chunk = parallelFiles / 4
 	parts := make([][]entryWriter, (len(entries)+chunk-1)/chunk)
 	errs := make([]error, len(parts))
@@ -184,9 +188,6 @@ func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside 
 		if err != nil {
 			return err
 		}
-	}
-	if err := w.readAll(); err != nil { // what comes before
-		return err
 	}
 	for _, found := range parts {
 		for k := range found {
@@ -329,7 +330,7 @@ func (w *walker) read(i int) error {
 	}
 	for _, m := range w.unread[i] {
 		if m.entry.kind == 0 {
-			if m.entry, err = w.r.counted(w.ctx, w.ins[i].as, m.file, files[0]); err != nil {
+			if m.entry, err = w.counted(w.ins[i].as, m.file, files[0]); err != nil {
 				return &walkError{i, err}
 			}
 			files = files[1:]
@@ -341,11 +342,13 @@ func (w *walker) read(i int) error {
 }
 
 // counted is the entry of a file on disk.
-func (r resolver) counted(ctx context.Context, as string, at place, f *file) (entry, error) {
+func (w *walker) counted(as string, at place, f *file) (entry, error) {
 	if as == "" {
 		return fileEntry(at, f), nil
 	}
-	e, err := r.count(ctx, as, at, f.sum, f.stat.Size)
+	w.kinds.Lock()
+	defer w.kinds.Unlock()
+	e, err := w.r.count(w.ctx, as, at, f.sum, f.stat.Size)
 	if err != nil {
 		return e, fmt.Errorf("%s: %w", at.ref, err)
 	}

@@ -232,6 +232,11 @@ var oneWrite = 1 << 20
 
 // writeEntries writes entries, and returns how many bytes were written.
 func writeEntries(w io.Writer, payloads []payload) (written int64, err error) {
+	for _, p := range payloads {
+		if size := p.len(); size > maxEntry {
+			return 0, fmt.Errorf("an entry of %d bytes is too long for a log", size)
+		}
+	}
 	var b []byte
 	flush := func(more []byte) error {
 		for _, part := range [][]byte{b, more} {
@@ -248,9 +253,6 @@ func writeEntries(w io.Writer, payloads []payload) (written int64, err error) {
 	}
 	for _, p := range payloads {
 		size := p.len()
-		if size > maxEntry {
-			return written, fmt.Errorf("an entry of %d bytes is too long for a log", size)
-		}
 		if len(b) > 0 && len(b)+size > oneWrite {
 			if err := flush(nil); err != nil {
 				return written, err
@@ -279,8 +281,12 @@ func (l *appendLog) append(payloads ...payload) error {
 		return nil
 	}
 	n, err := writeEntries(l.f, payloads)
-	if err == nil {
+	switch {
+	case err == nil:
 		l.size += n
+	case l.owner && n > 0:
+		// What was written in part would hide all that follows.
+		err = errors.Join(err, l.f.Truncate(l.size))
 	}
 	return err
 }
