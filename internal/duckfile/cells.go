@@ -29,6 +29,7 @@ func Cells(ctx context.Context, path string, v Visitor) error {
 		return err
 	}
 	defer db.close() //nolint:errcheck // read only: nothing can be lost
+	defer db.begin()()
 	found, err := Tables(ctx, db.DB)
 	if err != nil {
 		return fmt.Errorf("cells of %s: %w", filepath.Base(path), err)

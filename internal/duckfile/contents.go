@@ -39,6 +39,7 @@ func contents(ctx context.Context, path string, written Written) (string, error)
 		return "", err
 	}
 	defer db.close() //nolint:errcheck // read only: nothing can be lost
+	defer db.begin()()
 	digest, err := readContents(ctx, db.DB, written)
 	if err != nil {
 		return "", fmt.Errorf("digest of %s: %w", filepath.Base(path), err)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -120,6 +121,55 @@ func TestScansShare(t *testing.T) {
 	}
 	if len(scans.open) != 0 {
 		t.Errorf("%d are still open", len(scans.open))
+	}
+}
+
+// Of a large file the digest and the search wait for each other, and find what they find
+// in a small one.
+func TestLargeScansTakeTurns(t *testing.T) {
+	path := file(t, filepath.Join(t.TempDir(), "a.db"), wide...)
+	want, err := Digest(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(size int64) { turnsFrom = size }(turnsFrom)
+	turnsFrom = 1
+	reading, err := openScan(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := reading.begin()
+	read := make(chan string)
+	var texts atomic.Int64
+	go func() {
+		got, err := Digest(t.Context(), path)
+		if err != nil {
+			t.Error(err)
+		}
+		read <- got
+	}()
+	go func() {
+		err := Cells(t.Context(), path, Visitor{
+			Text:  func(_, _, _ string) error { texts.Add(1); return nil },
+			Bytes: func(_, _ string, _ []byte) error { return nil },
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		read <- ""
+	}()
+	select {
+	case <-read:
+		t.Error("one reads while another does")
+	case <-time.After(50 * time.Millisecond):
+	}
+	end()
+	got := <-read + <-read
+	if got != want || texts.Load() == 0 {
+		t.Errorf("digest %s and %d texts in turns, want %s", got, texts.Load(), want)
+	}
+	if err := reading.close(); err != nil || len(scans.open) != 0 {
+		t.Errorf("%v, %d are still open", err, len(scans.open))
 	}
 }
 
