@@ -636,6 +636,10 @@ func (s *database) Artifacts(_ context.Context, r Run, dir string) ([]Artifact, 
 	places := s.artifactPlaces(r)
 	exists := false
 	for _, place := range places {
+		// OpenRoot would wait for the writer of a FIFO.
+		if info, err := os.Stat(place); err == nil && !info.IsDir() {
+			continue
+		}
 		root, err := os.OpenRoot(place)
 		if absent(err) {
 			continue
