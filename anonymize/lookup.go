@@ -181,6 +181,8 @@ type ledger struct {
 	Lookup     map[string]string         `yaml:"lookup"`
 	Unlabelled []string                  `yaml:"unlabelled"`
 	Names      map[string]map[int]string `yaml:"names"`
+
+	Reverse map[string]string `yaml:"reverse_lookup"`
 }
 
 // ReadLookup reads a ledger, or a lookup made by the Python reference. An
@@ -237,6 +239,9 @@ func parse(data []byte) (*Lookup, error) {
 	l := NewLookup()
 	l.foreign = file.Format == nil && len(file.Lookup) > 0
 	l.adopted = file.Adopted || l.foreign
+	if l.foreign && !inverse(file.Lookup, file.Reverse) {
+		return nil, errors.New("has no reverse_lookup that says the same as its lookup: it was cut or edited")
+	}
 	for _, code := range slices.Sorted(maps.Keys(file.Lookup)) {
 		original := file.Lookup[code]
 		if !codeForm.MatchString(code) {
@@ -244,6 +249,10 @@ func parse(data []byte) (*Lookup, error) {
 		}
 		if err := checkOriginal(original); err != nil {
 			return nil, fmt.Errorf("subject %s: %w", code, err)
+		}
+		// No source may have such a code, so its subject would get another one.
+		if l.foreign && !readable(original) {
+			return nil, fmt.Errorf("subject %s: the original code has blanks around it, or characters that do not show", code)
 		}
 		if other, ok := l.originals[original]; ok {
 			return nil, fmt.Errorf("%s and %s are the same subject", other, code)
@@ -285,6 +294,24 @@ func parse(data []byte) (*Lookup, error) {
 		return nil, fmt.Errorf("says that it has %d entries and has %d: it was cut or edited", *file.Entries, n)
 	}
 	return l, nil
+}
+
+// inverse tells whether reverse is the other direction of lookup. The reference
+// writes both and counts neither, so that is what shows that its file is whole.
+func inverse(lookup, reverse map[string]string) bool {
+	if len(lookup) != len(reverse) {
+		return false
+	}
+	for code, original := range lookup {
+		if back, ok := reverse[original]; !ok || back != code {
+			return false
+		}
+	}
+	return true
+}
+
+func readable(original string) bool {
+	return strings.TrimSpace(original) == original && !strings.ContainsFunc(original, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // checkOriginal refuses originals that could be neither written down nor told

@@ -425,6 +425,18 @@ func TestReadLookupRefuses(t *testing.T) {
 		"also unlabelled":  "format: 1\nentries: 2\nlookup: {H001: " + original(1) + "}\nunlabelled: [" + original(1) + "]",
 		"unlabelled x 2":   "format: 1\nentries: 2\nlookup: {}\nunlabelled: [" + original(1) + "," + original(1) + "]",
 	}
+	// What another programme wrote counts nothing: it says everything twice.
+	foreign := fmt.Sprintf("lookup:\n  H001: %[1]s\n  H002: %[2]s\nmetadata: {n: 2}\nreverse_lookup:\n  %[1]s: H001\n  %[2]s: H002\n", original(1), original(2))
+	if _, err := parse([]byte(foreign)); err != nil {
+		t.Errorf("another programme's: %v", err)
+	}
+	cases["other direction differs"] = strings.Replace(foreign, ": H001\n", ": H002\n", 1)
+	cases["blank around"] = strings.ReplaceAll(strings.Replace(foreign, original(1)+"\n", "'"+original(1)+" '\n", 1), "  "+original(1)+":", "  '"+original(1)+" ':")
+	for i, line := range strings.SplitAfter(foreign, "\n") {
+		if !strings.HasPrefix(line, "metadata") && line != "" {
+			cases[fmt.Sprintf("another programme's without line %d", i+1)] = strings.Replace(foreign, line, "", 1)
+		}
+	}
 	lines := strings.SplitAfter(string(whole), "\n")
 	for n := range len(lines) - 1 {
 		cases[fmt.Sprintf("cut after line %d", n)] = strings.Join(lines[:n], "")

@@ -199,7 +199,7 @@ func TestRekeyRefuses(t *testing.T) {
 
 	// One that another programme made has no key and needs none.
 	f := ledgered(t)
-	if err := errors.Join(os.Remove(f.Key), os.WriteFile(f.Lookup, []byte("lookup: {H001: a1, H002: a2, G001: b1}\n"), 0o644)); err != nil {
+	if err := errors.Join(os.Remove(f.Key), os.WriteFile(f.Lookup, []byte("lookup: {H001: a1, H002: a2, G001: b1}\nreverse_lookup: {a1: H001, a2: H002, b1: G001}\n"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	if l, err := ReadLookup(f.Lookup); err != nil || !strings.Contains(strings.Join(l.Warnings(), " "), "subjects:rekey") {

@@ -110,7 +110,7 @@ func TestUnsealedIsSealed(t *testing.T) {
 	mustAssign(t, l, cohort(4), key(1))
 	for name, text := range map[string]string{
 		"format 1":  fmt.Sprintf("format: 1\nentries: 1\nlookup: {H007: %s}\nunlabelled: []\n", original(1)),
-		"reference": fmt.Sprintf("lookup: {H007: %s}\n", original(1)),
+		"reference": fmt.Sprintf("lookup: {H007: %[1]s}\nreverse_lookup: {%[1]s: H007}\n", original(1)),
 		"lost key":  replace(t, written(t, l), "seal: .*", "seal: none"),
 	} {
 		old := reread(t, text)

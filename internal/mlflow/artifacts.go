@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -121,7 +120,7 @@ func (s *Files) Fetch(_ context.Context, _ Run, a Artifact) (string, error) { re
 // listArtifacts lists one directory of the artifacts at place, a slash path
 // below root, whose own path is at.
 func listArtifacts(root *os.Root, at, place, dir string) ([]Artifact, error) {
-	entries, err := fs.ReadDir(root.FS(), path.Join(place, dir))
+	entries, err := readDir(root, path.Join(place, dir))
 	if absent(err) {
 		return nil, nil
 	}

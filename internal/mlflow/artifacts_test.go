@@ -146,3 +146,34 @@ func TestArtifactLinks(t *testing.T) {
 		}
 	})
 }
+
+// A FIFO in the place of a directory is no directory, and nobody waits for what it
+// would give.
+func TestPipesForDirectories(t *testing.T) {
+	pipe := func(parts ...string) {
+		t.Helper()
+		name := filepath.Join(parts...)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), syscall.Mkfifo(name, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, root := open(t, map[string]string{experiment + "/" + runID + "/meta.yaml": runMeta(runID)})
+	pipe(root, trash)
+	pipe(root, experiment, runID, "artifacts", "metrics")
+	if found, err := s.Artifacts(t.Context(), onlyRun(t, s), "metrics"); len(found) != 0 || err != nil {
+		t.Errorf("a file store: %v, %v", found, err)
+	}
+
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mlflow.db")
+	pipe(dir, "artifacts")
+	makeDatabase(t, path, newSchema, "INSERT INTO experiments VALUES (1, 'x', '', 'active', 1, 1, 'default')", addRun(runID, "x", "FINISHED", "active", filepath.Join(dir, "artifacts")))
+	d := openSQLite(t, path, Options{})
+	runs, err := d.Runs(t.Context(), Experiment{ID: "1"})
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("%v, %v", runs, err)
+	}
+	if found, err := d.Artifacts(t.Context(), runs[0], "metrics"); !errors.Is(err, ErrNoArtifacts) {
+		t.Errorf("a database: %v, %v", found, err)
+	}
+}

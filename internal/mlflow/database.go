@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"net/url"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver called sqlite
@@ -503,8 +505,12 @@ func (s *database) Runs(ctx context.Context, e Experiment) ([]Run, error) {
 		}
 	}
 	for i := range runs {
-		if r := &runs[i]; r.Name == "" {
+		r := &runs[i]
+		if r.Name == "" {
 			r.Name = r.data.tags[runNameTag]
+		}
+		if !utf8.ValidString(r.Name) {
+			*r = Run{ID: r.ID, Experiment: r.Experiment, data: r.data, Err: fmt.Errorf("run %s has a name that is not UTF-8", r.ID)}
 		}
 	}
 	return runs, nil
@@ -521,11 +527,21 @@ func (r *Run) judge(status, stage string) {
 }
 
 func (s *database) Params(_ context.Context, r Run, names ...string) (map[string]string, error) {
-	return chosen(r.data.params, names), nil
+	return texts(r, "params", chosen(r.data.params, names))
 }
 
 func (s *database) Tags(_ context.Context, r Run, names ...string) (map[string]string, error) {
-	return chosen(r.data.tags, names), nil
+	return texts(r, "tags", chosen(r.data.tags, names))
+}
+
+// texts refuses values that are no text: SQLite keeps whatever it is given.
+func texts(r Run, of string, values map[string]string) (map[string]string, error) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if !utf8.ValidString(values[key]) {
+			return nil, fmt.Errorf("run %s: %s: %s: not UTF-8", r.ID, of, key)
+		}
+	}
+	return values, nil
 }
 
 func (s *database) ExperimentTag(_ context.Context, e Experiment, key string) (string, bool, error) {
@@ -636,6 +652,10 @@ func (s *database) Artifacts(_ context.Context, r Run, dir string) ([]Artifact, 
 	places := s.artifactPlaces(r)
 	exists := false
 	for _, place := range places {
+		// OpenRoot would wait for the writer of a FIFO.
+		if info, err := os.Stat(place); err == nil && !info.IsDir() {
+			continue
+		}
 		root, err := os.OpenRoot(place)
 		if absent(err) {
 			continue

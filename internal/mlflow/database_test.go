@@ -160,6 +160,39 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
+// SQLite keeps bytes that are no text in columns of text.
+func TestDatabaseOfBytes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mlflow.db")
+	tagged := strings.Repeat("ab", 16)
+	makeDatabase(t, path, newSchema, "INSERT INTO experiments VALUES (1, 'x', '', 'active', 1, 1, 'default')",
+		addRun(runID, "x", "FINISHED", "active", ""), addRun(tagged, "", "FINISHED", "active", ""), addRun("cc", "", "FINISHED", "active", ""),
+		"UPDATE runs SET name = x'ff00' WHERE run_uuid = '"+runID+"'",
+		"INSERT INTO tags VALUES ('mlflow.runName', CAST(x'ff' AS TEXT), '"+tagged+"'), ('odd', x'ff', 'cc')",
+		"INSERT INTO params VALUES ('good', 'é', 'cc'), ('odd', x'c3', 'cc')")
+	s := openSQLite(t, path, Options{})
+	runs, err := s.Runs(t.Context(), Experiment{ID: "1"})
+	if err != nil || len(runs) != 3 {
+		t.Fatalf("%v, %v", runs, err)
+	}
+	for _, r := range runs {
+		if (r.ID == "cc") != (r.Err == nil) || r.Name != "" || r.Err != nil && !strings.Contains(r.Err.Error(), "not UTF-8") {
+			t.Errorf("run %s: name %q, %v", r.ID, r.Name, r.Err)
+		}
+		if r.ID != "cc" {
+			continue
+		}
+		if got, err := s.Params(t.Context(), r, "good"); got["good"] != "é" || err != nil {
+			t.Errorf("params %v, %v", got, err)
+		}
+		if _, err := s.Params(t.Context(), r, "good", "odd"); err == nil || !strings.Contains(err.Error(), "params: odd: not UTF-8") {
+			t.Errorf("a param of bytes: %v", err)
+		}
+		if _, err := s.Tags(t.Context(), r); err == nil || !strings.Contains(err.Error(), "tags: odd: not UTF-8") {
+			t.Errorf("a tag of bytes: %v", err)
+		}
+	}
+}
+
 func TestOldDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mlflow.db")
 	makeDatabase(t, path, oldSchema,

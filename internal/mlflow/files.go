@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -194,7 +195,7 @@ func (s *Files) isFile(name string) bool {
 // list returns the names of the directories (and of links, which may be some)
 // in a directory, sorted.
 func (s *Files) list(dir string) ([]string, error) {
-	entries, err := fs.ReadDir(s.trees, dir)
+	entries, err := readDir(s.root, dir)
 	if err != nil {
 		return nil, leaving(err)
 	}
@@ -206,6 +207,20 @@ func (s *Files) list(dir string) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// readDir lists a directory below root, sorted by name. Something else in its
+// place is an error that satisfies absent: the open of a FIFO does not wait for a
+// writer.
+func readDir(root *os.Root, dir string) ([]fs.DirEntry, error) {
+	f, err := root.OpenFile(filepath.FromSlash(dir), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading only
+	entries, err := f.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, err
 }
 
 // absent reports whether an error says that there is no such file. A file in
@@ -433,11 +448,14 @@ func latest(history string) (Metric, bool, error) {
 		if m.Time, err = strconv.ParseInt(fields[0], 10, 64); err == nil {
 			m.Value, err = strconv.ParseFloat(fields[1], 64)
 		}
+		// A number too large for a double is infinite, as in Python.
+		if math.IsInf(m.Value, 0) {
+			err = nil
+		}
 		if err == nil && len(fields) > 2 {
 			m.Step, err = strconv.ParseInt(fields[2], 10, 64)
 		}
-		// A number too large for a double is infinite, as in Python.
-		if err != nil && !errors.Is(err, strconv.ErrRange) {
+		if err != nil {
 			return Metric{}, false, fmt.Errorf("the line %q is no time, value and step", strings.TrimSpace(line))
 		}
 		if !found || m.later(best) {

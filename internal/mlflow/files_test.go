@@ -407,7 +407,7 @@ func TestMetrics(t *testing.T) {
 	if diff := cmp.Diff(map[string]Metric{"AUROC": want["AUROC"], "x/nested": want["x/nested"]}, got); diff != "" || err != nil {
 		t.Errorf("named metrics: %v (-want +got):\n%s", err, diff)
 	}
-	for _, bad := range []string{"1700000000000\n", "x 0.5 0\n", "1 a 0\n", "1 0.5 b\n"} {
+	for _, bad := range []string{"1700000000000\n", "x 0.5 0\n", "1 a 0\n", "1 0.5 b\n", "99999999999999999999 0.5 0\n", "1 0.5 99999999999999999999\n"} {
 		write(t, root, map[string]string{dir + "AUROC": bad})
 		if _, err := s.Metrics(t.Context(), onlyRun(t, s)); err == nil || !strings.Contains(err.Error(), "AUROC") || !strings.Contains(err.Error(), runID) {
 			t.Errorf("the metric file %q: %v", bad, err)

@@ -95,6 +95,7 @@ func fromBuffer(args []any) (any, error) {
 	if dt.kind == 'O' {
 		return nil, errorf(Refused, "an array of objects from a buffer")
 	}
+	dt.used = true
 	a := new(Array)
 	if err := a.fill(*dt, args[2], order == "F", raw, nil); err != nil {
 		return nil, err
@@ -143,6 +144,7 @@ func (a *Array) PySetState(state any) error {
 	if !ok {
 		return errorf(Damaged, "an array's contents do not fit its dtype")
 	}
+	dt.used = true
 	return a.fill(*dt, t.Get(1), fortran, raw, objects)
 }
 
@@ -218,6 +220,7 @@ func newScalar(args []any) (any, error) {
 	if dt.kind == 'O' {
 		return nil, errorf(Refused, "a scalar of dtype O")
 	}
+	dt.used = true
 	if len(raw) != dt.size {
 		return nil, errorf(Damaged, "a scalar's bytes do not fit its dtype")
 	}
@@ -237,11 +240,17 @@ type dtype struct {
 	size   int // bytes of an element; 4 a character for U; 8 for O
 	big    bool
 	filled bool
+	used   bool // something was made with it, or may have been
 }
+
+// needsInit is the one of numpy's flags of a dtype that is not about objects; U has
+// it. With others numpy takes the elements for pointers.
+const needsInit = 0x08
 
 var dtypeName = regexp.MustCompile(`^[<>|=]?([A-Za-z?])(\d{0,9})$`)
 
-// newDType is numpy.dtype(name, align, copy).
+// newDType is numpy.dtype(name, align, copy). Picklers always ask for a copy: only
+// that takes the byte order that BUILD gives, numpy's own object ignores it.
 func newDType(args []any) (any, error) {
 	if len(args) != 3 {
 		return nil, errorf(Damaged, "numpy.dtype has %d arguments, not 3", len(args))
@@ -249,6 +258,9 @@ func newDType(args []any) (any, error) {
 	name, ok := args[0].(string)
 	if !ok {
 		return nil, errorf(Refused, "numpy.dtype of something other than a name")
+	}
+	if args[2] != true && args[2] != 1 {
+		return nil, errorf(Refused, "numpy.dtype that is no copy")
 	}
 	m := dtypeName.FindStringSubmatch(name)
 	if m == nil {
@@ -299,7 +311,9 @@ func (d *dtype) PySetState(state any) error {
 	version, ok1 := t.Get(0).(int)
 	order, ok2 := t.Get(1).(string)
 	size, ok3 := t.Get(5).(int)
-	if !ok1 || !ok2 || !ok3 {
+	_, ok4 := t.Get(6).(int)
+	flags, ok5 := t.Get(7).(int)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
 		return errorf(Damaged, "a dtype's state has other types than expected")
 	}
 	if version != 3 && version != 4 {
@@ -308,11 +322,20 @@ func (d *dtype) PySetState(state any) error {
 	if t.Get(2) != nil || t.Get(3) != nil || t.Get(4) != nil {
 		return errorf(Refused, "a structured dtype")
 	}
-	if size != -1 && size != d.size {
+	// Of texts and bytes numpy takes the size from here, of others from the name.
+	if flexible := d.kind == 'U' || d.kind == 'S'; size != d.size && (flexible || size != -1) {
 		return errorf(Damaged, "a dtype's state gives another size than its name")
+	}
+	if flags&^needsInit != 0 && d.kind != 'O' {
+		return errorf(Damaged, "a dtype's state has flags of another dtype")
 	}
 	if d.filled {
 		return errorf(Damaged, "a dtype gets its state a second time")
+	}
+	// To numpy, what was made before would change its byte order or not, as it
+	// was made.
+	if d.used {
+		return errorf(Damaged, "a dtype gets its state after it was used")
 	}
 	switch order {
 	case "<", "|", "=":

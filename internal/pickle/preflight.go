@@ -586,6 +586,9 @@ func (c *checker) takeMark() ([]slot, place, *Error) {
 func (c *checker) tupleOf(items []slot) abstract {
 	k, weight := tuple, weighs
 	for _, item := range items {
+		if item.v.kind() == dtypeValue && item.v.ref() > 0 {
+			c.dtypes[item.v.ref()-1].used = true // by whatever the tuple is for
+		}
 		w, ok := c.hashable(item.v)
 		if !ok {
 			k = mutedTuple
