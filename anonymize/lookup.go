@@ -240,7 +240,7 @@ func parse(data []byte) (*Lookup, error) {
 	l.foreign = file.Format == nil && len(file.Lookup) > 0
 	l.adopted = file.Adopted || l.foreign
 	if l.foreign && !inverse(file.Lookup, file.Reverse) {
-		return nil, errors.New("has no reverse_lookup that says the same as its lookup: it was cut or edited")
+		return nil, errors.New("has no reverse_lookup that says the same as its lookup: it was cut or edited; put the whole file back, or write under reverse_lookup each original code with its public one")
 	}
 	for _, code := range slices.Sorted(maps.Keys(file.Lookup)) {
 		original := file.Lookup[code]
