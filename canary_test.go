@@ -41,8 +41,12 @@ func TestCanaries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Parallel()
 	bin := compiled(t)
-	unpacked := unpackOnce(t, repo)()
+	unpacked, err := unpackOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
 	// The name of a test is part of paths that are printed: it must look like no code.
 	for name, test := range map[string]struct {
 		prefix string
@@ -53,6 +57,7 @@ func TestCanaries(t *testing.T) {
 		"tracking server": {"sbj", (*canaries).keepServer},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCanaries(t, repo, bin, unpacked, test.prefix, test.keep)
 			// Nothing is known of the codes yet, and nothing of the store can be read.
 			// History keeps it all, so that two searches are enough.
@@ -174,9 +179,7 @@ func newCanaries(t *testing.T, repo, bin, unpacked, prefix string, keep func(*ca
 	c.must(os.CopyFS(filepath.Join(c.work, "configs"), os.DirFS(filepath.Join(repo, "configs"))))
 	c.write(filepath.Join(c.work, "LICENSE"), "Whoever has a copy may do with it what they like.\n")
 	c.must(writeStore(unpacked, c.store, nil))
-	for _, id := range upstreamExperiments {
-		c.must(copyTree(filepath.Join(unpacked, "mlruns", id), filepath.Join(c.store, id)))
-	}
+	c.must(writeFlows(unpacked, c.store))
 	c.must(copyTree(filepath.Join(unpacked, "SERI_PLR_GLAUCOMA.db"), c.source))
 
 	pickles, err := filepath.Glob(filepath.Join(c.store, experiment, "*/artifacts/metrics/*.pickle"))

@@ -30,6 +30,7 @@ func TestExpectedNumbers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the program and builds the bundled example")
 	}
+	t.Parallel()
 	db := buildExample(t)
 	ours := records(t, db, "SELECT * FROM essential_metrics ORDER BY config_id")
 	byRun := map[string]record{}

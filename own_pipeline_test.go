@@ -75,6 +75,7 @@ func TestSecondPipeline(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles a program")
 	}
+	t.Parallel()
 	program, dir := otherPipeline(t)
 	run := func(target string) []string {
 		t.Helper()

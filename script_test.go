@@ -1,27 +1,23 @@
 package pipeline_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/foundation-plr/pipeline/internal/archive"
 )
 
 // TestScript runs each file of testdata/script against the real program,
 // compiled as a user would compile it. Beside testscript's own commands there are
 //
+//	built [flows|source] put a workspace there as it is after its first build
 //	store DIR [RUN...]   write a small tracking store of one's own: the named
 //	                     runs of the bundled example, or the first twelve used
 //	example              put the bundled example's archive into the workspace
@@ -45,8 +41,15 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Parallel()
 	bin := filepath.Dir(compiled(t))
-	unpacked := unpackOnce(t, repo)
+	unpacked := func() string { // testscript reports a panic as the script's failure
+		dir, err := unpackOnce()
+		if err != nil {
+			panic(err)
+		}
+		return dir
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -57,6 +60,7 @@ func TestScript(t *testing.T) {
 			return os.CopyFS(filepath.Join(env.WorkDir, "configs"), os.DirFS(filepath.Join(repo, "configs")))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"built": copyBuilt,
 			"store": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) == 0 {
 					ts.Fatalf("usage: store DIR [RUN...]")
@@ -67,9 +71,7 @@ func TestScript(t *testing.T) {
 				if neg || len(args) != 1 {
 					ts.Fatalf("usage: flows DIR")
 				}
-				for _, id := range upstreamExperiments {
-					ts.Check(copyTree(filepath.Join(unpacked(), "mlruns", id), filepath.Join(ts.MkAbs(args[0]), id)))
-				}
+				ts.Check(writeFlows(unpacked(), ts.MkAbs(args[0])))
 			},
 			"example": func(ts *testscript.TestScript, neg bool, args []string) {
 				data, err := os.ReadFile(filepath.Join(repo, exampleArchive))
@@ -100,63 +102,6 @@ func TestScript(t *testing.T) {
 
 // exampleArchive is the bundled example below the root of the module.
 const exampleArchive = "data/synthetic/example.tar.zst"
-
-// programDir holds the compiled program, once a test has asked for it.
-var programDir string
-
-// program compiles the program once for all tests of this package, as the
-// README tells a user to.
-var program = sync.OnceValues(func() (name string, err error) {
-	if programDir, err = os.MkdirTemp("", "plr-test-"); err != nil {
-		return "", err
-	}
-	name = filepath.Join(programDir, "plr")
-	if out, err := exec.Command("go", "tool", "mage", "-compile", name).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("compile the program: %w\n%s", err, out)
-	}
-	return name, nil
-})
-
-func compiled(t *testing.T) string {
-	t.Helper()
-	name, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-func TestMain(m *testing.M) {
-	if file := os.Getenv(holder); file != "" {
-		if err := hold(file); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	code := m.Run()
-	if programDir != "" {
-		if err := os.RemoveAll(programDir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// unpackOnce unpacks the bundled example on first use, for all scripts together.
-func unpackOnce(t *testing.T, repo string) func() string {
-	dir := filepath.Join(t.TempDir(), "example")
-	unpack := sync.OnceValue(func() error {
-		return archive.Unpack(context.Background(), filepath.Join(repo, exampleArchive), dir, archive.DefaultLimits, nil)
-	})
-	return func() string {
-		if err := unpack(); err != nil {
-			panic(err) // testscript reports it as the script's failure
-		}
-		return dir
-	}
-}
 
 // experiment is the example's classification experiment.
 const experiment = "253031330985650090"
@@ -191,6 +136,16 @@ func writeStore(example, dst string, runs []string) error {
 	}
 	for _, part := range parts {
 		if err := copyTree(filepath.Join(src, part), filepath.Join(dst, experiment, part)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFlows adds the example's experiments before classification to a store.
+func writeFlows(example, dst string) error {
+	for _, id := range upstreamExperiments {
+		if err := copyTree(filepath.Join(example, "mlruns", id), filepath.Join(dst, id)); err != nil {
 			return err
 		}
 	}

@@ -49,6 +49,7 @@ func TestMageDies(t *testing.T) {
 	if testing.Short() || runtime.GOOS != "linux" {
 		t.Skip("compiles programs and looks at processes under /proc")
 	}
+	t.Parallel()
 	repo, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)

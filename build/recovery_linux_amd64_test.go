@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/foundation-plr/pipeline/internal/racetest"
 )
 
 // long is the variable that asks for the long run, as bench/crash does: its
@@ -352,6 +354,7 @@ func sweep(t *testing.T, kinds []string, prepare func(dir string) *mortal, check
 // TestEveryCall builds a pipeline with a fault at every call that changes a file
 // system, from nothing and over an older build.
 func TestEveryCall(t *testing.T) {
+	racetest.Skip(t, "TestRecovery builds with the same faults and with more steps at once with it")
 	needInjection(t)
 	kinds := []string{"error", "full", "kill", "power", "SIGINT", "SIGTERM", "SIGHUP"}
 	for name, older := range map[string]bool{"first build": false, "second build": true} {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
@@ -278,8 +279,8 @@ func (c *configuration) publishedPredictions() (all []prediction) {
 // numbers are others, and the keys, domains, tiers and methods those that there are.
 type forms map[string]map[string]metrics.Row
 
-// forms measures at the thresholds that the database has net benefit at, which it
-// returns, too.
+// forms returns the thresholds that the database has net benefit at, and the forms
+// of measures at these.
 func (v *validator) forms() ([]float64, forms, error) {
 	measures, err := duckfile.Texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics")
 	if err != nil {
@@ -292,6 +293,17 @@ func (v *validator) forms() ([]float64, forms, error) {
 		}
 	}
 	slices.Sort(grid)
+	made, _ := formsAt.LoadOrStore(fmt.Sprint(grid), sync.OnceValues(func() (forms, error) { return newForms(grid) }))
+	byKey, err := made.(func() (forms, error))()
+	return grid, byKey, err
+}
+
+// formsAt keeps the forms that were made, by their thresholds: they depend on nothing
+// else, take a thousand resamples, and one validation asks for them three times.
+var formsAt sync.Map // thresholds as text → func() (forms, error)
+
+// newForms measures at thresholds.
+func newForms(grid []float64) (forms, error) {
 	// As many events as controls between neighbouring thresholds, so many that no
 	// resample lacks them: every measure has a value, and an interval if it ever has.
 	const between, refits = 40, 3
@@ -309,17 +321,17 @@ func (v *validator) forms() ([]float64, forms, error) {
 	}
 	all, err := metrics.NewRefits(outcomes, risks)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	rows, err := metrics.RefitTable(all, extract.MeasureOptions(grid))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	byKey := forms{metrics.OverModels: {}, metrics.MeanRisk: {}}
 	for _, row := range rows {
 		byKey[row.Estimand][row.Measure] = row
 	}
-	return grid, byKey, nil
+	return byKey, nil
 }
 
 // nearly compares what rounding moves by no more than it moves a risk.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
@@ -160,7 +161,7 @@ func (v *validator) catalogue() error {
 	if len(v.Findings) > 0 { // the definitions would say it again
 		return nil
 	}
-	want, err := ownDefinitions(v.ctx)
+	want, err := ownDefinitions()
 	if err != nil {
 		return err
 	}
@@ -177,8 +178,10 @@ const definitionsQuery = `SELECT sql FROM duckdb_tables() WHERE database_name = 
 UNION ALL SELECT sql FROM duckdb_views() WHERE NOT internal AND database_name = current_database() ORDER BY 1`
 
 // ownDefinitions is what an empty database of this schema says of itself: DuckDB
-// words the definitions anew, so they can only be compared with its own words.
-func ownDefinitions(ctx context.Context) (all []string, err error) {
+// words the definitions anew, so they can only be compared with its own words. They
+// are the same for all databases, so one validation makes them for all.
+var ownDefinitions = sync.OnceValues(func() (all []string, err error) {
+	ctx := context.Background() // the next validation wants them, too
 	db, err := sql.Open("duckdb", "")
 	if err != nil {
 		return nil, err
@@ -196,7 +199,7 @@ func ownDefinitions(ctx context.Context) (all []string, err error) {
 		}
 	}
 	return duckfile.Texts(ctx, db, definitionsQuery)
-}
+})
 
 func (v *validator) sameColumns(want table, got duckfile.Table) {
 	for i, c := range want.columns {

@@ -23,6 +23,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/foundation-plr/pipeline/internal/racetest"
 )
 
 // fake answers like a tracking server of MLflow: what is asked, how absent
@@ -281,15 +283,16 @@ func TestServerErrors(t *testing.T) {
 		t.Cleanup(s.Close)
 		return strings.Replace(s.URL, "//", "//ada:secret@", 1)
 	}
-	closed := httptest.NewServer(nil)
-	closed.Close()
+	// A port that no test is given: one that a server has closed may be another's the
+	// moment after, which then answers.
+	const nobody = "http://ada:secret@127.0.0.1:1"
 	tlsServer := httptest.NewTLSServer(&fake{t: t})
 	t.Cleanup(tlsServer.Close)
 	for _, c := range []struct {
 		name, url, want string
 		unreachable     bool
 	}{
-		{"nobody there", strings.Replace(closed.URL, "//", "//ada:secret@", 1), "connection refused", true},
+		{"nobody there", nobody, "connection refused", true},
 		{"something else", web(func(w http.ResponseWriter, _ *http.Request) { say(w, "<html>canary77") }), "something else at this address", false},
 		{"wrong credentials", web(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary77", http.StatusUnauthorized) }), "MLFLOW_TRACKING_USERNAME", false},
 		{"unknown host", web(func(w http.ResponseWriter, _ *http.Request) {
@@ -381,6 +384,7 @@ func TestServerWithoutEnd(t *testing.T) {
 
 // Runs of which a page is too long are asked for in smaller ones.
 func TestServerLongRuns(t *testing.T) {
+	racetest.Skip(t, "TestServer lists runs page by page with it; here hundreds of megabytes are read")
 	const runs, size = 100, 2 << 20
 	var asked []int
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
