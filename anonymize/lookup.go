@@ -310,6 +310,9 @@ func inverse(lookup, reverse map[string]string) bool {
 	return true
 }
 
+// readable is what sourcedb.Readable says, which this package does not know: a code that
+// no source may have would leave its subject with another one. A test of targets holds
+// the two together.
 func readable(original string) bool {
 	return strings.TrimSpace(original) == original && !strings.ContainsFunc(original, func(r rune) bool { return !unicode.IsPrint(r) })
 }

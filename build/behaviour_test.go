@@ -8,10 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 func TestMeaning(t *testing.T) {
@@ -536,4 +539,80 @@ func TestExclusive(t *testing.T) {
 	if _, err := g.Build(t.Context()); err != nil {
 		t.Error("a build afterwards:", err)
 	}
+}
+
+// TestNamesOverLedger holds that who looks at names alone does not mind what is written
+// into a file meanwhile.
+func TestNamesOverLedger(t *testing.T) {
+	s := newSpace(t)
+	rewrite := func() { s.write("led/l", "one") }
+	s.steps = []Step{
+		{Name: "ledger", Ledgers: []Ref{{"work", "led/l"}}, Run: func(_ context.Context, t *Task) error {
+			return os.WriteFile(t.Path(Ref{"work", "led/l"}), []byte("one"), 0o600)
+		}},
+		{Name: "names", Inputs: []Input{Names("work", "led/*")}, Outputs: []Output{Out("work", "names")}, Run: func(_ context.Context, t *Task) error {
+			rewrite()
+			return os.WriteFile(t.Out(Ref{"work", "names"}), []byte("names"), 0o600)
+		}},
+	}
+	s.expect("ran ledger; ran names")
+}
+
+// TestMeaningsOneAtATime holds that a step with many files of a kind has the meaning of
+// one computed after that of another: what computes it may take a whole machine.
+func TestMeaningsOneAtATime(t *testing.T) {
+	s := newSpace(t)
+	var at, most, calls atomic.Int64
+	s.opt.Digests = map[string]func(context.Context, string) (string, error){
+		"words": func(context.Context, string) (string, error) {
+			if now := at.Add(1); now > most.Load() {
+				most.Store(now)
+			}
+			time.Sleep(time.Millisecond)
+			at.Add(-1)
+			calls.Add(1)
+			return "words", nil
+		},
+	}
+	const files = 2 * parallelFiles // so many that their directories are read by all processors
+	for i := range files {
+		s.write(fmt.Sprintf("d/%d/x", i), fmt.Sprint(i))
+	}
+	s.steps = []Step{{Name: "a", Inputs: []Input{Glob("work", "d/*/x").As("words")}, Outputs: []Output{Out("work", "a")}, Run: func(_ context.Context, t *Task) error {
+		return os.WriteFile(t.Out(Ref{"work", "a"}), []byte("a"), 0o600)
+	}}}
+	s.expect("ran a")
+	if calls.Load() < files || most.Load() != 1 {
+		t.Errorf("%d meanings, %d of them at once", calls.Load(), most.Load())
+	}
+}
+
+// TestWalkOrder holds that what is in directories is found in the order of paths,
+// whatever stands beside them.
+func TestWalkOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		names := rapid.SliceOfNDistinct(rapid.StringMatching("[ab.!-]{1,3}"), 0, 6, rapid.ID).Draw(t, "names")
+		var found []dirEntry
+		var want []string
+		path := func(e dirEntry) string {
+			if e.mode.IsDir() {
+				return e.name + "/x"
+			}
+			return e.name
+		}
+		for _, name := range names {
+			e := dirEntry{name: name}
+			if rapid.Bool().Draw(t, "dir") {
+				e.mode = fs.ModeDir
+			}
+			found, want = append(found, e), append(want, path(e))
+		}
+		slices.SortFunc(found, byPath)
+		slices.Sort(want)
+		for i, e := range found {
+			if path(e) != want[i] {
+				t.Fatalf("%v, want %q", found, want)
+			}
+		}
+	})
 }

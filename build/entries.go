@@ -20,7 +20,10 @@ func (l entryList) all() iter.Seq[entry] {
 		var e entry
 		for _, piece := range l.text {
 			for r := (reader{b: piece}); len(r.b) > 0; {
-				if e = r.entry(e.ref); r.bad || !yield(e) { // bad it cannot be: lists are written here, or read by list
+				if e = r.entry(e.ref); r.bad {
+					panic("build: a list of entries that neither add nor list has made") // fewer inputs must not pass for all
+				}
+				if !yield(e) {
 					return
 				}
 			}

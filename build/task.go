@@ -62,7 +62,7 @@ func (t *Task) find(ref Ref) *entry {
 		if !g.mayHold(ref) {
 			continue
 		}
-		entries := g.entries()
+		entries := g.listed()
 		j, _ := slices.BinarySearchFunc(entries, ref, func(e entry, ref Ref) int { return compareRefs(e.ref, ref) })
 		for ; j < len(entries) && entries[j].ref == ref; j++ {
 			e := &entries[j]
@@ -76,9 +76,9 @@ func (t *Task) find(ref Ref) *entry {
 
 // reading is an input of a task.
 type reading struct {
-	input   Input
-	list    entryList
-	entries func() []entry // of list, made when a task asks for them: one that lists a study does not
+	input  Input
+	list   entryList
+	listed func() []entry // the entries of list, made when a task asks for them: one that lists a study does not
 }
 
 func readingOf(g group) *reading {

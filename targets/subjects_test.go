@@ -2,6 +2,7 @@ package targets
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -14,6 +15,7 @@ import (
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/archive"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/sourcedb"
 )
 
 // A subject of a test set that the lookup does not know stops the checkpoint,
@@ -121,5 +123,20 @@ func TestUnmappedSubjectStopsTheCheckpoint(t *testing.T) {
 		return err
 	}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A lookup of the Python reference is taken over with the codes that a source may have,
+// and no others: their subjects would get other codes.
+func TestForeignLookupHasReadableCodes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lookup.yaml")
+	for _, original := range []string{"PLR1001", "PLR 1001", "Ångström-7", "PLR1001 ", "\tPLR1001", "PLR\u200b1001", "PLR\u00a01001", "\u00a0PLR1001"} {
+		text := fmt.Sprintf("lookup: {H001: %[1]q}\nreverse_lookup: {%[1]q: H001}\n", original)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := anonymize.ReadLookup(file); (err == nil) != sourcedb.Readable(original) {
+			t.Errorf("%q may be in a source: %v; in a lookup: %v", original, sourcedb.Readable(original), err)
+		}
 	}
 }

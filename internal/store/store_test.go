@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -363,5 +366,61 @@ func TestHashMoves(t *testing.T) {
 	close(stop)
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLogOfAFullDisk holds that entries which were written in part are no part of a log,
+// and that what is appended once there is room is found.
+func TestLogOfAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _, err := openEntries(path, recordsHeader, 0o600, true)
+	if err == nil {
+		err = l.append(payload{[]byte("before")})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := l.size
+	// Without it the signal would end the process, and the kernel's error is asked for.
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var room syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &room); err != nil {
+		t.Fatal(err)
+	}
+	full := room
+	full.Cur = uint64(size) + 30
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
+		t.Fatal(err)
+	}
+	err = l.append(payload{[]byte("part of"), bytes.Repeat([]byte("x"), 100)})
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &room); err != nil {
+		t.Fatal(err)
+	}
+	if info, serr := os.Stat(path); !errors.Is(err, syscall.EFBIG) || serr != nil || info.Size() != size || l.size != size {
+		t.Errorf("a write that does not fit: %v; the file has %d bytes, the log %d, want %d", err, info.Size(), l.size, size)
+	}
+	if err := errors.Join(l.append(payload{[]byte("after")}), l.close()); err != nil {
+		t.Fatal(err)
+	}
+	_, entries, err := openEntries(path, recordsHeader, 0o600, false)
+	if err != nil || len(entries) != 2 || string(entries[0]) != "before" || string(entries[1]) != "after" {
+		t.Errorf("%q, %v", entries, err)
+	}
+}
+
+// TestLogRefusesTooLong holds that an entry which no reader would take is refused before
+// any of those with it is written.
+func TestLogRefusesTooLong(t *testing.T) {
+	l, _, err := openEntries(filepath.Join(t.TempDir(), "log"), recordsHeader, 0o600, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close() //nolint:errcheck // what it holds is of no use any more
+	size := l.size
+	err = l.append(payload{bytes.Repeat([]byte("x"), 100)}, payload{make([]byte, maxEntry+1)}) // memory that nobody touches
+	info, serr := os.Stat(l.path)
+	if err == nil || !strings.Contains(err.Error(), "too long") || serr != nil || info.Size() != size || l.size != size {
+		t.Errorf("%v, %v: the file has %d bytes, the log %d, want %d", err, serr, info.Size(), l.size, size)
 	}
 }
