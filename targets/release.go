@@ -14,10 +14,10 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/foundation-plr/pipeline/build"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/lock"
 	"github.com/foundation-plr/pipeline/internal/release"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
 const (
@@ -156,7 +156,7 @@ func (s *study) release() build.Step {
 		Inputs:  inputs,
 		Outputs: []build.Output{build.Out(out.Root, out.Path).As(contentsOfRelease)},
 		Params:  map[string]any{"places": places, "settings": settings, "commit": commit},
-		Code:    []string{"internal/release", "internal/checkpoint", "internal/lock", "internal/sidecar"},
+		Code:    []string{"internal/lock", "internal/release", "internal/schema", "internal/sidecar"},
 		Run: func(_ context.Context, t *build.Task) (err error) {
 			if _, err := readValidation(t.Path(build.Ref{Root: rootResults, Path: validationFile})); err != nil {
 				return err
@@ -177,7 +177,7 @@ func (s *study) release() build.Step {
 				return err
 			}
 			bundle := release.Bundle{
-				Study: s.settings.Study, Synthetic: of.Synthetic, Report: begin, Database: all[0].path, Schema: checkpoint.SchemaVersion,
+				Study: s.settings.Study, Synthetic: of.Synthetic, Report: begin, Database: all[0].path, Schema: schema.Version,
 				Settings: releaseSettings, Platform: doc.Platform, Commit: commit,
 				Files: []release.File{{Path: releaseSettings, Kind: "the settings that a rebuild takes", Text: encoded}},
 			}

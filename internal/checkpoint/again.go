@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/metrics"
@@ -105,7 +107,9 @@ func (v *validator) again() error {
 		return err
 	}
 	slices.SortStableFunc(order, func(x, y rule) int {
-		place := func(r rule) int { return slices.IndexFunc(tables, func(t table) bool { return t.name == r.table }) }
+		place := func(r rule) int {
+			return slices.IndexFunc(schema.Tables, func(t schema.Table) bool { return t.Name == r.table })
+		}
 		return cmp.Compare(place(x), place(y))
 	})
 	for _, r := range order {
@@ -216,8 +220,8 @@ func (v *validator) someConfigurations(ids []int32) ([]*configuration, error) {
 		all = append(all, c)
 	}
 	among := fmt.Sprintf("config_id BETWEEN %d AND %d", ids[0], ids[len(ids)-1])
-	for _, t := range tables {
-		if slices.Contains([]string{runsTable, bootstrapTable, cellsTable, differencesTable, selectedTable}, t.name) || t.columns[0].name != "config_id" && t.columns[1].name != "config_id" {
+	for _, t := range schema.Tables {
+		if slices.Contains([]string{schema.Runs, schema.Bootstrap, schema.Cells, schema.Differences, schema.Selected}, t.Name) || t.Columns[0].Name != "config_id" && t.Columns[1].Name != "config_id" {
 			continue
 		}
 		rows, err := readRows(v.ctx, v.db, t, among)
@@ -227,7 +231,7 @@ func (v *validator) someConfigurations(ids []int32) ([]*configuration, error) {
 		for _, r := range rows {
 			id, _ := r.cells[r.columns["config_id"]].(int32)
 			if c := byID[id]; c != nil { // else a finding of its own
-				c.tables[t.name] = append(c.tables[t.name], r)
+				c.tables[t.Name] = append(c.tables[t.Name], r)
 			}
 		}
 	}
@@ -235,22 +239,22 @@ func (v *validator) someConfigurations(ids []int32) ([]*configuration, error) {
 }
 
 // readRows reads the rows of a table of which an SQL condition is true, by its key.
-func readRows(ctx context.Context, db *sql.DB, t table, condition string) (all []row, err error) {
-	columns, key := map[string]int{}, make([]string, len(t.key))
-	for i, c := range t.columns {
-		columns[c.name] = i
+func readRows(ctx context.Context, db *sql.DB, t schema.Table, condition string) (all []row, err error) {
+	columns, key := map[string]int{}, make([]string, len(t.Key))
+	for i, c := range t.Columns {
+		columns[c.Name] = i
 	}
-	for i, k := range t.key {
+	for i, k := range t.Key {
 		key[i] = duckfile.Quote(k)
 	}
-	rows, err := db.QueryContext(ctx, "SELECT * FROM "+t.name+" WHERE "+condition+" ORDER BY "+strings.Join(key, ", "))
+	rows, err := db.QueryContext(ctx, "SELECT * FROM "+t.Name+" WHERE "+condition+" ORDER BY "+strings.Join(key, ", "))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		r := row{columns, make([]any, len(t.columns))}
-		into := make([]any, len(t.columns))
+		r := row{columns, make([]any, len(t.Columns))}
+		into := make([]any, len(t.Columns))
 		for i := range into {
 			into[i] = &r.cells[i]
 		}
@@ -265,7 +269,7 @@ func readRows(ctx context.Context, db *sql.DB, t table, condition string) (all [
 // publishedPredictions are those of the table: none where one is not complete,
 // which is a finding of its own.
 func (c *configuration) publishedPredictions() (all []prediction) {
-	for _, p := range c.tables[predictionsTable] {
+	for _, p := range c.tables[schema.Predictions] {
 		outcome, risk := p.number("y_true"), p.number("y_prob")
 		if outcome == nil || risk == nil {
 			return nil
@@ -347,12 +351,12 @@ func (c *configuration) nearly(halfUnit float64) {
 	}
 	tolerance := summedTolerance + 2*halfUnit
 	brier := value(metrics.Brier(sample))
-	for _, m := range c.tables[stratosTable] {
+	for _, m := range c.tables[schema.Stratos] {
 		if m.text("estimand") == metrics.MeanRisk && m.text("measure") == "brier" && !agree(m.number("estimate"), brier, tolerance) {
-			c.found(stratosTable, "estimate", "brier of the mean risk is not that of the predictions, rounding allowed for", false)
+			c.found(schema.Stratos, "estimate", "brier of the mean risk is not that of the predictions, rounding allowed for", false)
 		}
 	}
-	rows := c.tables[distributionTable]
+	rows := c.tables[schema.Distribution]
 	if len(rows) != 1 {
 		return // a finding of its own
 	}
@@ -364,7 +368,7 @@ func (c *configuration) nearly(halfUnit float64) {
 		{"median_cases", cases.median}, {"median_controls", controls.median}, {"mean_cases", cases.mean}, {"mean_controls", controls.mean},
 	} {
 		if !agree(rows[0].number(k.column), k.want, tolerance) {
-			c.found(distributionTable, k.column, "is not that of the predictions, rounding allowed for", false)
+			c.found(schema.Distribution, k.column, "is not that of the predictions, rounding allowed for", false)
 		}
 	}
 }
@@ -419,16 +423,16 @@ func agreeCells(a, b *float64, tolerance float64) bool {
 }
 
 func (c *configuration) roc() {
-	rows, want := c.tables[rocTable], metrics.ROC(c.sample)
+	rows, want := c.tables[schema.ROC], metrics.ROC(c.sample)
 	switch {
 	case len(want) == 0 && len(rows) > 0:
-		c.found(rocTable, "", "a test set of one class has no curve", false)
+		c.found(schema.ROC, "", "a test set of one class has no curve", false)
 		return
 	case len(want) > 0 && len(rows) == 0:
-		c.found(rocTable, "config_id", "the configuration has no row", false)
+		c.found(schema.ROC, "config_id", "the configuration has no row", false)
 		return
 	case len(rows) != len(want):
-		c.found(rocTable, "fpr, tpr", "the curve is not that of the predictions", false)
+		c.found(schema.ROC, "fpr, tpr", "the curve is not that of the predictions", false)
 		return
 	}
 	for i, p := range want {
@@ -438,16 +442,16 @@ func (c *configuration) roc() {
 		}
 		r := rows[i]
 		if !agree(r.number("threshold"), threshold, 0) || !agree(r.number("fpr"), p.FPR, summedTolerance) || !agree(r.number("tpr"), p.TPR, summedTolerance) {
-			c.found(rocTable, "fpr, tpr", "the curve is not that of the predictions", false)
+			c.found(schema.ROC, "fpr, tpr", "the curve is not that of the predictions", false)
 			return
 		}
 	}
 }
 
 func (c *configuration) calibration() {
-	rows, want := c.tables[calibrationTable], metrics.CalibrationBins(c.sample, calibrationBins)
+	rows, want := c.tables[schema.Calibration], metrics.CalibrationBins(c.sample, calibrationBins)
 	if len(rows) != len(want) {
-		c.found(calibrationTable, "bin_index", "there are not ten bins", false)
+		c.found(schema.Calibration, "bin_index", "there are not ten bins", false)
 		return
 	}
 	for i, b := range want {
@@ -459,16 +463,16 @@ func (c *configuration) calibration() {
 			{"predicted_mean", b.Predicted}, {"n_samples", float64(b.N)},
 		} {
 			if !agree(rows[i].number(k.column), k.want, summedTolerance) {
-				c.found(calibrationTable, k.column, "is not that of the predictions", false)
+				c.found(schema.Calibration, k.column, "is not that of the predictions", false)
 			}
 		}
 	}
 }
 
 func (c *configuration) histogram() {
-	rows, bins := c.tables[histogramTable], metrics.CalibrationBins(c.sample, calibrationBins)
+	rows, bins := c.tables[schema.Histogram], metrics.CalibrationBins(c.sample, calibrationBins)
 	if len(rows) != 2*len(bins) {
-		c.found(histogramTable, "bin_index", "there are not ten bins of each outcome", false)
+		c.found(schema.Histogram, "bin_index", "there are not ten bins of each outcome", false)
 		return
 	}
 	for i, r := range rows {
@@ -484,7 +488,7 @@ func (c *configuration) histogram() {
 			{"outcome", float64(outcome)}, {"bin_index", float64(i % len(bins))}, {"bin_start", b.Lower}, {"bin_end", b.Upper}, {"count", float64(count)},
 		} {
 			if !agree(r.number(k.column), k.want, copiedTolerance) {
-				c.found(histogramTable, k.column, "is not that of the predictions", false)
+				c.found(schema.Histogram, k.column, "is not that of the predictions", false)
 			}
 		}
 	}
@@ -493,7 +497,7 @@ func (c *configuration) histogram() {
 // retention takes the order of the subjects from their quantiles' table.
 func (c *configuration) retention() {
 	deviations := map[string]*float64{}
-	for _, r := range c.tables[quantilesTable] {
+	for _, r := range c.tables[schema.Quantiles] {
 		deviations[r.text("subject_code")] = r.number("sd")
 	}
 	for i, p := range c.predictions {
@@ -507,9 +511,9 @@ func (c *configuration) retention() {
 	if err != nil {
 		return // findings of their own
 	}
-	rows := c.tables[retentionTable]
+	rows := c.tables[schema.Retention]
 	if len(rows) != len(curve)*len(retentionMeasures) {
-		c.found(retentionTable, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
+		c.found(schema.Retention, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
 		return
 	}
 	for _, point := range curve {
@@ -518,18 +522,18 @@ func (c *configuration) retention() {
 				return r.text("metric_name") == name && agree(r.number("retention_rate"), point.rate, copiedTolerance)
 			})
 			if at < 0 {
-				c.found(retentionTable, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
+				c.found(schema.Retention, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
 				return
 			}
 			if !agree(rows[at].number("metric_value"), point.values[i], summedTolerance) {
-				c.found(retentionTable, "metric_value", name+" is not that of the predictions, ordered by the deviations in "+quantilesTable, false)
+				c.found(schema.Retention, "metric_value", name+" is not that of the predictions, ordered by the deviations in "+schema.Quantiles, false)
 			}
 		}
 	}
 }
 
 func (c *configuration) distribution() {
-	rows := c.tables[distributionTable]
+	rows := c.tables[schema.Distribution]
 	if len(rows) != 1 {
 		return // a finding of its own
 	}
@@ -542,7 +546,7 @@ func (c *configuration) distribution() {
 		{"mean_cases", cases.mean}, {"mean_controls", controls.mean}, {"n_cases", float64(cases.n)}, {"n_controls", float64(controls.n)},
 	} {
 		if !agree(rows[0].number(k.column), k.want, summedTolerance) {
-			c.found(distributionTable, k.column, "is not that of the predictions", false)
+			c.found(schema.Distribution, k.column, "is not that of the predictions", false)
 		}
 	}
 }
@@ -552,13 +556,13 @@ func (c *configuration) decision() {
 	for i := range grid {
 		grid[i] = float64(i+1) / 100
 	}
-	rows := c.tables[decisionTable]
+	rows := c.tables[schema.Decision]
 	sameGrid := len(rows) == len(grid)
 	for i := 0; sameGrid && i < len(grid); i++ {
 		sameGrid = agree(rows[i].number("threshold"), grid[i], 0)
 	}
 	if !sameGrid {
-		c.found(decisionTable, "threshold", "the thresholds are not 0.01 to 0.50 by 0.01", false)
+		c.found(schema.Decision, "threshold", "the thresholds are not 0.01 to 0.50 by 0.01", false)
 		return
 	}
 	for i, p := range metrics.DecisionCurve(c.sample, grid) {
@@ -569,7 +573,7 @@ func (c *configuration) decision() {
 			{"net_benefit_model", p.Model}, {"net_benefit_all", p.All}, {"sensitivity", p.Sensitivity}, {"specificity", p.Specificity},
 		} {
 			if !agree(rows[i].number(k.column), k.want, summedTolerance) {
-				c.found(decisionTable, k.column, "is not that of the predictions", false)
+				c.found(schema.Decision, k.column, "is not that of the predictions", false)
 			}
 		}
 	}
@@ -586,18 +590,18 @@ func value(r metrics.Result) float64 {
 // meanRisk compares the rows of the mean risk with the same measures of the
 // predictions.
 func (c *configuration) meanRisk() {
-	for _, m := range c.tables[stratosTable] {
+	for _, m := range c.tables[schema.Stratos] {
 		estimand, measure := m.text("estimand"), m.text("measure")
 		known, ok := c.forms[estimand][measure]
 		if !ok {
-			c.found(stratosTable, "measure", "is none that this version knows", false)
+			c.found(schema.Stratos, "measure", "is none that this version knows", false)
 			continue
 		}
 		if m.text("domain") != known.Domain {
-			c.found(stratosTable, "domain", "is not that of the measure", false)
+			c.found(schema.Stratos, "domain", "is not that of the measure", false)
 		}
 		if m.text("tier") != known.Tier {
-			c.found(stratosTable, "tier", "is not that of the measure", false)
+			c.found(schema.Stratos, "tier", "is not that of the measure", false)
 		}
 		if estimand != metrics.MeanRisk {
 			continue
@@ -617,10 +621,10 @@ func (c *configuration) meanRisk() {
 			tolerance = fittedTolerance
 		}
 		if m.text("undefined") != string(want.Undefined) || !agree(m.number("estimate"), value(want.Result), tolerance) {
-			c.found(stratosTable, "estimate", want.Measure+" of the mean risk is not that of the predictions", false)
+			c.found(schema.Stratos, "estimate", want.Measure+" of the mean risk is not that of the predictions", false)
 		}
 		if n := m.number("n_undefined"); n != nil && *n != 0 {
-			c.found(stratosTable, "n_undefined", "counts refits, which the mean risk has none of", false)
+			c.found(schema.Stratos, "n_undefined", "counts refits, which the mean risk has none of", false)
 		}
 		if !c.curves && metrics.OfSmoothedCurve(measure) {
 			c.form(m, known)
@@ -636,13 +640,13 @@ func (c *configuration) meanRisk() {
 			note = strings.TrimPrefix(note+"; "+intervalUndefined+string(i.Undefined), "; ")
 		}
 		if !agree(m.number("ci_lower"), lower, tolerance) || !agree(m.number("ci_upper"), upper, tolerance) {
-			c.found(stratosTable, "ci_lower, ci_upper", want.Measure+" of the mean risk has another interval than the predictions give", false)
+			c.found(schema.Stratos, "ci_lower, ci_upper", want.Measure+" of the mean risk has another interval than the predictions give", false)
 		}
 		if m.text("ci_method") != method {
-			c.found(stratosTable, "ci_method", "is not that of the measure", false)
+			c.found(schema.Stratos, "ci_method", "is not that of the measure", false)
 		}
 		if m.text("note") != note {
-			c.found(stratosTable, "note", "is not of the published form, and so may be private", false)
+			c.found(schema.Stratos, "note", "is not of the published form, and so may be private", false)
 		}
 	}
 }
@@ -661,10 +665,10 @@ func (c *configuration) form(m row, known metrics.Row) {
 	note, why, cut := strings.Cut(m.text("note"), intervalUndefined)
 	note = strings.TrimSuffix(note, "; ")
 	if !metrics.KnownNote(note) || cut && !slices.Contains(undefinedReasons, metrics.Reason(why)) {
-		c.found(stratosTable, "note", "is not of the published form, and so may be private", false)
+		c.found(schema.Stratos, "note", "is not of the published form, and so may be private", false)
 	}
 	method := m.text("ci_method")
 	if method != string(metrics.NotAvailable) && method != known.Interval.Method {
-		c.found(stratosTable, "ci_method", "is not that of the measure", false)
+		c.found(schema.Stratos, "ci_method", "is not that of the measure", false)
 	}
 }

@@ -1,3 +1,10 @@
+// Package checkpoint makes, writes and validates the public DuckDB file, the
+// one place where what is private becomes public: [Assemble] puts codes in the
+// place of subjects, and [Write] hands nothing but coded rows to a child
+// process that makes the file.
+//
+// It does not compute measures, does not decide which runs are used and does
+// not know how codes are assigned.
 package checkpoint
 
 import (
@@ -10,6 +17,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/foundation-plr/pipeline/internal/schema"
 
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
@@ -505,7 +514,7 @@ func (a *assembler) addConfig(id int, c *coded) error {
 	}
 	nb := func(threshold string) any { return measured(c.Record, metrics.MeanRisk, "nb@"+threshold) }
 	run := a.publishedRun(c.configured.RunID)
-	a.content.add(essentialTable,
+	a.content.add(schema.Essential,
 		id, c.outlier, c.imputation, c.classifier, c.featurization, sourceName(c.classifier, c.featurization, c.outlier, c.imputation), run, run,
 		auroc.Mean, auroc.Lower, auroc.Upper, c.Joint.Slope, c.Joint.Intercept,
 		measured(c.Record, metrics.MeanRisk, "oe_ratio"), brier.Mean,
@@ -514,11 +523,11 @@ func (a *assembler) addConfig(id int, c *coded) error {
 		measured(c.Record, metrics.OverModels, "scaled_brier"), c.registered)
 
 	mean := func(name string) *float64 { return c.Scalars[name].Mean }
-	a.content.add(supplementaryTable, id, mean("F1"), mean("accuracy"), mean("AUPR"),
+	a.content.add(schema.Supplementary, id, mean("F1"), mean("accuracy"), mean("AUPR"),
 		mean("sensitivity"), mean("specificity"), mean("PPV"), mean("NPV"))
 
 	for i, b := range c.Bins {
-		a.content.add(calibrationTable, a.next(calibrationTable), id, i, (b.Lower+b.Upper)/2, b.Observed, a.roundedCell(b.Predicted), b.N)
+		a.content.add(schema.Calibration, a.next(schema.Calibration), id, i, (b.Lower+b.Upper)/2, b.Observed, a.roundedCell(b.Predicted), b.N)
 	}
 	for outcome := range 2 {
 		for i, b := range c.Bins {
@@ -526,14 +535,14 @@ func (a *assembler) addConfig(id int, c *coded) error {
 			if outcome == 0 {
 				count = b.N - b.Events
 			}
-			a.content.add(histogramTable, a.next(histogramTable), id, outcome, i, b.Lower, b.Upper, count)
+			a.content.add(schema.Histogram, a.next(schema.Histogram), id, outcome, i, b.Lower, b.Upper, count)
 		}
 	}
 	for _, d := range c.Decision {
-		a.content.add(decisionTable, a.next(decisionTable), id, d.Threshold, d.Model, d.All, 0.0, d.Sensitivity, d.Specificity)
+		a.content.add(schema.Decision, a.next(schema.Decision), id, d.Threshold, d.Model, d.All, 0.0, d.Sensitivity, d.Specificity)
 	}
 	for i, p := range c.ROC {
-		a.content.add(rocTable, id, i, a.roundedCell(p.Threshold), p.FPR, p.TPR)
+		a.content.add(schema.ROC, id, i, a.roundedCell(p.Threshold), p.FPR, p.TPR)
 	}
 	a.addSmoothed(id, c)
 	if err := a.addSubjects(id, c); err != nil {
@@ -541,29 +550,29 @@ func (a *assembler) addConfig(id int, c *coded) error {
 	}
 	for _, point := range c.retention {
 		for i, name := range retentionMeasures {
-			a.content.add(retentionTable, a.next(retentionTable), id, point.rate, name, defined(point.values[i]))
+			a.content.add(schema.Retention, a.next(schema.Retention), id, point.rate, name, defined(point.values[i]))
 		}
 	}
 	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
-	a.content.add(distributionTable, id, measured(c.Record, metrics.MeanRisk, "auroc"),
+	a.content.add(schema.Distribution, id, measured(c.Record, metrics.MeanRisk, "auroc"),
 		defined(a.rounded(cases.median)), defined(a.rounded(controls.median)), defined(cases.mean), defined(controls.mean), cases.n, controls.n)
 	for _, m := range c.Measures {
 		var level any
 		if m.Lower != nil {
 			level = m.Level
 		}
-		a.content.add(stratosTable, id, m.Estimand, m.Measure, estimate(m), optional(m.Undefined),
+		a.content.add(schema.Stratos, id, m.Estimand, m.Measure, estimate(m), optional(m.Undefined),
 			m.Lower, m.Upper, m.Method, level, m.SpreadLower, m.SpreadUpper, m.SpreadSD, m.NUndefined,
 			m.Domain, m.Tier, m.N, m.Events, optional(m.Note))
 	}
 	for _, k := range c.Checks {
-		a.content.add(checksTable, id, k.Name, k.Expected, k.Found, k.Tolerance, k.OK)
+		a.content.add(schema.Checks, id, k.Name, k.Expected, k.Found, k.Tolerance, k.OK)
 	}
 	digest, err := a.options.KeyedDigest(c.Artifact.BLAKE3)
 	if err != nil {
 		return err
 	}
-	a.content.add(provenanceTable, id, digest, c.Artifact.Bytes, c.Format)
+	a.content.add(schema.Provenance, id, digest, c.Artifact.Bytes, c.Format)
 	return a.addComparable(id, c)
 }
 
@@ -656,7 +665,7 @@ func (a *assembler) addRuns() {
 	}
 	slices.SortStableFunc(rows, func(x, y row) int { return cmp.Compare(x.run, y.run) })
 	for _, r := range rows {
-		a.content.add(runsTable, r.run, r.config, r.verdict, optional(r.reason))
+		a.content.add(schema.Runs, r.run, r.config, r.verdict, optional(r.reason))
 		a.verdicts[r.verdict]++
 	}
 }
@@ -679,7 +688,7 @@ func (a *assembler) addMethods() {
 		}
 		slices.SortFunc(methods, func(x, y config.Method) int { return cmp.Compare(x.Name, y.Name) })
 		for _, m := range methods {
-			a.content.add(methodsTable, m.Name, factor, m.Category, m.Label, m.Registered)
+			a.content.add(schema.Methods, m.Name, factor, m.Category, m.Label, m.Registered)
 		}
 	}
 }
@@ -691,7 +700,7 @@ func unregisteredMethod(factor, published string) config.Method {
 
 func (a *assembler) addMeta() error {
 	meta := map[string]string{
-		"schema_version": SchemaVersion,
+		"schema_version": schema.Version,
 		"synthetic":      strconv.FormatBool(a.synthetic),
 		"estimand":       a.options.Estimand,
 		"n_configs":      strconv.Itoa(len(a.configs)),
@@ -740,7 +749,7 @@ func (a *assembler) addMeta() error {
 		meta["settings."+key] = value
 	}
 	for _, key := range slices.Sorted(maps.Keys(meta)) {
-		a.content.add(metaTable, key, meta[key])
+		a.content.add(schema.Meta, key, meta[key])
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/zeebo/blake3"
 
@@ -202,11 +204,11 @@ func gather(s *study, reg *config.Registry, o AssembleOptions) (*held, error) {
 		if !more {
 			return h, in.end()
 		}
-		row := make([]any, len(tables[place].columns))
-		if err := in.next(tables[place], row); err != nil {
+		row := make([]any, len(schema.Tables[place].Columns))
+		if err := in.next(schema.Tables[place], row); err != nil {
 			return nil, err
 		}
-		h.rows[tables[place].name] = append(h.rows[tables[place].name], row)
+		h.rows[schema.Tables[place].Name] = append(h.rows[schema.Tables[place].Name], row)
 	}
 }
 
@@ -328,7 +330,7 @@ func query[T any](t testing.TB, path, q string) (all []T) {
 func TestAssemble(t *testing.T) {
 	c := sharedContent(t)
 	var names []string
-	for i, row := range c.Rows(essentialTable) {
+	for i, row := range c.Rows(schema.Essential) {
 		if row[0] != int32(i+1) {
 			t.Errorf("row %d has config_id %v", i, row[0])
 		}
@@ -346,18 +348,18 @@ func TestAssemble(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff, hidden)
 	}
-	if n := len(c.Rows(predictionsTable)); n != len(configurations)*testSubjects {
+	if n := len(c.Rows(schema.Predictions)); n != len(configurations)*testSubjects {
 		t.Errorf("%d predictions", n)
 	}
 	var codes []string
-	for _, row := range c.Rows(predictionsTable)[:testSubjects] {
+	for _, row := range c.Rows(schema.Predictions)[:testSubjects] {
 		codes = append(codes, row[2].(string))
 	}
 	if !slices.IsSortedFunc(codes, compareCodes) || codes[0] != "H001" {
 		t.Errorf("subjects in the order %v", codes)
 	}
 	meta := map[string]string{}
-	for _, row := range c.Rows(metaTable) {
+	for _, row := range c.Rows(schema.Meta) {
 		meta[row[0].(string)] = row[1].(string)
 	}
 	for key, want := range map[string]string{
@@ -370,11 +372,11 @@ func TestAssemble(t *testing.T) {
 			t.Errorf("meta %s is %q, want %q", key, meta[key], want)
 		}
 	}
-	for _, tab := range tables {
-		for _, row := range c.Rows(tab.name) {
+	for _, tab := range schema.Tables {
+		for _, row := range c.Rows(tab.Name) {
 			for _, cell := range row {
 				if text, ok := cell.(string); ok && (strings.Contains(text, "PLR") || strings.Contains(text, "private") || strings.Contains(text, "folder")) {
-					t.Errorf("%s holds %q", tab.name, text)
+					t.Errorf("%s holds %q", tab.Name, text)
 				}
 			}
 		}
@@ -412,7 +414,7 @@ func TestUnregisteredNames(t *testing.T) {
 			continue
 		}
 		found := map[string]string{}
-		for _, row := range content.Rows(essentialTable) {
+		for _, row := range content.Rows(schema.Essential) {
 			if outlier := row[1].(string); isUnregistered(outlier) {
 				found[outlier] = row[6].(string)
 			}
@@ -515,13 +517,13 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 		}
 	}
 	b := assemble(s, o)
-	for _, table := range tables {
-		if len(a.Rows(table.name)) == 0 {
-			t.Errorf("table %s has no rows to compare: let newStudy give it some", table.name)
+	for _, table := range schema.Tables {
+		if len(a.Rows(table.Name)) == 0 {
+			t.Errorf("table %s has no rows to compare: let newStudy give it some", table.Name)
 		}
 	}
-	for _, tab := range tables {
-		if diff := cmp.Diff(a.Rows(tab.name), b.Rows(tab.name)); diff != "" {
+	for _, tab := range schema.Tables {
+		if diff := cmp.Diff(a.Rows(tab.Name), b.Rows(tab.Name)); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -539,7 +541,7 @@ func TestWrite(t *testing.T) {
 	if second, err := duckfile.Digest(t.Context(), again); err != nil || second != digest {
 		t.Errorf("a second file of the same rows has another digest; error %v", err)
 	}
-	other := changed(c, essentialTable, func(rows [][]any) { rows[0][8] = math.Nextafter(rows[0][8].(float64), 1) })
+	other := changed(c, schema.Essential, func(rows [][]any) { rows[0][8] = math.Nextafter(rows[0][8].(float64), 1) })
 	if other, err := duckfile.Digest(t.Context(), written(t, other)); err != nil || other == digest {
 		t.Errorf("one bit of one number does not change the digest; error %v", err)
 	}
@@ -596,8 +598,8 @@ func TestWrittenReadsBack(t *testing.T) {
 	if got, err := w.Digest(t.Context(), path); err != nil || got != digest {
 		t.Errorf("digest %q and not %q, error %v", got, digest, err)
 	}
-	bit := changed(c, predictionsTable, func(rows [][]any) { rows[3][4] = math.Nextafter(rows[3][4].(float64), 1) })
-	order := changed(c, predictionsTable, func(rows [][]any) { rows[3], rows[4] = rows[4], rows[3] })
+	bit := changed(c, schema.Predictions, func(rows [][]any) { rows[3][4] = math.Nextafter(rows[3][4].(float64), 1) })
+	order := changed(c, schema.Predictions, func(rows [][]any) { rows[3], rows[4] = rows[4], rows[3] })
 	for name, other := range map[string]*held{"another bit": bit, "another order": order} {
 		if _, err := w.Digest(t.Context(), written(t, other)); err == nil || !strings.Contains(err.Error(), "table predictions does not read back as it was written") {
 			t.Errorf("%s: %v", name, err)
@@ -679,7 +681,7 @@ func TestWriteFails(t *testing.T) {
 	if _, err := Write(t.Context(), filepath.Join(dir, "none", "x.db"), c.Content); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
-	c = changed(c, predictionsTable, func(rows [][]any) { rows[3][4] = math.NaN() })
+	c = changed(c, schema.Predictions, func(rows [][]any) { rows[3][4] = math.NaN() })
 	if _, err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "predictions.y_prob") {
 		t.Errorf("NaN: %v", err)
 	}
@@ -694,16 +696,16 @@ func TestWriteFails(t *testing.T) {
 // changed returns contents with other rows in one table.
 func changed(h *held, name string, change func(rows [][]any)) *held {
 	other := &held{nil, map[string][][]any{}}
-	for _, t := range tables {
-		for _, row := range h.rows[t.name] {
-			other.rows[t.name] = append(other.rows[t.name], slices.Clone(row))
+	for _, t := range schema.Tables {
+		for _, row := range h.rows[t.Name] {
+			other.rows[t.Name] = append(other.rows[t.Name], slices.Clone(row))
 		}
 	}
 	change(other.rows[name])
 	other.Content = &Content{make: func(to *rows) error {
-		for _, t := range tables {
-			for _, row := range other.rows[t.name] {
-				to.add(t.name, row...)
+		for _, t := range schema.Tables {
+			for _, row := range other.rows[t.Name] {
+				to.add(t.Name, row...)
 			}
 		}
 		return nil

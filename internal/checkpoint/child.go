@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/zeebo/blake3"
 
@@ -101,7 +103,7 @@ func (in *rowReader) begin() (path string, err error) {
 // at the end of all.
 func (in *rowReader) table() (place int, more bool, err error) {
 	mark, err := in.r.ReadByte()
-	if err != nil || int(mark) > len(tables) {
+	if err != nil || int(mark) > len(schema.Tables) {
 		return 0, false, errCut
 	}
 	_, _ = in.h.Write([]byte{mark}) // a hash takes every byte
@@ -109,13 +111,13 @@ func (in *rowReader) table() (place int, more bool, err error) {
 }
 
 // next reads the next row of a table into cells, which hold the one before it.
-func (in *rowReader) next(t table, cells []any) error {
+func (in *rowReader) next(t schema.Table, cells []any) error {
 	if err := in.read(cells); err != nil {
 		return err
 	}
-	for i, c := range t.columns {
-		if !c.holds(cells[i]) {
-			return fmt.Errorf("%s: %w", c.name, errCut)
+	for i, c := range t.Columns {
+		if _, ok := c.Cell(cells[i]); !ok {
+			return fmt.Errorf("%s: %w", c.Name, errCut)
 		}
 	}
 	return nil
@@ -191,8 +193,8 @@ func writeTables(ctx context.Context, path string, in *rowReader) (err error) {
 	if err := exec(append(writerSettings, attach, "USE plr", "BEGIN TRANSACTION")...); err != nil {
 		return err
 	}
-	for _, t := range tables {
-		if err := exec(t.ddl()); err != nil {
+	for _, t := range schema.Tables {
+		if err := exec(t.DDL()); err != nil {
 			return err
 		}
 	}
@@ -206,8 +208,8 @@ func writeTables(ctx context.Context, path string, in *rowReader) (err error) {
 	if err := errors.Join(err, conn.Close()); err != nil {
 		return err
 	}
-	for _, v := range views {
-		if err := exec(v.ddl); err != nil {
+	for _, v := range schema.Views {
+		if err := exec(v.DDL); err != nil {
 			return err
 		}
 	}
@@ -228,7 +230,7 @@ const flushedRows = 1 << 12
 
 // appendRows adds all rows, those of one table in the order in which they come.
 func appendRows(conn driver.Conn, in *rowReader) (err error) {
-	appenders := make([]tableAppender, len(tables))
+	appenders := make([]tableAppender, len(schema.Tables))
 	defer func() {
 		for _, a := range appenders {
 			if a.to != nil {
@@ -236,8 +238,8 @@ func appendRows(conn driver.Conn, in *rowReader) (err error) {
 			}
 		}
 	}()
-	for i, t := range tables {
-		appenders[i] = tableAppender{cells: make([]any, len(t.columns)), values: make([]driver.Value, len(t.columns))}
+	for i, t := range schema.Tables {
+		appenders[i] = tableAppender{cells: make([]any, len(t.Columns)), values: make([]driver.Value, len(t.Columns))}
 	}
 	for {
 		place, more, err := in.table()
@@ -247,16 +249,16 @@ func appendRows(conn driver.Conn, in *rowReader) (err error) {
 		if !more {
 			break
 		}
-		if err := appenders[place].add(conn, tables[place], in); err != nil {
-			return fmt.Errorf("%s: %w", tables[place].name, err)
+		if err := appenders[place].add(conn, schema.Tables[place], in); err != nil {
+			return fmt.Errorf("%s: %w", schema.Tables[place].Name, err)
 		}
 	}
 	return in.end()
 }
 
-func (a *tableAppender) add(conn driver.Conn, t table, in *rowReader) (err error) {
+func (a *tableAppender) add(conn driver.Conn, t schema.Table, in *rowReader) (err error) {
 	if a.to == nil {
-		if a.to, err = duckdb.NewAppender(conn, "plr", "main", t.name); err != nil {
+		if a.to, err = duckdb.NewAppender(conn, "plr", "main", t.Name); err != nil {
 			return err
 		}
 	}

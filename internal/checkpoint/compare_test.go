@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 )
 
@@ -25,7 +27,7 @@ func TestCompare(t *testing.T) {
 	}
 	exactly := func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
 	nearly := func(a, b float64) bool { return a == b || math.Abs(a-b) < 1e-9 }
-	another := fmt.Sprintf("tables, the %d.: none, now zzz", len(tables)+1)
+	another := fmt.Sprintf("tables, the %d.: none, now zzz", len(schema.Tables)+1)
 	for _, c := range []struct{ change, exact, near string }{
 		// In another order, and with other bytes.
 		{`CREATE TABLE other AS SELECT * FROM predictions ORDER BY subject_code DESC; DELETE FROM predictions; INSERT INTO predictions SELECT * FROM other; DROP TABLE other`, "", ""},
@@ -51,7 +53,7 @@ func TestCompare(t *testing.T) {
 			near func(a, b float64) bool
 			want string
 		}{{exactly, c.exact}, {nearly, c.near}} {
-			d, err := duckfile.Compare(t.Context(), was, now, Key, how.near)
+			d, err := duckfile.Compare(t.Context(), was, now, schema.Key, how.near)
 			if err != nil {
 				t.Errorf("%s: %v", c.change, err)
 				continue
@@ -68,7 +70,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: the digest is the same: %v, %v", c.change, other == digest, err)
 		}
 	}
-	if _, err := duckfile.Compare(t.Context(), was, filepath.Join(t.TempDir(), "none"), Key, exactly); err == nil {
+	if _, err := duckfile.Compare(t.Context(), was, filepath.Join(t.TempDir(), "none"), schema.Key, exactly); err == nil {
 		t.Error("a missing database is no error")
 	}
 }

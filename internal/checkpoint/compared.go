@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
@@ -63,11 +65,11 @@ func (a *assembler) addComparisons() error {
 	a.comparable = nil // the most that all runs take, and nobody needs it any more
 	a.compared = len(r.Compared)
 	for _, c := range r.Cells {
-		a.content.add(cellsTable, c.Factor, c.ID)
+		a.content.add(schema.Cells, c.Factor, c.ID)
 	}
 	for _, m := range r.Means {
 		cells := []any{m.Factor, m.Method, m.Estimand, m.Measure, m.Configurations, m.Cells}
-		a.content.add(meansTable, append(cells, valueCells(m.Value)...)...)
+		a.content.add(schema.Means, append(cells, valueCells(m.Value)...)...)
 	}
 	for _, d := range r.Differences {
 		cells := []any{d.Scope, idCell(d.ID), optional(d.Factor), optional(d.Method), d.Estimand, d.Measure, d.Configurations}
@@ -79,7 +81,7 @@ func (a *assembler) addComparisons() error {
 		if e := d.Equivalence; e.Defined() {
 			lower, upper, level, p = e.Lower, e.Upper, e.Level, d.P
 		}
-		a.content.add(differencesTable, append(cells, margin, lower, upper, level, p, d.Verdict)...)
+		a.content.add(schema.Differences, append(cells, margin, lower, upper, level, p, d.Verdict)...)
 	}
 	for _, s := range r.Selected {
 		cells := []any{s.Scope, optional(s.Classifier), optional(s.Featurization), s.Estimand, s.Measure, s.Rank, s.Candidates, idCell(s.ID)}
@@ -87,7 +89,7 @@ func (a *assembler) addComparisons() error {
 		if s.ID > 0 {
 			naive, share = s.Naive, s.Share
 		}
-		a.content.add(selectedTable, append(append(cells, naive), append(valueCells(s.Corrected), share)...)...)
+		a.content.add(schema.Selected, append(append(cells, naive), append(valueCells(s.Corrected), share)...)...)
 	}
 	return nil
 }
@@ -185,7 +187,7 @@ func (v *validator) margin() (float64, error) {
 	}
 	x, err := strconv.ParseFloat(meta[marginKey], 64)
 	if err != nil || !(x > 0 && x < 1) {
-		v.add(Finding{Table: metaTable, Column: "value", Message: marginKey + " is not a number between 0 and 1"})
+		v.add(Finding{Table: schema.Meta, Column: "value", Message: marginKey + " is not a number between 0 and 1"})
 		return 0, nil
 	}
 	return x, nil
@@ -194,7 +196,7 @@ func (v *validator) margin() (float64, error) {
 // registered are the registered configurations with their predictions, and which of
 // them the file says to be compared.
 func (v *validator) registered() (all []comparison.Configuration, common []bool, err error) {
-	methods, err := readRows(v.ctx, v.db, tableNamed(methodsTable), every)
+	methods, err := readRows(v.ctx, v.db, schema.Named(schema.Methods), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -202,15 +204,15 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 	for _, m := range methods {
 		truth[[2]string{m.text("factor"), m.text("name")}] = m.text("category") == groundTruth
 	}
-	essential, err := readRows(v.ctx, v.db, tableNamed(essentialTable), "registered")
+	essential, err := readRows(v.ctx, v.db, schema.Named(schema.Essential), "registered")
 	if err != nil {
 		return nil, nil, err
 	}
-	predictions, err := readRows(v.ctx, v.db, tableNamed(predictionsTable), ofRegistered)
+	predictions, err := readRows(v.ctx, v.db, schema.Named(schema.Predictions), ofRegistered)
 	if err != nil {
 		return nil, nil, err
 	}
-	differences, err := readRows(v.ctx, v.db, tableNamed(differencesTable), every)
+	differences, err := readRows(v.ctx, v.db, schema.Named(schema.Differences), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -251,7 +253,7 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 		}
 	}
 	if v.privacy.SubjectTables && !slices.Equal(common, comparison.Common(all)) {
-		v.add(Finding{Table: differencesTable, Column: "undefined", Message: "the configurations on other subjects are not those that the predictions say"})
+		v.add(Finding{Table: schema.Differences, Column: "undefined", Message: "the configurations on other subjects are not those that the predictions say"})
 	}
 	return all, common, nil
 }
@@ -312,7 +314,7 @@ func (v *validator) sameComparisons(want *comparison.Result, estimates map[compa
 	for _, t := range []struct {
 		table string
 		rows  []expected
-	}{{cellsTable, cells}, {meansTable, means}, {differencesTable, differences}, {selectedTable, selected}} {
+	}{{schema.Cells, cells}, {schema.Means, means}, {schema.Differences, differences}, {schema.Selected, selected}} {
 		if err := v.sameRows(t.table, t.rows, intervals); err != nil {
 			return err
 		}
@@ -331,7 +333,7 @@ func keyOf(cells ...any) string { return fmt.Sprintf("%#v", cells) }
 
 // sameRows compares the rows of a table; a finding names no text of the table.
 func (v *validator) sameRows(name string, want []expected, intervals bool) error {
-	t := tableNamed(name)
+	t := schema.Named(name)
 	rows, err := readRows(v.ctx, v.db, t, every)
 	if err != nil {
 		return err
@@ -339,7 +341,7 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 	byKey := map[string]row{}
 	for _, r := range rows {
 		var key []any
-		for _, k := range t.key {
+		for _, k := range t.Key {
 			if x := r.number(k); x != nil {
 				key = append(key, *x)
 			} else {
@@ -407,7 +409,7 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 // comparisonRules are what the tables of comparisons say of themselves.
 var comparisonRules = func() (all []rule) {
 	reasons := quotedList(undefinedReasons) + ", " + quotedList(comparison.Reasons())
-	for _, t := range []struct{ table, estimate string }{{meansTable, "estimate"}, {differencesTable, "estimate"}, {selectedTable, "corrected"}} {
+	for _, t := range []struct{ table, estimate string }{{schema.Means, "estimate"}, {schema.Differences, "estimate"}, {schema.Selected, "corrected"}} {
 		add := func(column, message, where string) {
 			all = append(all, rule{table: t.table, column: column, message: message, query: "SELECT NULL FROM " + t.table + " WHERE " + where})
 		}
@@ -424,7 +426,7 @@ var comparisonRules = func() (all []rule) {
 		add("measure", "is not of stratos_metrics", "measure NOT IN (SELECT measure FROM stratos_metrics)")
 	}
 	d := func(column, message, where string) {
-		all = append(all, rule{table: differencesTable, column: column, message: message, query: "SELECT config_id FROM paired_differences WHERE " + where})
+		all = append(all, rule{table: schema.Differences, column: column, message: message, query: "SELECT config_id FROM paired_differences WHERE " + where})
 	}
 	d("scope", "is neither a configuration nor a method, or not what config_id, factor and method say",
 		"scope NOT IN ('configuration', 'method') OR (scope = 'configuration') <> (config_id IS NOT NULL) OR (scope = 'method') <> (factor IS NOT NULL) OR (factor IS NULL) <> (method IS NULL)")
@@ -437,26 +439,26 @@ var comparisonRules = func() (all []rule) {
 			"WHEN ci_lower > 0 THEN 'better' WHEN ci_upper < 0 THEN 'worse' ELSE 'inconclusive' END")
 	d("estimate", "cannot be so", "measure IN ('auroc', 'brier') AND (abs(estimate) > 1 OR abs(ci_lower) > 1 OR abs(ci_upper) > 1)")
 	all = append(all,
-		rule{table: meansTable, column: "estimate", message: "cannot be so",
+		rule{table: schema.Means, column: "estimate", message: "cannot be so",
 			query: "SELECT NULL FROM method_means WHERE estimate > 1 OR ci_upper > 1 OR (measure IN ('auroc', 'brier') AND (estimate < 0 OR ci_lower < 0))"},
-		rule{table: selectedTable, column: "corrected", message: "cannot be so",
+		rule{table: schema.Selected, column: "corrected", message: "cannot be so",
 			query: "SELECT config_id FROM selected WHERE corrected > 1 OR ci_upper > 1 OR naive > 1 OR (measure IN ('auroc', 'brier') AND (corrected < 0 OR ci_lower < 0 OR naive < 0))"},
-		rule{table: selectedTable, column: "scope", message: "is none that this version knows, or not what classifier and featurization say",
+		rule{table: schema.Selected, column: "scope", message: "is none that this version knows, or not what classifier and featurization say",
 			query: "SELECT config_id FROM selected WHERE scope <> CASE WHEN classifier IS NULL AND featurization IS NULL THEN '" + comparison.OfAll + "' WHEN featurization IS NULL THEN '" + comparison.OfClassifier + "' WHEN classifier IS NOT NULL THEN '" + comparison.OfGrid + "' ELSE '' END"},
-		rule{table: selectedTable, column: "config_id", message: "has two ranks, or is none of the candidates",
+		rule{table: schema.Selected, column: "config_id", message: "has two ranks, or is none of the candidates",
 			query: "SELECT config_id FROM selected s WHERE config_id IS NOT NULL AND (config_id NOT IN (SELECT e.config_id FROM essential_metrics e WHERE registered AND e.classifier = coalesce(s.classifier, e.classifier) AND e.featurization = coalesce(s.featurization, e.featurization)) " +
 				"OR 1 < (SELECT count(*) FROM selected t WHERE t.config_id = s.config_id AND (t.scope, t.classifier, t.featurization, t.estimand, t.measure) IS NOT DISTINCT FROM (s.scope, s.classifier, s.featurization, s.estimand, s.measure)))"},
-		rule{table: selectedTable, column: "naive", message: "is there without a configuration, or that without it",
+		rule{table: schema.Selected, column: "naive", message: "is there without a configuration, or that without it",
 			query: "SELECT config_id FROM selected WHERE (naive IS NULL) <> (config_id IS NULL) OR (share IS NULL) <> (config_id IS NULL)"},
 	)
-	for _, t := range []struct{ table, factor, method string }{{meansTable, "factor", "method"}, {differencesTable, "factor", "method"}} {
+	for _, t := range []struct{ table, factor, method string }{{schema.Means, "factor", "method"}, {schema.Differences, "factor", "method"}} {
 		all = append(all, rule{table: t.table, column: "factor, method", message: "is not in the table methods",
 			query: fmt.Sprintf("SELECT NULL FROM %s WHERE %s IS NOT NULL AND (%[2]s, %s) NOT IN (SELECT (factor, name) FROM methods)", t.table, t.factor, t.method)})
 	}
 	all = append(all,
-		rule{table: cellsTable, column: "factor", message: "is none of the four factors",
+		rule{table: schema.Cells, column: "factor", message: "is none of the four factors",
 			query: "SELECT config_id FROM common_cells WHERE factor NOT IN (" + quotedList(config.Factors()) + ")"},
-		rule{table: selectedTable, column: "classifier, featurization", message: "is not in the table methods",
+		rule{table: schema.Selected, column: "classifier, featurization", message: "is not in the table methods",
 			query: "SELECT config_id FROM selected WHERE (classifier IS NOT NULL AND classifier NOT IN (SELECT name FROM methods WHERE factor = 'classifier')) OR (featurization IS NOT NULL AND featurization NOT IN (SELECT name FROM methods WHERE factor = 'featurization'))"})
 	return all
 }()

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/zeebo/blake3"
 
 	"github.com/foundation-plr/pipeline/internal/duckfile"
@@ -31,7 +33,7 @@ type rows struct {
 }
 
 func newRows(to io.Writer) *rows {
-	r := &rows{to: to, n: make([]int, len(tables)), sums: make([]*blake3.Hasher, len(tables))}
+	r := &rows{to: to, n: make([]int, len(schema.Tables)), sums: make([]*blake3.Hasher, len(schema.Tables))}
 	for i := range r.sums {
 		r.sums[i] = blake3.New()
 	}
@@ -39,7 +41,10 @@ func newRows(to io.Writer) *rows {
 }
 
 // count returns the number of rows of a table so far.
-func (r *rows) count(t string) int { return r.n[tablePlaces[t]] }
+func (r *rows) count(t string) int {
+	place, _ := schema.Place(t) // add says what is wrong with an unknown one
+	return r.n[place]
+}
 
 // add sends a row. Cells are given in the order of the schema; optional numbers as
 // pointers. A row that does not fit the table is kept as an error, see check.
@@ -47,24 +52,21 @@ func (r *rows) add(t string, cells ...any) {
 	if r.err != nil {
 		return
 	}
-	place := tablePlaces[t]
-	columns := tables[place].columns
+	place, known := schema.Place(t)
+	if !known {
+		r.err = fmt.Errorf("%s: the table is not of the schema", t)
+		return
+	}
+	columns := schema.Tables[place].Columns
 	if len(cells) != len(columns) {
 		r.err = fmt.Errorf("%s: row %d has %d cells, the table %d columns", t, r.n[place]+1, len(cells), len(columns))
 		return
 	}
 	r.row = beginRow(r.row, place)
-	for i, cell := range cells {
-		switch v := cell.(type) {
-		case int:
-			cell = int32(v)
-		case *float64:
-			if cell = nil; v != nil {
-				cell = *v
-			}
-		}
-		if !columns[i].holds(cell) {
-			r.err = fmt.Errorf("%s.%s: row %d holds a %T", t, columns[i].name, r.n[place]+1, cell)
+	for i, value := range cells {
+		cell, ok := columns[i].Cell(value)
+		if !ok {
+			r.err = fmt.Errorf("%s.%s: row %d holds a %T", t, columns[i].Name, r.n[place]+1, cell)
 			return
 		}
 		r.row = duckfile.AppendCell(r.row, cell)
@@ -77,8 +79,8 @@ func (r *rows) add(t string, cells ...any) {
 // written tells the rows that were sent.
 func (r *rows) written() duckfile.Written {
 	w := duckfile.Written{}
-	for i, t := range tables {
-		w[t.name] = r.sums[i].Sum(nil)
+	for i, t := range schema.Tables {
+		w[t.Name] = r.sums[i].Sum(nil)
 	}
 	return w
 }
@@ -97,24 +99,6 @@ const rowHead = 5
 
 // check says whether every row fits the schema and was sent.
 func (r *rows) check() error { return r.err }
-
-func (c column) holds(cell any) bool {
-	switch v := cell.(type) {
-	case nil:
-		return c.traits&nullable != 0
-	case int32:
-		return c.kind == integer
-	case int64:
-		return c.kind == bigint
-	case float64:
-		return c.kind == double && !math.IsNaN(v)
-	case string:
-		return c.kind == varchar
-	case bool:
-		return c.kind == boolean
-	}
-	return false
-}
 
 // maxRow bounds the cells of a row, so that a damaged stream cannot ask for memory
 // without end. The longest text of a checkpoint is a note of a line.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -39,7 +41,7 @@ var noteForm = regexp.MustCompile(`^(mean|median) over ([1-9][0-9]*) refits?(?:,
 // risks of single refits: ranges, and what one row says of another.
 func (c *configuration) overModels() {
 	over := map[string]row{}
-	for _, m := range c.tables[stratosTable] {
+	for _, m := range c.tables[schema.Stratos] {
 		c.ranges(m)
 		if m.text("estimand") == metrics.OverModels {
 			over[m.text("measure")] = m
@@ -48,7 +50,7 @@ func (c *configuration) overModels() {
 	}
 	brier, haveBrier := over["brier"]
 	scaled, haveScaled := over["scaled_brier"]
-	essential := c.tables[essentialTable][0]
+	essential := c.tables[schema.Essential][0]
 	if p := essential.number("prevalence"); haveBrier && haveScaled && p != nil && *p > 0 && *p < 1 {
 		// A linear function of the Brier score, and so are its mean and quantiles.
 		unit := *p * (1 - *p)
@@ -67,7 +69,7 @@ func (c *configuration) overModels() {
 			{"spread_sd", of("spread_sd", func(b float64) float64 { return b / unit })},
 		} {
 			if !agree(scaled.number(k.column), k.want, summedTolerance) {
-				c.found(stratosTable, k.column, "the scaled Brier score over models is not that of the Brier score", false)
+				c.found(schema.Stratos, k.column, "the scaled Brier score over models is not that of the Brier score", false)
 			}
 		}
 	}
@@ -75,7 +77,7 @@ func (c *configuration) overModels() {
 		check, checked := c.check(k.check)
 		m, ok := over[k.measure]
 		if checked && ok && !agreeCells(m.number(k.column), check.number("found"), 0) {
-			c.found(stratosTable, k.column, k.measure+" over models is not what the table checks found", false)
+			c.found(schema.Stratos, k.column, k.measure+" over models is not what the table checks found", false)
 		}
 	}
 }
@@ -85,7 +87,7 @@ func (c *configuration) refits(m row) {
 	note := noteForm.FindStringSubmatch(m.text("note"))
 	reason := func(s string) bool { return s == "" || slices.Contains(undefinedReasons, metrics.Reason(s)) }
 	if note == nil || !reason(note[4]) || !reason(note[5]) {
-		c.found(stratosTable, "note", "is not of the published form, and so may be private", false)
+		c.found(schema.Stratos, "note", "is not of the published form, and so may be private", false)
 		return
 	}
 	refits, _ := strconv.Atoi(note[2])    // digits, as the pattern says
@@ -93,24 +95,24 @@ func (c *configuration) refits(m row) {
 	n := m.number("n_undefined")
 	switch {
 	case n != nil && (int(*n) != undefined || undefined > refits):
-		c.found(stratosTable, "n_undefined", "does not agree with the note, or is more than the refits", false)
+		c.found(schema.Stratos, "n_undefined", "does not agree with the note, or is more than the refits", false)
 	case (undefined == refits) != (m.number("estimate") == nil):
-		c.found(stratosTable, "n_undefined", "is not all of the refits where the measure is undefined, or is where it is not", false)
+		c.found(schema.Stratos, "n_undefined", "is not all of the refits where the measure is undefined, or is where it is not", false)
 	}
 	known, ok := c.forms[metrics.OverModels][m.text("measure")]
 	if method := m.text("ci_method"); ok && method != string(metrics.NotAvailable) && method != known.Interval.Method {
-		c.found(stratosTable, "ci_method", "is not that of the measure", false)
+		c.found(schema.Stratos, "ci_method", "is not that of the measure", false)
 	}
 	if ok && !strings.HasPrefix(known.Note, note[1]) {
-		c.found(stratosTable, "note", "speaks of a mean where the measure is a median, or of a median", false)
+		c.found(schema.Stratos, "note", "speaks of a mean where the measure is a median, or of a median", false)
 	}
 	lower, upper, estimate := m.number("spread_lower"), m.number("spread_upper"), m.number("estimate")
 	if note[1] == "median" && lower != nil && upper != nil && estimate != nil &&
 		(*estimate < *lower-copiedTolerance || *estimate > *upper+copiedTolerance) {
-		c.found(stratosTable, "spread_lower, spread_upper", "the spread does not hold the median", false)
+		c.found(schema.Stratos, "spread_lower, spread_upper", "the spread does not hold the median", false)
 	}
 	if (lower == nil) != (m.number("spread_sd") == nil) || (lower == nil) != (note[5] != "" || estimate == nil) {
-		c.found(stratosTable, "spread_sd", "the spread is half given, or the note says another thing", false)
+		c.found(schema.Stratos, "spread_sd", "the spread is half given, or the note says another thing", false)
 	}
 	c.refitted = max(c.refitted, refits)
 }
@@ -119,14 +121,14 @@ func (c *configuration) refits(m row) {
 // what the measure can be.
 func (c *configuration) ranges(m row) {
 	measure := m.text("measure")
-	low, high := rangeOf(measure, c.tables[essentialTable][0].number("prevalence"))
+	low, high := rangeOf(measure, c.tables[schema.Essential][0].number("prevalence"))
 	for _, column := range []string{"estimate", "ci_lower", "ci_upper", "spread_lower", "spread_upper"} {
 		if x := m.number(column); x != nil && (*x < low || *x > high) {
-			c.found(stratosTable, column, measure+" cannot be so", false)
+			c.found(schema.Stratos, column, measure+" cannot be so", false)
 		}
 	}
 	if level := m.number("ci_level"); level != nil && *level != metrics.Level {
-		c.found(stratosTable, "ci_level", "is not 0.95", false)
+		c.found(schema.Stratos, "ci_level", "is not 0.95", false)
 	}
 }
 
@@ -167,9 +169,9 @@ const copiedTolerance = 1e-12
 // essential holds the columns for old scripts against the tables that they are
 // copies of.
 func (c *configuration) essential() {
-	e := c.tables[essentialTable][0]
+	e := c.tables[schema.Essential][0]
 	if e.text("source_name") != sourceName(e.text("classifier"), e.text("featurization"), e.text("outlier_method"), e.text("imputation_method")) {
-		c.found(essentialTable, "source_name", "is not made of the four methods, and so may be private", false)
+		c.found(schema.Essential, "source_name", "is not made of the four methods, and so may be private", false)
 	}
 	for _, k := range []struct{ column, estimand, measure string }{
 		{"o_e_ratio", metrics.MeanRisk, "oe_ratio"}, {"scaled_brier", metrics.OverModels, "scaled_brier"},
@@ -177,13 +179,13 @@ func (c *configuration) essential() {
 		{"net_benefit_15pct", metrics.MeanRisk, "nb@0.15"}, {"net_benefit_20pct", metrics.MeanRisk, "nb@0.2"},
 	} {
 		var want *float64
-		for _, m := range c.tables[stratosTable] {
+		for _, m := range c.tables[schema.Stratos] {
 			if m.text("estimand") == k.estimand && m.text("measure") == k.measure {
 				want = m.number("estimate")
 			}
 		}
 		if !agreeCells(e.number(k.column), want, copiedTolerance) {
-			c.found(essentialTable, k.column, "is not that of stratos_metrics", false)
+			c.found(schema.Essential, k.column, "is not that of stratos_metrics", false)
 		}
 	}
 	if c.mean != nil && c.exact {
@@ -196,18 +198,18 @@ func (c *configuration) essential() {
 				break // whether such a fit converges depends on the last bits
 			}
 			if !agree(e.number(column), []float64{slope, intercept}[i], fittedTolerance) {
-				c.found(essentialTable, column, "is not that of the predictions", false)
+				c.found(schema.Essential, column, "is not that of the predictions", false)
 			}
 		}
 	}
-	if len(c.tables[supplementaryTable]) != 1 {
+	if len(c.tables[schema.Supplementary]) != 1 {
 		return
 	}
-	s := c.tables[supplementaryTable][0]
+	s := c.tables[schema.Supplementary][0]
 	p, sensitivity, specificity, accuracy := e.number("prevalence"), s.number("sensitivity"), s.number("specificity"), s.number("accuracy")
 	if p != nil && sensitivity != nil && specificity != nil && accuracy != nil &&
 		!agree(accuracy, *p**sensitivity+(1-*p)**specificity, fittedTolerance) {
-		c.found(supplementaryTable, "accuracy", "does not follow from sensitivity, specificity and prevalence: mistrust the run", true)
+		c.found(schema.Supplementary, "accuracy", "does not follow from sensitivity, specificity and prevalence: mistrust the run", true)
 	}
 }
 
@@ -225,7 +227,7 @@ var checkColumns = []struct{ check, essential, measure, column string }{
 }
 
 func (c *configuration) check(name string) (row, bool) {
-	for _, r := range c.tables[checksTable] {
+	for _, r := range c.tables[schema.Checks] {
 		if r.text("check") == name {
 			return r, true
 		}
@@ -241,37 +243,37 @@ func (c *configuration) checks() {
 			continue // one refit has no deviation to compare
 		}
 		if _, ok := c.check(name); !ok {
-			c.found(checksTable, "check", name+" is missing", false)
+			c.found(schema.Checks, "check", name+" is missing", false)
 		}
 	}
-	for _, r := range c.tables[checksTable] {
+	for _, r := range c.tables[schema.Checks] {
 		expected, found, tolerance := r.number("expected"), r.number("found"), r.number("tolerance")
 		ok, _ := r.cells[r.columns["ok"]].(bool)
 		if !slices.Contains(checkNames, r.text("check")) {
-			c.found(checksTable, "check", "is none that this version knows", false)
+			c.found(schema.Checks, "check", "is none that this version knows", false)
 		}
 		if tolerance == nil {
 			continue // a finding of its own
 		}
 		if !slices.Contains(checkTolerances, *tolerance) {
-			c.found(checksTable, "tolerance", "is neither 1e-9 nor 1e-6", false)
+			c.found(schema.Checks, "tolerance", "is neither 1e-9 nor 1e-6", false)
 		}
 		agreed := expected == nil && found == nil
 		if expected != nil && found != nil {
 			agreed = math.Abs(*expected-*found) <= *tolerance
 		}
 		if ok != agreed {
-			c.found(checksTable, "ok", "does not follow from expected, found and tolerance", false)
+			c.found(schema.Checks, "ok", "does not follow from expected, found and tolerance", false)
 		}
 	}
-	if rows := c.tables[supplementaryTable]; len(rows) == 1 {
+	if rows := c.tables[schema.Supplementary]; len(rows) == 1 {
 		for _, column := range []string{"f1_score", "accuracy", "aupr", "sensitivity", "specificity", "ppv", "npv"} {
 			if check, checked := c.check(strings.TrimSuffix(column, "_score") + "_mean"); checked && !agreeCells(rows[0].number(column), check.number("expected"), 0) {
-				c.found(supplementaryTable, column, "is not what the table checks says of the pickle", false)
+				c.found(schema.Supplementary, column, "is not what the table checks says of the pickle", false)
 			}
 		}
 	}
-	e := c.tables[essentialTable][0]
+	e := c.tables[schema.Essential][0]
 	for _, k := range checkColumns {
 		if k.essential == "" {
 			continue
@@ -279,7 +281,7 @@ func (c *configuration) checks() {
 		check, checked := c.check(k.check)
 		published := e.number(k.essential)
 		if checked && !agreeCells(published, check.number("expected"), 0) || !checked && published != nil {
-			c.found(essentialTable, k.essential, "is not what the table checks says of the pickle", false)
+			c.found(schema.Essential, k.essential, "is not what the table checks says of the pickle", false)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
 // Privacy says what a checkpoint tells of single subjects. An exact risk is a
@@ -80,12 +82,12 @@ func (a *assembler) addSubjects(id int, c *coded) error {
 		return nil
 	}
 	for _, p := range c.predictions {
-		a.content.add(predictionsTable, a.next(predictionsTable), id, p.code, p.outcome, a.rounded(p.risk))
+		a.content.add(schema.Predictions, a.next(schema.Predictions), id, p.code, p.outcome, a.rounded(p.risk))
 		cells := []any{id, p.code}
 		for _, q := range p.quantiles {
 			cells = append(cells, a.rounded(q))
 		}
-		a.content.add(quantilesTable, append(cells, a.roundedCell(p.sd))...)
+		a.content.add(schema.Quantiles, append(cells, a.roundedCell(p.sd))...)
 	}
 	if !a.options.Privacy.BootstrapRisks || !c.configured.Configuration.Named(a.reg) {
 		return nil
@@ -98,45 +100,45 @@ func (a *assembler) addSubjects(id int, c *coded) error {
 			return fmt.Errorf("refit %d has the risks of %d subjects, not %d", m+1, len(risks), len(c.Subjects))
 		}
 		for _, p := range c.predictions {
-			a.content.add(bootstrapTable, id, m+1, p.code, a.rounded(risks[p.place]))
+			a.content.add(schema.Bootstrap, id, m+1, p.code, a.rounded(risks[p.place]))
 		}
 	}
 	return nil
 }
 
 // subjectTables have rows of single subjects.
-var subjectTables = []string{predictionsTable, quantilesTable, bootstrapTable}
+var subjectTables = []string{schema.Predictions, schema.Quantiles, schema.Bootstrap}
 
 // perhapsOneSubject are the columns that hold what is, or may be, the risk of one
 // subject: the thresholds of a ROC curve are risks, and so are a median and the
 // mean of a bin of one.
 var perhapsOneSubject = []struct{ table, column string }{
-	{predictionsTable, "y_prob"},
-	{quantilesTable, "q025"}, {quantilesTable, "q25"}, {quantilesTable, "q50"}, {quantilesTable, "q75"}, {quantilesTable, "q975"}, {quantilesTable, "sd"},
-	{bootstrapTable, "risk"}, {rocTable, "threshold"}, {calibrationTable, "predicted_mean"},
-	{distributionTable, "median_cases"}, {distributionTable, "median_controls"},
+	{schema.Predictions, "y_prob"},
+	{schema.Quantiles, "q025"}, {schema.Quantiles, "q25"}, {schema.Quantiles, "q50"}, {schema.Quantiles, "q75"}, {schema.Quantiles, "q975"}, {schema.Quantiles, "sd"},
+	{schema.Bootstrap, "risk"}, {schema.ROC, "threshold"}, {schema.Calibration, "predicted_mean"},
+	{schema.Distribution, "median_cases"}, {schema.Distribution, "median_controls"},
 }
 
 // rules hold a database to what it says of its privacy.
 func (p Privacy) rules() []rule {
 	var all []rule
 	for _, t := range subjectTables {
-		if on := p.SubjectTables && (t != bootstrapTable || p.BootstrapRisks); !on {
-			all = append(all, rule{table: t, message: "has rows, which " + metaTable + " says are switched off",
+		if on := p.SubjectTables && (t != schema.Bootstrap || p.BootstrapRisks); !on {
+			all = append(all, rule{table: t, message: "has rows, which " + schema.Meta + " says are switched off",
 				query: "SELECT config_id FROM " + t})
 			continue
 		}
-		if t != bootstrapTable { // that has the named pipelines only
+		if t != schema.Bootstrap { // that has the named pipelines only
 			all = append(all, rule{table: t, column: "config_id", message: "the configuration has no row",
 				query: "SELECT config_id FROM essential_metrics WHERE config_id NOT IN (SELECT config_id FROM " + t + ")"})
 		}
 	}
 	if p.RoundRisks > 0 {
 		for _, c := range perhapsOneSubject {
-			all = append(all, rule{table: c.table, column: c.column, message: "is not rounded as " + metaTable + " says",
+			all = append(all, rule{table: c.table, column: c.column, message: "is not rounded as " + schema.Meta + " says",
 				query: fmt.Sprintf("SELECT config_id FROM %s WHERE round(%s, %d) <> %[2]s", c.table, c.column, p.RoundRisks)})
 		}
-		all = append(all, rule{table: smoothTable, column: "risk", message: "the ends of the curve are not rounded as " + metaTable + " says",
+		all = append(all, rule{table: schema.Smooth, column: "risk", message: "the ends of the curve are not rounded as " + schema.Meta + " says",
 			query: fmt.Sprintf("SELECT config_id FROM calibration_smooth WHERE point_index IN (0, 100) AND abs(risk - round(risk, %d)) > %s", p.RoundRisks, copied)})
 	}
 	// Each number may be half a unit off; a mean is within one standard deviation
@@ -144,19 +146,19 @@ func (p Privacy) rules() []rule {
 	// allows.
 	air := strconv.FormatFloat(4*p.halfUnit()+summedTolerance, 'g', -1, 64)
 	return append(all,
-		rule{table: quantilesTable, column: "subject_code", message: "is not among the predictions, or one of these is missing",
+		rule{table: schema.Quantiles, column: "subject_code", message: "is not among the predictions, or one of these is missing",
 			query: "SELECT coalesce(p.config_id, q.config_id) FROM predictions p FULL JOIN risk_quantiles q ON p.config_id = q.config_id AND p.subject_code = q.subject_code WHERE p.config_id IS NULL OR q.config_id IS NULL"},
-		rule{table: quantilesTable, column: "q025, q25, q50, q75, q975", message: "the quantiles do not ascend",
+		rule{table: schema.Quantiles, column: "q025, q25, q50, q75, q975", message: "the quantiles do not ascend",
 			query: "SELECT config_id FROM risk_quantiles WHERE q025 > q25 OR q25 > q50 OR q50 > q75 OR q75 > q975"},
-		rule{table: quantilesTable, column: "sd", message: "cannot be that of risks with this mean and these quantiles",
+		rule{table: schema.Quantiles, column: "sd", message: "cannot be that of risks with this mean and these quantiles",
 			query: "SELECT config_id FROM risk_quantiles JOIN predictions USING (config_id, subject_code) WHERE abs(y_prob - q50) > sd + " + air + " OR sd * sd > y_prob * (1 - y_prob) + " + air +
 				" OR (sd = 0 AND q975 - q025 > 40 * " + air + ")"},
 		// DuckDB's quantile_cont is of type 7, as ours.
-		rule{table: bootstrapTable, column: "risk", message: "the mean, the median or the deviation of a subject's risks is not what predictions and risk_quantiles say",
+		rule{table: schema.Bootstrap, column: "risk", message: "the mean, the median or the deviation of a subject's risks is not what predictions and risk_quantiles say",
 			query: "SELECT config_id FROM (SELECT config_id, subject_code, avg(risk) AS mean, quantile_cont(risk, 0.5) AS median, stddev_pop(risk) AS deviation, count(*) AS n FROM bootstrap_risks GROUP BY ALL) " +
 				"LEFT JOIN risk_quantiles USING (config_id, subject_code) LEFT JOIN predictions USING (config_id, subject_code) " +
 				"WHERE y_prob IS NULL OR abs(mean - y_prob) > " + air + " OR abs(median - q50) > " + air + " OR abs(deviation - sd) > " + air + " OR (sd IS NULL AND n > 1)"},
-		rule{table: bootstrapTable, column: "replicate", message: "the replicates are not numbered from 1, or not each of them has all test subjects",
+		rule{table: schema.Bootstrap, column: "replicate", message: "the replicates are not numbered from 1, or not each of them has all test subjects",
 			query: "SELECT config_id FROM (SELECT config_id, min(replicate) AS first, max(replicate) AS last, count(*) AS n FROM bootstrap_risks GROUP BY ALL) JOIN essential_metrics USING (config_id) WHERE first <> 1 OR n <> last * n_test"},
 	)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -30,7 +32,7 @@ func assembleWith(t *testing.T, s *study, p Privacy) *held {
 // Every choice of what is told of single subjects makes a database that passes.
 func TestPrivacy(t *testing.T) {
 	exact := sharedContent(t)
-	subjects := map[string]bool{predictionsTable: true, quantilesTable: true, bootstrapTable: true}
+	subjects := map[string]bool{schema.Predictions: true, schema.Quantiles: true, schema.Bootstrap: true}
 	for name, c := range map[string]struct {
 		privacy                Privacy
 		predictions, bootstrap int
@@ -43,19 +45,19 @@ func TestPrivacy(t *testing.T) {
 		"six decimals":    {Privacy{SubjectTables: true, RoundRisks: 6}, 6 * testSubjects, 0},
 	} {
 		content := assembleWith(t, sharedStudy(t), c.privacy)
-		if n, m := len(content.Rows(predictionsTable)), len(content.Rows(bootstrapTable)); n != c.predictions || m != c.bootstrap || len(content.Rows(quantilesTable)) != n {
+		if n, m := len(content.Rows(schema.Predictions)), len(content.Rows(schema.Bootstrap)); n != c.predictions || m != c.bootstrap || len(content.Rows(schema.Quantiles)) != n {
 			t.Errorf("%s: %d predictions, %d risks of refits", name, n, m)
 		}
 		// What is of no single subject does not depend on the choice.
-		for _, tab := range tables {
-			if subjects[tab.name] || tab.name == metaTable || tab.name == smoothTable && c.privacy.RoundRisks > 0 {
+		for _, tab := range schema.Tables {
+			if subjects[tab.Name] || tab.Name == schema.Meta || tab.Name == schema.Smooth && c.privacy.RoundRisks > 0 {
 				continue // the curve is between other risks then
 			}
 			opts := cmpopts.EquateApprox(0, 0)
 			if c.privacy.RoundRisks > 0 {
 				opts = cmpopts.EquateApprox(0, 0.5001*math.Pow10(-c.privacy.RoundRisks))
 			}
-			if diff := cmp.Diff(exact.Rows(tab.name), content.Rows(tab.name), opts); diff != "" {
+			if diff := cmp.Diff(exact.Rows(tab.Name), content.Rows(tab.Name), opts); diff != "" {
 				t.Errorf("%s: %s", name, diff)
 			}
 		}
@@ -79,19 +81,19 @@ func TestPrivacy(t *testing.T) {
 		if c.privacy.RoundRisks == 2 {
 			// An exact risk of a subject is nowhere in the file.
 			risks := map[float64]bool{}
-			for _, row := range exact.Rows(predictionsTable) {
+			for _, row := range exact.Rows(schema.Predictions) {
 				risks[row[4].(float64)] = true
 			}
-			for _, row := range exact.Rows(quantilesTable) {
+			for _, row := range exact.Rows(schema.Quantiles) {
 				for _, cell := range row[2:] {
 					risks[cell.(float64)] = true
 				}
 			}
-			for _, tab := range tables {
-				for _, row := range content.Rows(tab.name) {
+			for _, tab := range schema.Tables {
+				for _, row := range content.Rows(tab.Name) {
 					for _, cell := range row {
 						if x, ok := cell.(float64); ok && risks[x] {
-							t.Errorf("%s holds the exact risk %v of a subject", tab.name, x)
+							t.Errorf("%s holds the exact risk %v of a subject", tab.Name, x)
 						}
 					}
 				}

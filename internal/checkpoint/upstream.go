@@ -9,60 +9,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 )
 
-// The stages before classification: a table of runs for each, their metrics, and
-// which run came from which. Metrics are a table of their own because one run has
-// them by split and with intervals; a column each would be a hundred.
-const (
-	outlierRunsTable       = "outlier_runs"
-	imputationRunsTable    = "imputation_runs"
-	featurizationRunsTable = "featurization_runs"
-	upstreamMetricsTable   = "upstream_metrics"
-	lineageTable           = "lineage"
-)
-
-// upstreamTables are in the order of the stages.
-var upstreamTables = []table{
-	stageTable(outlierRunsTable, "outlier_method"),
-	stageTable(imputationRunsTable, "imputation_method", "outlier_method"),
-	stageTable(featurizationRunsTable, "featurization", "imputation_method", "outlier_method"),
-	{upstreamMetricsTable, []string{"stage", "run_id", "split", "metric"}, []column{
-		{"stage", varchar, 0},
-		{"run_id", varchar, 0},
-		{"split", varchar, nullable},
-		{"metric", varchar, 0},
-		{"value", double, nullable | infinite},
-		{"ci_lower", double, nullable | infinite},
-		{"ci_upper", double, nullable | infinite},
-	}},
-	{lineageTable, []string{"run_id", "stage"}, []column{
-		{"run_id", varchar, 0},
-		{"stage", varchar, 0},
-		{"config_id", integer, nullable}, // of run_id
-		{"from_run_id", varchar, nullable},
-		{"state", varchar, 0},
-		{"agrees", boolean, nullable},
-	}},
-}
-
-// stageTable is a table of runs: methods are the stage's own and then those of the
-// stages before it.
-func stageTable(name string, methods ...string) table {
-	t := table{name, []string{"run_id"}, []column{{"run_id", varchar, 0}}}
-	for _, m := range methods {
-		t.columns = append(t.columns, column{m, varchar, nullable})
-	}
-	t.columns = append(t.columns, column{"registered", boolean, 0}, column{"verdict", varchar, 0}, column{"reason", varchar, nullable})
-	return t
-}
-
 // stageTables are the tables of runs by stage.
 var stageTables = map[string]string{
-	config.OutlierDetection: outlierRunsTable, config.Imputing: imputationRunsTable, config.Featurizing: featurizationRunsTable,
+	config.OutlierDetection: schema.OutlierRuns, config.Imputing: schema.ImputationRuns, config.Featurizing: schema.FeaturizationRuns,
 }
 
 // What the table meta says of a flow, under flows.STAGE: its runs are there, were
@@ -211,7 +167,7 @@ func (a *assembler) addUpstreamRun(stage, id string, run extract.UpstreamRun) {
 	method, ok := a.reg.Method(own, run.Methods.Of(own))
 	a.content.add(stageTables[stage], append(cells, ok && method.Registered, string(run.Verdict), optional(run.Reason))...)
 	for _, m := range run.Metrics {
-		a.content.add(upstreamMetricsTable, stage, id, optional(m.Split), m.Name, decimalCell(&m.Value), decimalCell(m.Lower), decimalCell(m.Upper))
+		a.content.add(schema.UpstreamMetrics, stage, id, optional(m.Split), m.Name, decimalCell(&m.Value), decimalCell(m.Lower), decimalCell(m.Upper))
 	}
 }
 
@@ -234,7 +190,7 @@ func (a *assembler) addOrigin(known upstream, stage, id string, config any, meth
 			agrees = agreement(methods, from.Methods, upstreamColumns[stage])
 		}
 	}
-	a.content.add(lineageTable, id, stage, config, fromID, state, agrees)
+	a.content.add(schema.Lineage, id, stage, config, fromID, state, agrees)
 }
 
 // origin finds the run that a param names.
@@ -311,65 +267,65 @@ func upstreamRules() []rule {
 	}
 	factorOf := map[string]string{"outlier_method": config.Outlier, "imputation_method": config.Imputation, "featurization": config.Featurization}
 	for _, stage := range config.Stages() {
-		t := tableNamed(stageTables[stage])
-		add(t.name, "", "has rows, which "+metaTable+" says are switched off or absent",
-			"SELECT NULL FROM "+t.name+" WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(flowKey(stage))+" AND value = "+duckfile.QuoteText(switchedOn)+")")
-		add(t.name, "run_id", "is neither an id that MLflow drew nor one that stands for another, and so may be private",
-			"SELECT NULL FROM "+t.name+" WHERE NOT regexp_full_match(run_id, '"+runIDPattern+"|^"+otherRun+"[1-9][0-9]*$')")
-		add(t.name, "verdict", "is none that this version knows",
-			"SELECT NULL FROM "+t.name+" WHERE verdict NOT IN ("+quotedList(upstreamVerdicts)+")")
-		add(t.name, "reason", "is not of the published list, and so may be private",
-			"SELECT NULL FROM "+t.name+" WHERE reason NOT IN ("+quotedList(upstreamReasons)+")")
-		add(t.name, "reason", "stands beside the verdict used, or is missing beside another",
-			"SELECT NULL FROM "+t.name+" WHERE (verdict = 'used') <> (reason IS NULL)")
-		for _, c := range t.columns {
-			if factor, ok := factorOf[c.name]; ok {
-				add(t.name, c.name, "is not in the table methods",
-					"SELECT NULL FROM "+t.name+" WHERE "+c.name+" NOT IN (SELECT name FROM methods WHERE factor = "+duckfile.QuoteText(factor)+")")
+		t := schema.Named(stageTables[stage])
+		add(t.Name, "", "has rows, which "+schema.Meta+" says are switched off or absent",
+			"SELECT NULL FROM "+t.Name+" WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(flowKey(stage))+" AND value = "+duckfile.QuoteText(switchedOn)+")")
+		add(t.Name, "run_id", "is neither an id that MLflow drew nor one that stands for another, and so may be private",
+			"SELECT NULL FROM "+t.Name+" WHERE NOT regexp_full_match(run_id, '"+runIDPattern+"|^"+otherRun+"[1-9][0-9]*$')")
+		add(t.Name, "verdict", "is none that this version knows",
+			"SELECT NULL FROM "+t.Name+" WHERE verdict NOT IN ("+quotedList(upstreamVerdicts)+")")
+		add(t.Name, "reason", "is not of the published list, and so may be private",
+			"SELECT NULL FROM "+t.Name+" WHERE reason NOT IN ("+quotedList(upstreamReasons)+")")
+		add(t.Name, "reason", "stands beside the verdict used, or is missing beside another",
+			"SELECT NULL FROM "+t.Name+" WHERE (verdict = 'used') <> (reason IS NULL)")
+		for _, c := range t.Columns {
+			if factor, ok := factorOf[c.Name]; ok {
+				add(t.Name, c.Name, "is not in the table methods",
+					"SELECT NULL FROM "+t.Name+" WHERE "+c.Name+" NOT IN (SELECT name FROM methods WHERE factor = "+duckfile.QuoteText(factor)+")")
 			}
 		}
-		own := t.columns[1].name
-		add(t.name, "registered", "does not agree with the table methods",
-			"SELECT NULL FROM "+t.name+" WHERE registered <> coalesce((SELECT bool_and(m.registered) FROM methods m WHERE factor = "+duckfile.QuoteText(factorOf[own])+" AND name = "+own+"), false)")
-		warn(t.name, "verdict", "the run cannot be read: repair it in the store",
-			"SELECT NULL, run_id FROM "+t.name+" WHERE verdict IN ('bad_meta', 'unreadable')")
-		add(lineageTable, "stage", "a configuration has no row of the stage "+stage+", or has one although the flow is off",
+		own := t.Columns[1].Name
+		add(t.Name, "registered", "does not agree with the table methods",
+			"SELECT NULL FROM "+t.Name+" WHERE registered <> coalesce((SELECT bool_and(m.registered) FROM methods m WHERE factor = "+duckfile.QuoteText(factorOf[own])+" AND name = "+own+"), false)")
+		warn(t.Name, "verdict", "the run cannot be read: repair it in the store",
+			"SELECT NULL, run_id FROM "+t.Name+" WHERE verdict IN ('bad_meta', 'unreadable')")
+		add(schema.Lineage, "stage", "a configuration has no row of the stage "+stage+", or has one although the flow is off",
 			"SELECT e.config_id FROM essential_metrics e LEFT JOIN lineage l ON l.config_id = e.config_id AND l.stage = "+duckfile.QuoteText(stage)+
 				" WHERE (l.run_id IS NULL) <> NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(flowKey(stage))+" AND value <> "+duckfile.QuoteText(switchedOff)+")")
 	}
 	names, splits := extract.UpstreamMetrics()
 	stages := quotedList(config.Stages())
-	add(upstreamMetricsTable, "metric", "is none that this version publishes, and so may be private",
+	add(schema.UpstreamMetrics, "metric", "is none that this version publishes, and so may be private",
 		"SELECT NULL FROM upstream_metrics WHERE metric NOT IN ("+quotedList(names)+")")
-	add(upstreamMetricsTable, "split", "is none that this version publishes, and so may be private",
+	add(schema.UpstreamMetrics, "split", "is none that this version publishes, and so may be private",
 		"SELECT NULL FROM upstream_metrics WHERE split NOT IN ("+quotedList(splits)+")")
-	add(upstreamMetricsTable, "run_id", "is no run of the stage that says what it did",
+	add(schema.UpstreamMetrics, "run_id", "is no run of the stage that says what it did",
 		"SELECT NULL FROM upstream_metrics m LEFT JOIN "+upstreamQuery+" u USING (stage, run_id) WHERE u.run_id IS NULL OR u.verdict NOT IN ('used', 'unfinished')")
-	warn(upstreamMetricsTable, "value", "it, or its ci_lower and ci_upper, cannot be so: mistrust the run",
+	warn(schema.UpstreamMetrics, "value", "it, or its ci_lower and ci_upper, cannot be so: mistrust the run",
 		"SELECT NULL, run_id FROM upstream_metrics WHERE value < 0 OR ci_lower > ci_upper OR value > 1 AND (metric LIKE '%_f1%' OR metric LIKE '%_precision%' OR metric LIKE '%_accuracy%')")
 
-	add(lineageTable, "stage", "is none that this version knows", "SELECT config_id FROM lineage WHERE stage NOT IN ("+stages+")")
+	add(schema.Lineage, "stage", "is none that this version knows", "SELECT config_id FROM lineage WHERE stage NOT IN ("+stages+")")
 	known := slices.Sorted(maps.Keys(knownOrigins))
-	add(lineageTable, "state", "is none that this version knows", "SELECT config_id FROM lineage WHERE state NOT IN ("+quotedList(slices.Concat(known, otherOrigins))+")")
-	add(lineageTable, "run_id", "is neither the run of the configuration nor, without one, a run of a stage before it",
+	add(schema.Lineage, "state", "is none that this version knows", "SELECT config_id FROM lineage WHERE state NOT IN ("+quotedList(slices.Concat(known, otherOrigins))+")")
+	add(schema.Lineage, "run_id", "is neither the run of the configuration nor, without one, a run of a stage before it",
 		"SELECT l.config_id FROM lineage l LEFT JOIN essential_metrics e ON e.config_id = l.config_id AND e.run_id = l.run_id WHERE CASE WHEN l.config_id IS NOT NULL THEN e.run_id IS NULL ELSE l.run_id NOT IN (SELECT run_id FROM "+upstreamQuery+") END")
 	var verdictsOf []string
 	for _, state := range known {
 		verdictsOf = append(verdictsOf, "l.state = "+duckfile.QuoteText(state)+" AND u.verdict IN ("+quotedList(knownOrigins[state])+")")
 	}
-	add(lineageTable, "from_run_id", "is not a run of the stage that is as the state says",
+	add(schema.Lineage, "from_run_id", "is not a run of the stage that is as the state says",
 		"SELECT l.config_id FROM lineage l LEFT JOIN "+upstreamQuery+" u ON u.stage = l.stage AND u.run_id = l.from_run_id WHERE CASE WHEN l.state IN ("+quotedList(known)+") THEN NOT coalesce("+strings.Join(verdictsOf, " OR ")+", false) ELSE l.from_run_id IS NOT NULL END")
 	var same []string
 	for _, column := range []string{"outlier_method", "imputation_method", "featurization"} {
 		same = append(same, "r."+column+" = u."+column)
 	}
-	add(lineageTable, "agrees", "does not follow from the methods of the two runs",
+	add(schema.Lineage, "agrees", "does not follow from the methods of the two runs",
 		"SELECT l.config_id FROM lineage l JOIN (SELECT run_id, outlier_method, imputation_method, featurization FROM essential_metrics UNION ALL SELECT run_id, outlier_method, imputation_method, featurization FROM "+upstreamQuery+" WHERE verdict IN ('used', 'unfinished')) r USING (run_id) "+
 			"LEFT JOIN "+upstreamQuery+" u ON u.stage = l.stage AND u.run_id = l.from_run_id AND u.verdict IN ('used', 'unfinished') "+
 			"WHERE agrees IS DISTINCT FROM list_bool_and(["+strings.Join(same, ", ")+"])")
-	warn(lineageTable, "agrees", "the run that it came from is one of other methods than it says: mistrust the run",
+	warn(schema.Lineage, "agrees", "the run that it came from is one of other methods than it says: mistrust the run",
 		"SELECT config_id, run_id FROM lineage WHERE NOT agrees")
-	warn(lineageTable, "state", "the run that it came from is not there as a finished one of its stage: see the state",
+	warn(schema.Lineage, "state", "the run that it came from is not there as a finished one of its stage: see the state",
 		"SELECT config_id, run_id FROM lineage WHERE state NOT IN ("+quotedList([]string{originFound, originNone, originNotSaid, originNoExperiment})+")")
 	return all
 }

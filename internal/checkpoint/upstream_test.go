@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foundation-plr/pipeline/internal/config"
@@ -93,7 +95,7 @@ func TestUpstream(t *testing.T) {
 	run := func(i int) string { return s.records[i].RunID }
 	line := func(cells ...any) string { return strings.ReplaceAll(fmt.Sprint(cells...), "<nil>", "-") }
 	for table, want := range map[string][]string{
-		outlierRunsTable: {
+		schema.OutlierRuns: {
 			line(upstreamID(0, 0), "LOF", true, "used", nil),
 			line(upstreamID(0, 1), "unregistered-3", false, "used", nil),
 			line(upstreamID(0, 2), "unregistered-2", false, "unfinished", extract.ReasonRunning),
@@ -102,12 +104,12 @@ func TestUpstream(t *testing.T) {
 			line(upstreamID(0, 5), nil, false, "unreadable", extract.ReasonMetrics),
 			line("other-1", nil, false, "bad_meta", extract.ReasonRunID),
 		},
-		imputationRunsTable: {
+		schema.ImputationRuns: {
 			line(upstreamID(1, 0), "SAITS", "LOF", true, "used", nil),
 			line(upstreamID(1, 1), "CSDI", "LOF", true, "used", nil),
 		},
-		featurizationRunsTable: nil,
-		lineageTable: {
+		schema.FeaturizationRuns: nil,
+		schema.Lineage: {
 			// In the order of config_id.
 			line(run(1), config.OutlierDetection, 1, upstreamID(0, 0), "found", true),
 			line(run(1), config.Imputing, 1, upstreamID(1, 0), "found", true),
@@ -135,15 +137,15 @@ func TestUpstream(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", table, diff)
 		}
 	}
-	if got := rows(upstreamMetricsTable); len(got) != 9 || got[0] != line(config.OutlierDetection, upstreamID(0, 0), nil, "outlier_f1", nil, nil, nil) ||
+	if got := rows(schema.UpstreamMetrics); len(got) != 9 || got[0] != line(config.OutlierDetection, upstreamID(0, 0), nil, "outlier_f1", nil, nil, nil) ||
 		got[1] != line(config.OutlierDetection, upstreamID(0, 0), "test", "outlier_f1", 0.5, 0.25, 0.75) || !strings.Contains(got[8], "+Inf") {
 		t.Errorf("metrics %q", got)
 	}
 	// Nothing that is free text in the store is published.
-	for _, table := range tables {
-		for _, row := range c.Rows(table.name) {
+	for _, table := range schema.Tables {
+		for _, row := range c.Rows(table.Name) {
 			if text := fmt.Sprint(row...); strings.Contains(text, "private") || strings.Contains(text, "folder") || strings.Contains(text, upstreamID(7, 7)) {
-				t.Errorf("%s holds %q", table.name, text)
+				t.Errorf("%s holds %q", table.Name, text)
 			}
 		}
 	}
@@ -182,8 +184,8 @@ func TestUpstreamInAnotherOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range tables {
-		if diff := cmp.Diff(want.Rows(table.name), got.Rows(table.name)); diff != "" {
+	for _, table := range schema.Tables {
+		if diff := cmp.Diff(want.Rows(table.Name), got.Rows(table.Name)); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -198,7 +200,7 @@ func TestFlowsThatAreOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, m := len(c.Rows(outlierRunsTable)), len(c.Rows(lineageTable)); n != 0 || m != len(configurations) {
+	if n, m := len(c.Rows(schema.OutlierRuns)), len(c.Rows(schema.Lineage)); n != 0 || m != len(configurations) {
 		t.Errorf("%d outlier runs, %d origins", n, m)
 	}
 	path := written(t, c)

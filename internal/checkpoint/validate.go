@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
@@ -107,16 +109,16 @@ func (v *validator) schema() error {
 	if err != nil {
 		return err
 	}
-	for _, want := range tables {
-		i := slices.IndexFunc(found, func(t duckfile.Table) bool { return t.Name == want.name })
+	for _, want := range schema.Tables {
+		i := slices.IndexFunc(found, func(t duckfile.Table) bool { return t.Name == want.Name })
 		if i < 0 {
-			v.add(Finding{Table: want.name, Message: "the table is missing"})
+			v.add(Finding{Table: want.Name, Message: "the table is missing"})
 			continue
 		}
 		v.sameColumns(want, found[i])
 	}
 	for _, t := range found {
-		if !slices.ContainsFunc(tables, func(want table) bool { return want.name == t.Name }) {
+		if !slices.ContainsFunc(schema.Tables, func(want schema.Table) bool { return want.Name == t.Name }) {
 			v.add(Finding{Table: "schema", Message: "there is a table that is not of this schema"})
 		}
 	}
@@ -148,11 +150,11 @@ func (v *validator) catalogue() error {
 		return err
 	}
 	ours := 0
-	for _, want := range views {
-		if slices.Contains(found, want.name) {
+	for _, want := range schema.Views {
+		if slices.Contains(found, want.Name) {
 			ours++
 		} else {
-			v.add(Finding{Table: want.name, Message: "the view is missing"})
+			v.add(Finding{Table: want.Name, Message: "the view is missing"})
 		}
 	}
 	if n := len(found) - ours; n > 0 {
@@ -188,33 +190,33 @@ var ownDefinitions = sync.OnceValues(func() (all []string, err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	for _, t := range tables {
-		if _, err := db.ExecContext(ctx, t.ddl()); err != nil {
+	for _, t := range schema.Tables {
+		if _, err := db.ExecContext(ctx, t.DDL()); err != nil {
 			return nil, err
 		}
 	}
-	for _, v := range views {
-		if _, err := db.ExecContext(ctx, v.ddl); err != nil {
+	for _, v := range schema.Views {
+		if _, err := db.ExecContext(ctx, v.DDL); err != nil {
 			return nil, err
 		}
 	}
 	return duckfile.Texts(ctx, db, definitionsQuery)
 })
 
-func (v *validator) sameColumns(want table, got duckfile.Table) {
-	for i, c := range want.columns {
+func (v *validator) sameColumns(want schema.Table, got duckfile.Table) {
+	for i, c := range want.Columns {
 		switch {
 		case i >= len(got.Columns):
-			v.add(Finding{Table: want.name, Column: c.name, Message: "the column is missing"})
-		case got.Columns[i].Name != c.name:
-			v.add(Finding{Table: want.name, Column: c.name, Message: fmt.Sprintf("column %d is another", i+1)})
+			v.add(Finding{Table: want.Name, Column: c.Name, Message: "the column is missing"})
+		case got.Columns[i].Name != c.Name:
+			v.add(Finding{Table: want.Name, Column: c.Name, Message: fmt.Sprintf("column %d is another", i+1)})
 			return // all that follow would be off by one
-		case got.Columns[i].Kind != c.kind:
-			v.add(Finding{Table: want.name, Column: c.name, Message: fmt.Sprintf("has the type %s, not %s", got.Columns[i].Kind, c.kind)})
+		case got.Columns[i].Kind != c.Kind:
+			v.add(Finding{Table: want.Name, Column: c.Name, Message: fmt.Sprintf("has the type %s, not %s", got.Columns[i].Kind, c.Kind)})
 		}
 	}
-	if n := len(got.Columns) - len(want.columns); n > 0 {
-		v.add(Finding{Table: want.name, Message: fmt.Sprintf("%d columns more than the schema has", n)})
+	if n := len(got.Columns) - len(want.Columns); n > 0 {
+		v.add(Finding{Table: want.Name, Message: fmt.Sprintf("%d columns more than the schema has", n)})
 	}
 }
 
@@ -322,50 +324,50 @@ type condition struct{ column, message, sql string }
 // columns holds every table against what the schema says of its columns: one
 // pass a table, for a query each would take most of the time of a build.
 func (v *validator) columns() error {
-	for _, t := range tables {
+	for _, t := range schema.Tables {
 		id := "NULL"
-		if slices.ContainsFunc(t.columns, func(c column) bool { return c.name == "config_id" }) {
+		if slices.ContainsFunc(t.Columns, func(c schema.Column) bool { return c.Name == "config_id" }) {
 			id = "config_id"
 		}
 		var all []condition
-		for _, c := range t.columns {
+		for _, c := range t.Columns {
 			all = append(all, conditions(c)...)
 		}
-		if err := v.holdAll(t.name, id, all); err != nil {
+		if err := v.holdAll(t.Name, id, all); err != nil {
 			return err
 		}
-		key := make([]string, len(t.key))
-		for i, k := range t.key {
+		key := make([]string, len(t.Key))
+		for i, k := range t.Key {
 			key[i] = duckfile.Quote(k)
 		}
-		if err := v.hold(rule{table: t.name, column: strings.Join(t.key, ", "), message: "occurs more than once",
-			query: fmt.Sprintf("SELECT any_value(%s) FROM %s GROUP BY %s HAVING count(*) > 1", id, t.name, strings.Join(key, ", "))}); err != nil {
+		if err := v.hold(rule{table: t.Name, column: strings.Join(t.Key, ", "), message: "occurs more than once",
+			query: fmt.Sprintf("SELECT any_value(%s) FROM %s GROUP BY %s HAVING count(*) > 1", id, t.Name, strings.Join(key, ", "))}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func conditions(c column) (all []condition) {
+func conditions(c schema.Column) (all []condition) {
 	add := func(message, sql string) {
-		all = append(all, condition{c.name, message, strings.ReplaceAll(sql, "@", duckfile.Quote(c.name))})
+		all = append(all, condition{c.Name, message, strings.ReplaceAll(sql, "@", duckfile.Quote(c.Name))})
 	}
-	if c.traits&nullable == 0 {
+	if c.Traits&schema.Nullable == 0 {
 		add("is NULL", "@ IS NULL")
 	}
-	if c.kind == double {
+	if c.Kind == duckfile.Double {
 		add("is NaN; what is undefined is NULL", "isnan(@)")
-		if c.traits&(infinite|unit) == 0 {
+		if c.Traits&(schema.Infinite|schema.Unit) == 0 {
 			add("is infinite", "isinf(@)")
 		}
 	}
 	switch {
-	case c.traits&unit != 0:
+	case c.Traits&schema.Unit != 0:
 		add("is not in [0, 1]", "NOT isnan(CAST(@ AS DOUBLE)) AND @ NOT BETWEEN 0 AND 1")
-	case c.traits&natural != 0:
+	case c.Traits&schema.Natural != 0:
 		add("is below 0", "@ < 0")
 	}
-	if c.kind == varchar {
+	if c.Kind == duckfile.Varchar {
 		add("is empty text; what is absent is NULL", "@ = ''")
 		add("holds what looks like an original subject code", "regexp_matches(@, '(?i)plr[0-9]{4}')")
 	}
@@ -374,29 +376,29 @@ func conditions(c column) (all []condition) {
 
 func (v *validator) rules() error {
 	var all []rule
-	for _, t := range tables {
-		if t.name == essentialTable || !slices.ContainsFunc(t.columns, func(c column) bool { return c.name == "config_id" }) {
+	for _, t := range schema.Tables {
+		if t.Name == schema.Essential || !slices.ContainsFunc(t.Columns, func(c schema.Column) bool { return c.Name == "config_id" }) {
 			continue
 		}
-		all = append(all, rule{table: t.name, column: "config_id", message: "is not in " + essentialTable,
-			query: "SELECT config_id FROM " + t.name + " WHERE config_id IS NOT NULL AND config_id NOT IN (SELECT config_id FROM essential_metrics)"})
-		if slices.Contains(subjectTables, t.name) ||
-			slices.Contains([]string{checksTable, runsTable, rocTable, lineageTable, cellsTable, differencesTable, selectedTable}, t.name) {
+		all = append(all, rule{table: t.Name, column: "config_id", message: "is not in " + schema.Essential,
+			query: "SELECT config_id FROM " + t.Name + " WHERE config_id IS NOT NULL AND config_id NOT IN (SELECT config_id FROM essential_metrics)"})
+		if slices.Contains(subjectTables, t.Name) ||
+			slices.Contains([]string{schema.Checks, schema.Runs, schema.ROC, schema.Lineage, schema.Cells, schema.Differences, schema.Selected}, t.Name) {
 			continue // they have rules of their own
 		}
-		all = append(all, rule{table: t.name, column: "config_id", message: "the configuration has no row",
-			query: "SELECT config_id FROM essential_metrics WHERE config_id NOT IN (SELECT config_id FROM " + t.name + ")"})
+		all = append(all, rule{table: t.Name, column: "config_id", message: "the configuration has no row",
+			query: "SELECT config_id FROM essential_metrics WHERE config_id NOT IN (SELECT config_id FROM " + t.Name + ")"})
 	}
 	for _, serial := range []struct{ table, column string }{
-		{essentialTable, "config_id"}, {calibrationTable, "curve_id"}, {histogramTable, "dist_id"}, {decisionTable, "dca_id"},
-		{predictionsTable, "prediction_id"}, {retentionTable, "retention_id"},
+		{schema.Essential, "config_id"}, {schema.Calibration, "curve_id"}, {schema.Histogram, "dist_id"}, {schema.Decision, "dca_id"},
+		{schema.Predictions, "prediction_id"}, {schema.Retention, "retention_id"},
 	} {
 		all = append(all, rule{table: serial.table, column: serial.column, message: "the numbers are not 1 to the number of rows",
 			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND (min(%[2]s) <> 1 OR max(%[2]s) <> count(*) OR count(DISTINCT %[2]s) <> count(*))", serial.table, serial.column)})
 	}
-	for _, c := range tableNamed(supplementaryTable).columns[1:] {
-		all = append(all, rule{table: supplementaryTable, column: c.name, warning: true, message: "is NULL for all configurations: the pickles lack it, or it was lost",
-			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND count(%s) = 0", supplementaryTable, c.name)})
+	for _, c := range schema.Named(schema.Supplementary).Columns[1:] {
+		all = append(all, rule{table: schema.Supplementary, column: c.Name, warning: true, message: "is NULL for all configurations: the pickles lack it, or it was lost",
+			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND count(%s) = 0", schema.Supplementary, c.Name)})
 	}
 	for _, r := range slices.Concat(all, contentRules, upstreamRules(), smoothRules, comparisonRules, v.privacy.rules()) {
 		if err := v.hold(r); err != nil {
@@ -420,11 +422,11 @@ func (v *validator) measures() error {
 		}
 		for _, m := range slices.Sorted(maps.Keys(forms[estimand])) {
 			if !slices.Contains(present, m) {
-				v.add(Finding{Table: stratosTable, Column: "measure", Message: fmt.Sprintf("%s, %s is missing for all configurations", estimand, m)})
+				v.add(Finding{Table: schema.Stratos, Column: "measure", Message: fmt.Sprintf("%s, %s is missing for all configurations", estimand, m)})
 			}
 		}
 	}
-	return v.hold(rule{table: stratosTable, column: "measure", message: "measures are missing that other configurations have",
+	return v.hold(rule{table: schema.Stratos, column: "measure", message: "measures are missing that other configurations have",
 		query: "SELECT config_id FROM (SELECT config_id, estimand, measure FROM essential_metrics, (SELECT DISTINCT estimand, measure FROM stratos_metrics) EXCEPT SELECT config_id, estimand, measure FROM stratos_metrics)"})
 }
 
@@ -437,13 +439,13 @@ var factorColumns = []struct{ factor, column string }{
 
 func (v *validator) methods(reg *config.Registry) func() error {
 	return func() error {
-		listed, err := readRows(v.ctx, v.db, tableNamed(methodsTable), every)
+		listed, err := readRows(v.ctx, v.db, schema.Named(schema.Methods), every)
 		if err != nil {
 			return err
 		}
 		var agreed []string
 		for _, f := range factorColumns {
-			if err := v.hold(rule{table: essentialTable, column: f.column, message: "is not in the table methods",
+			if err := v.hold(rule{table: schema.Essential, column: f.column, message: "is not in the table methods",
 				query: fmt.Sprintf("SELECT config_id FROM essential_metrics WHERE %s NOT IN (SELECT name FROM methods WHERE factor = %s)", f.column, duckfile.QuoteText(f.factor))}); err != nil {
 				return err
 			}
@@ -470,17 +472,17 @@ func (v *validator) methods(reg *config.Registry) func() error {
 				}
 			}
 			if different > 0 {
-				v.add(Finding{Table: methodsTable, Column: "category, label, registered", Message: fmt.Sprintf("%d methods of the factor %s are not described as in the registry: build the database again, or take the registry that it was built with", different, f.factor)})
+				v.add(Finding{Table: schema.Methods, Column: "category, label, registered", Message: fmt.Sprintf("%d methods of the factor %s are not described as in the registry: build the database again, or take the registry that it was built with", different, f.factor)})
 			}
 			if unknown > 0 {
-				v.add(Finding{Table: methodsTable, Column: "name", Message: fmt.Sprintf("%d methods of the factor %s are not in the registry: such a name is private; add it to the registry or build the database again", unknown, f.factor)})
+				v.add(Finding{Table: schema.Methods, Column: "name", Message: fmt.Sprintf("%d methods of the factor %s are not in the registry: such a name is private; add it to the registry or build the database again", unknown, f.factor)})
 			}
 		}
-		if err := v.hold(rule{table: essentialTable, column: "registered", message: "does not agree with the table methods",
+		if err := v.hold(rule{table: schema.Essential, column: "registered", message: "does not agree with the table methods",
 			query: "SELECT config_id FROM essential_metrics WHERE registered <> (" + strings.Join(agreed, " AND ") + ")"}); err != nil {
 			return err
 		}
-		return v.hold(rule{table: methodsTable, column: "factor", message: "is none of the four factors",
+		return v.hold(rule{table: schema.Methods, column: "factor", message: "is none of the four factors",
 			query: "SELECT NULL FROM methods WHERE factor NOT IN ('classifier', 'featurization', 'outlier', 'imputation')"})
 	}
 }
@@ -510,7 +512,7 @@ func (v *validator) meta() error {
 		counts["runs."+string(verdict)] = "SELECT count(*) FROM runs WHERE verdict = " + duckfile.QuoteText(string(verdict))
 	}
 	closed := map[string][]string{
-		"schema_version": {SchemaVersion},
+		"schema_version": {schema.Version},
 		"synthetic":      {"true", "false"},
 		"estimand":       {metrics.OverModels, metrics.MeanRisk},
 
@@ -541,18 +543,18 @@ func (v *validator) meta() error {
 		_, isClosed := closed[key]
 		switch {
 		case !ok:
-			v.add(Finding{Table: metaTable, Column: "key", Message: key + " is missing"})
+			v.add(Finding{Table: schema.Meta, Column: "key", Message: key + " is missing"})
 		case isClosed && !slices.Contains(closed[key], value):
-			v.add(Finding{Table: metaTable, Column: "value", Message: fmt.Sprintf("%s is not %s", key, strings.Join(closed[key], " or "))})
+			v.add(Finding{Table: schema.Meta, Column: "value", Message: fmt.Sprintf("%s is not %s", key, strings.Join(closed[key], " or "))})
 		case !isClosed && (err != nil || n < 0):
-			v.add(Finding{Table: metaTable, Column: "value", Message: key + " is not a count"})
+			v.add(Finding{Table: schema.Meta, Column: "value", Message: key + " is not a count"})
 		case counts[key] != "":
 			var held int
 			if err := v.db.QueryRowContext(v.ctx, counts[key]).Scan(&held); err != nil {
 				return err
 			}
 			if held != n {
-				v.add(Finding{Table: metaTable, Column: "value", Message: fmt.Sprintf("%s is %d, and the tables hold %d", key, n, held)})
+				v.add(Finding{Table: schema.Meta, Column: "value", Message: fmt.Sprintf("%s is %d, and the tables hold %d", key, n, held)})
 			}
 		}
 	}
@@ -562,7 +564,7 @@ func (v *validator) meta() error {
 			return err
 		}
 		if value, ok := rows[c.key]; ok != (len(held) == 1) || ok && value != held[0] {
-			v.add(Finding{Table: metaTable, Column: "value", Message: c.key + " is not what the tables hold, or is said although configurations differ"})
+			v.add(Finding{Table: schema.Meta, Column: "value", Message: c.key + " is not what the tables hold, or is said although configurations differ"})
 		}
 		keys = append(keys, c.key)
 	}
@@ -574,10 +576,10 @@ func (v *validator) meta() error {
 		}
 	}
 	if strange > 0 {
-		v.add(Finding{Table: metaTable, Column: "key", Message: fmt.Sprintf("%d keys or settings are not of the published form, and so may be private", strange)})
+		v.add(Finding{Table: schema.Meta, Column: "key", Message: fmt.Sprintf("%d keys or settings are not of the published form, and so may be private", strange)})
 	}
 	if number["n_control"]+number["n_event"] != number["n_subjects"] {
-		v.add(Finding{Table: metaTable, Column: "value", Message: "n_control and n_event do not add up to n_subjects"})
+		v.add(Finding{Table: schema.Meta, Column: "value", Message: "n_control and n_event do not add up to n_subjects"})
 	}
 	for _, c := range []struct{ key, letter string }{{"n_control", "H"}, {"n_event", "G"}} {
 		var held int
@@ -585,7 +587,7 @@ func (v *validator) meta() error {
 			return err
 		}
 		if held > number[c.key] {
-			v.add(Finding{Table: metaTable, Column: "value", Message: fmt.Sprintf("%s is %d, and the predictions hold %d", c.key, number[c.key], held)})
+			v.add(Finding{Table: schema.Meta, Column: "value", Message: fmt.Sprintf("%s is %d, and the predictions hold %d", c.key, number[c.key], held)})
 		}
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/foundation-plr/pipeline/internal/schema"
+
 	"github.com/duckdb/duckdb-go/v2"
 
 	"github.com/foundation-plr/pipeline/internal/config"
@@ -456,7 +458,7 @@ func TestVerdictSaysHowFarItLooked(t *testing.T) {
 	}
 	content := sharedContent(t)
 	verdict, err := Validate(t.Context(), sharedDatabase(t), registry(t))
-	if want := len(content.Rows(essentialTable)); err != nil || verdict.Recomputed != want || verdict.Curves != want {
+	if want := len(content.Rows(schema.Essential)); err != nil || verdict.Recomputed != want || verdict.Curves != want {
 		t.Errorf("%d configurations and curves of %d, error %v, want %d", verdict.Recomputed, verdict.Curves, err, want)
 	}
 }

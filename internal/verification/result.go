@@ -9,10 +9,10 @@ import (
 	"path"
 	"path/filepath"
 
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/difference"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/lock"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
 // Result is one that a lock speaks of.
@@ -43,7 +43,7 @@ func (r Result) Digest(ctx context.Context, name string) (string, error) {
 // is none.
 func (r Result) Difference(ctx context.Context, was, now string, t difference.Tolerance) (*difference.Found, error) {
 	if r.Database {
-		found, err := duckfile.Compare(ctx, was, now, checkpoint.Key, t.Near)
+		found, err := duckfile.Compare(ctx, was, now, schema.Key, t.Near)
 		return (*difference.Found)(found), err
 	}
 	return difference.Files(path.Base(r.Path), was, now, t)
