@@ -19,6 +19,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/archive"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/sourcedb"
@@ -504,7 +505,7 @@ func (s *study) assembling(codes *anonymize.Lookup, key []byte) checkpoint.Assem
 		Estimand:    s.settings.Estimand,
 		Margin:      s.settings.MID,
 		Unlabelled:  codes.Unlabelled(),
-		Privacy: checkpoint.Privacy{
+		Privacy: disclosure.Privacy{
 			SubjectTables: s.settings.SubjectTables, RoundRisks: s.settings.RoundRisks, BootstrapRisks: s.settings.BootstrapRisks,
 		},
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/extract"
 )
 
@@ -81,7 +82,7 @@ func (s *study) partialCheckpoint() build.Step {
 			if err != nil {
 				return err
 			}
-			a.options.Settings = map[string]string{checkpoint.ScopeSetting: checkpoint.ScopePart}
+			a.options.Settings = map[string]string{disclosure.ScopeSetting: disclosure.ScopePart}
 			content, err := checkpoint.Assemble(a.records, part, a.codes.Code, a.registry, a.options)
 			if err != nil {
 				return fmt.Errorf("%w; a part takes its codes from the lookup: extract all runs once (without RUNS) to give new ones", err)

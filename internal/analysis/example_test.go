@@ -18,6 +18,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/archive"
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
@@ -92,7 +93,7 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 	}
 	content, err := checkpoint.Assemble(records, index, func(s string) (string, bool) { c, ok := codes[s]; return c, ok }, reg,
 		checkpoint.AssembleOptions{
-			Estimand: metrics.OverModels, Margin: 0.05, Privacy: checkpoint.Privacy{SubjectTables: true},
+			Estimand: metrics.OverModels, Margin: 0.05, Privacy: disclosure.Privacy{SubjectTables: true},
 			KeyedDigest: func(digest string) (string, error) { return digest, nil },
 		})
 	if err != nil {

@@ -12,10 +12,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
@@ -129,7 +128,7 @@ func (v *validator) examine(some []*configuration, first, n int, grid []float64,
 		c.predictions = c.publishedPredictions()
 		if !c.exact {
 			if v.privacy.SubjectTables {
-				c.nearly(v.privacy.halfUnit())
+				c.nearly(v.privacy.HalfUnit())
 			}
 		}
 		c.computed = c.exact && c.compute(grid)

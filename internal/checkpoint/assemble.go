@@ -13,16 +13,14 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
-
-	"github.com/foundation-plr/pipeline/internal/schema"
 
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -36,62 +34,9 @@ type AssembleOptions struct {
 	Estimand    string  // that of figures and tables: over_models or mean_risk
 	Margin      float64 // the least difference of the AUROC that matters, in (0, 1)
 	Unlabelled  int     // subjects without a label, who have no code
-	Privacy     Privacy
+	Privacy     disclosure.Privacy
 	Upstream    *extract.Upstream // of the flows before classification that are on; nil: none
 	Settings    map[string]string // published under settings.<key>; must hold nothing private
-}
-
-// A database of a part of the runs says so by this setting and value; it is not
-// valid as a published one.
-const (
-	ScopeSetting = "scope"
-	ScopePart    = "part"
-)
-
-// Verdicts that a run can have, as the table meta counts them.
-var verdicts = []extract.Verdict{
-	extract.Used, extract.BadMeta, extract.NotClassification, extract.Excluded, extract.Deleted, extract.Failed,
-	extract.Superseded, extract.NoArtifact, extract.AmbiguousArtifact, extract.Unfinished, extract.Unreadable,
-}
-
-// reasonOpen flags a used run that the store still calls running.
-const reasonOpen = "open run with a complete metrics pickle"
-
-// reasons is the closed list of what stands beside a verdict: no text of a store
-// gets into the table runs.
-var reasons = []string{
-	extract.ReasonMeta, extract.ReasonRunID, extract.ReasonParams, extract.ReasonDisagree, extract.ReasonName,
-	extract.ReasonExcluded, extract.ReasonDeleted, extract.ReasonFailed, extract.ReasonKilled, extract.ReasonUnfinished,
-	extract.ReasonOlder, extract.ReasonSameTime, extract.ReasonNoPickle, extract.ReasonManyPickles,
-	extract.ReasonArtifactLeave, extract.ReasonArtifacts, extract.ReasonFileName, extract.ReasonIncomplete, reasonOpen,
-}
-
-const (
-	codePattern    = `^[HG][0-9]{3,}$`
-	runIDPattern   = `^[0-9a-f]{32}$`
-	digestPattern  = `^[0-9a-f]{64}$`
-	readerPattern  = `^plr\.run/[1-9][0-9]*$`
-	settingPattern = `^[a-z][a-z0-9_.]*$`
-	valuePattern   = `^[a-z0-9_.]+( [a-z0-9_.]+)*$`
-	// unregistered and otherRun begin what stands for free text of the store.
-	unregistered = "unregistered-"
-	otherRun     = "other-"
-)
-
-var (
-	codeForm   = regexp.MustCompile(codePattern)
-	digestForm = regexp.MustCompile(digestPattern)
-	runIDForm  = regexp.MustCompile(runIDPattern)
-	// publicRunForm is what may stand for a run in a database.
-	publicRunForm = regexp.MustCompile(runIDPattern + "|^" + otherRun + "[1-9][0-9]*$")
-	settingForm   = regexp.MustCompile(settingPattern)
-	valueForm     = regexp.MustCompile(valuePattern)
-)
-
-// publishedSetting reports whether a setting has the form of one that may be
-// published: words and numbers, no sentence, path or address.
-func publishedSetting(key, value string) bool {
-	return settingForm.MatchString(key) && valueForm.MatchString(value)
 }
 
 // Assemble makes the contents of a checkpoint from what the pickles gave. code
@@ -227,7 +172,7 @@ func (a *assembler) readHeads(index *extract.Index) error {
 		if _, ok := wanted[run.RunID]; ok {
 			return fmt.Errorf("run %s occurs twice in the index", run.RunID)
 		}
-		if run.Reason != "" && !slices.Contains(reasons, run.Reason) {
+		if run.Reason != "" && !slices.Contains(disclosure.Reasons, run.Reason) {
 			return fmt.Errorf("run %s has a reason for its verdict that is not of the published list", run.RunID)
 		}
 		wanted[run.RunID] = i
@@ -250,7 +195,7 @@ func (a *assembler) readHeads(index *extract.Index) error {
 		}
 		found[place] = true
 		switch {
-		case r.Verdict == extract.Unfinished && run.Open && slices.Contains(reasons, r.Reason):
+		case r.Verdict == extract.Unfinished && run.Open && slices.Contains(disclosure.Reasons, r.Reason):
 			a.unfinished[run.RunID] = r.Reason
 			return nil
 		case r.Verdict != extract.Used:
@@ -335,7 +280,7 @@ func checkRecord(r *extract.Record) error {
 			return fmt.Errorf("risk %v of subject %d is not in [0, 1]", p, i+1)
 		}
 	}
-	if !digestForm.MatchString(r.Artifact.BLAKE3) || r.Artifact.Bytes <= 0 {
+	if !disclosure.DigestForm.MatchString(r.Artifact.BLAKE3) || r.Artifact.Bytes <= 0 {
 		return errors.New("the record does not say which file it was read from")
 	}
 	if len(r.Spreads) != len(r.Subjects) {
@@ -369,8 +314,8 @@ func (a *assembler) publishNames() error {
 				missing++
 				continue
 			}
-			if _, ok := taken[published]; ok || !isUnregistered(published) {
-				return fmt.Errorf("a name of factor %s would be published in another form than %s and a number of its own", factor, unregistered)
+			if _, ok := taken[published]; ok || !disclosure.IsUnregistered(published) {
+				return fmt.Errorf("a name of factor %s would be published in another form than %s and a number of its own", factor, disclosure.Unregistered)
 			}
 			taken[published] = struct{}{}
 			a.hidden[[2]string{factor, name}] = published
@@ -426,7 +371,7 @@ func (u *uncoded) err() error {
 // the outcome.
 func (a *assembler) coded(original string, outcome int) (code string, ok, agrees bool) {
 	code, ok = a.code(original)
-	if !ok || !codeForm.MatchString(code) {
+	if !ok || !disclosure.CodeForm.MatchString(code) {
 		return "", false, true
 	}
 	return code, true, (code[0] == 'G') == (outcome == 1)
@@ -515,7 +460,7 @@ func (a *assembler) addConfig(id int, c *coded) error {
 	nb := func(threshold string) any { return measured(c.Record, metrics.MeanRisk, "nb@"+threshold) }
 	run := a.publishedRun(c.configured.RunID)
 	a.content.add(schema.Essential,
-		id, c.outlier, c.imputation, c.classifier, c.featurization, sourceName(c.classifier, c.featurization, c.outlier, c.imputation), run, run,
+		id, c.outlier, c.imputation, c.classifier, c.featurization, disclosure.SourceName(c.classifier, c.featurization, c.outlier, c.imputation), run, run,
 		auroc.Mean, auroc.Lower, auroc.Upper, c.Joint.Slope, c.Joint.Intercept,
 		measured(c.Record, metrics.MeanRisk, "oe_ratio"), brier.Mean,
 		nb("0.05"), nb("0.1"), nb("0.15"), nb("0.2"),
@@ -605,31 +550,14 @@ func optional(text string) any {
 	return text
 }
 
-// sourceName is the run's name as the study's training code spells it, made of
-// published names: the store's own is free text.
-func sourceName(classifier, featurization, outlier, imputation string) string {
-	head := classifier
-	if !strings.HasPrefix(head, config.EnsemblePrefix) {
-		metric := "auc"
-		switch head {
-		case "CatBoost", "XGBoost":
-			head = strings.ToUpper(head)
-		case "LogisticRegression":
-			metric = "roc_auc"
-		}
-		head += "_eval-" + metric
-	}
-	return strings.Join([]string{head, featurization, imputation, outlier}, "__")
-}
-
 // publishedRun is the run's id, which MLflow draws at random. Anything else is a
 // name that somebody gave to a folder.
 func (a *assembler) publishedRun(id string) string {
-	if runIDForm.MatchString(id) {
+	if disclosure.RunIDForm.MatchString(id) {
 		return id
 	}
 	if n, ok := a.ids[id]; ok {
-		return otherRun + strconv.Itoa(n)
+		return disclosure.OtherRun(n)
 	}
 	return ""
 }
@@ -648,7 +576,7 @@ func (a *assembler) addRuns() {
 		if id, ok := a.ids[run.id]; ok {
 			r.config = id
 			if run.open {
-				r.reason = reasonOpen
+				r.reason = disclosure.ReasonOpen
 			}
 		}
 		rows = append(rows, r)
@@ -660,7 +588,7 @@ func (a *assembler) addRuns() {
 	for i := range rows {
 		if rows[i].run == "" {
 			nameless++
-			rows[i].run = otherRun + strconv.Itoa(nameless)
+			rows[i].run = disclosure.OtherRun(nameless)
 		}
 	}
 	slices.SortStableFunc(rows, func(x, y row) int { return cmp.Compare(x.run, y.run) })
@@ -683,7 +611,7 @@ func (a *assembler) addMethods() {
 		}
 		for key, published := range a.hidden {
 			if key[0] == factor {
-				methods = append(methods, unregisteredMethod(factor, published))
+				methods = append(methods, disclosure.UnregisteredMethod(factor, published))
 			}
 		}
 		slices.SortFunc(methods, func(x, y config.Method) int { return cmp.Compare(x.Name, y.Name) })
@@ -693,25 +621,20 @@ func (a *assembler) addMethods() {
 	}
 }
 
-// unregisteredMethod describes what the registry lacks by its published name.
-func unregisteredMethod(factor, published string) config.Method {
-	return config.Method{Name: published, Factor: factor, Category: "unregistered", Label: published}
-}
-
 func (a *assembler) addMeta() error {
 	meta := map[string]string{
-		"schema_version": schema.Version,
-		"synthetic":      strconv.FormatBool(a.synthetic),
-		"estimand":       a.options.Estimand,
-		"n_configs":      strconv.Itoa(len(a.configs)),
-		"n_runs":         strconv.Itoa(len(a.listed)),
-		"n_subjects":     strconv.Itoa(len(a.subjects)),
-		"n_unlabelled":   strconv.Itoa(a.options.Unlabelled),
-		"n_unregistered": strconv.Itoa(len(a.hidden)),
-		"n_compared":     strconv.Itoa(a.compared),
-		marginKey:        strconv.FormatFloat(a.options.Margin, 'f', -1, 64),
+		"schema_version":     schema.Version,
+		"synthetic":          strconv.FormatBool(a.synthetic),
+		"estimand":           a.options.Estimand,
+		"n_configs":          strconv.Itoa(len(a.configs)),
+		"n_runs":             strconv.Itoa(len(a.listed)),
+		"n_subjects":         strconv.Itoa(len(a.subjects)),
+		"n_unlabelled":       strconv.Itoa(a.options.Unlabelled),
+		"n_unregistered":     strconv.Itoa(len(a.hidden)),
+		"n_compared":         strconv.Itoa(a.compared),
+		disclosure.MarginKey: strconv.FormatFloat(a.options.Margin, 'f', -1, 64),
 	}
-	maps.Copy(meta, a.options.Privacy.meta())
+	maps.Copy(meta, a.options.Privacy.Meta())
 	maps.Copy(meta, a.flows())
 	controls := 0
 	for code := range a.subjects {
@@ -722,7 +645,7 @@ func (a *assembler) addMeta() error {
 	meta["n_control"], meta["n_event"] = strconv.Itoa(controls), strconv.Itoa(len(a.subjects)-controls)
 
 	counts := maps.Clone(a.verdicts)
-	for _, v := range verdicts {
+	for _, v := range disclosure.Verdicts {
 		meta["runs."+string(v)] = strconv.Itoa(counts[string(v)])
 		delete(counts, string(v))
 	}
@@ -743,7 +666,7 @@ func (a *assembler) addMeta() error {
 		meta["n_refits"] = strconv.Itoa(a.configs[0].refits)
 	}
 	for key, value := range a.options.Settings {
-		if _, taken := meta["settings."+key]; taken || !publishedSetting(key, value) {
+		if _, taken := meta["settings."+key]; taken || !disclosure.PublishedSetting(key, value) {
 			return errors.New("a setting to be published has a key or value that does not consist of lower-case letters, digits, underscores and points, words of a value apart by a space")
 		}
 		meta["settings."+key] = value

@@ -17,14 +17,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/zeebo/blake3"
 
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -160,7 +160,7 @@ func registry(t testing.TB) *config.Registry {
 // published is what a lookup says of the two names that the registry lacks.
 func published(factor, name string) (string, bool) {
 	n, ok := map[string]int{"private outlier A": 2, "private outlier B": 1}[name]
-	return fmt.Sprint(unregistered, n), ok && factor == config.Outlier
+	return fmt.Sprint(disclosure.Unregistered, n), ok && factor == config.Outlier
 }
 
 // keyed stands for a keyed digest.
@@ -215,7 +215,7 @@ func gather(s *study, reg *config.Registry, o AssembleOptions) (*held, error) {
 func options() AssembleOptions {
 	return AssembleOptions{
 		Published: published, KeyedDigest: keyed, Estimand: metrics.MeanRisk, Margin: 0.05, Unlabelled: 5,
-		Privacy:  Privacy{SubjectTables: true},
+		Privacy:  disclosure.Privacy{SubjectTables: true},
 		Settings: map[string]string{"thresholds": "0.05 0.1 0.15 0.2"},
 	}
 }
@@ -415,7 +415,7 @@ func TestUnregisteredNames(t *testing.T) {
 		}
 		found := map[string]string{}
 		for _, row := range content.Rows(schema.Essential) {
-			if outlier := row[1].(string); isUnregistered(outlier) {
+			if outlier := row[1].(string); disclosure.IsUnregistered(outlier) {
 				found[outlier] = row[6].(string)
 			}
 		}
@@ -479,7 +479,7 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 		o.Upstream.Stages[2] = extract.UpstreamStage{Stage: config.Featurizing, Experiment: "4", Runs: []extract.UpstreamRun{
 			{RunID: upstreamID(2, 0), Verdict: extract.Used, Methods: extract.Configuration{Featurization: "simple1.0"}},
 		}}
-		o.Privacy = Privacy{SubjectTables: true, BootstrapRisks: true}
+		o.Privacy = disclosure.Privacy{SubjectTables: true, BootstrapRisks: true}
 		return o
 	}
 	assemble := func(s *study, o AssembleOptions) *held {

@@ -15,12 +15,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/zeebo/blake3"
 
 	"github.com/foundation-plr/pipeline/internal/duckfile"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
 // Limits of the writer. One thread: the order of rows in the file is that of

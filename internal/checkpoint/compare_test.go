@@ -8,9 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/foundation-plr/pipeline/internal/duckfile"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
 // The first difference is named by table, row and column. Whether there is one

@@ -7,21 +7,18 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 	"github.com/foundation-plr/pipeline/metrics/compare"
 )
 
 // groundTruth is the category of the methods that others are compared with.
 const groundTruth = "ground truth"
-
-// marginKey is where the table meta says the least difference that matters.
-const marginKey = "settings.mid"
 
 func comparisonOptions(thresholds []float64, margin float64) comparison.Options {
 	return comparison.Options{Thresholds: thresholds, Margin: margin, Replicates: extract.Replicates, Seed: extract.ResampleSeed, MaxPairs: extract.MaxPairs}
@@ -181,13 +178,13 @@ const (
 
 // margin is what meta says of the least difference that matters.
 func (v *validator) margin() (float64, error) {
-	meta, err := v.pairs("SELECT key, value FROM meta WHERE key = " + duckfile.QuoteText(marginKey))
+	meta, err := v.pairs("SELECT key, value FROM meta WHERE key = " + duckfile.QuoteText(disclosure.MarginKey))
 	if err != nil {
 		return 0, err
 	}
-	x, err := strconv.ParseFloat(meta[marginKey], 64)
+	x, err := strconv.ParseFloat(meta[disclosure.MarginKey], 64)
 	if err != nil || !(x > 0 && x < 1) {
-		v.add(Finding{Table: schema.Meta, Column: "value", Message: marginKey + " is not a number between 0 and 1"})
+		v.add(Finding{Table: schema.Meta, Column: "value", Message: disclosure.MarginKey + " is not a number between 0 and 1"})
 		return 0, nil
 	}
 	return x, nil

@@ -8,11 +8,10 @@ import (
 	"io"
 	"math"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/zeebo/blake3"
 
 	"github.com/foundation-plr/pipeline/internal/duckfile"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
 // Content is what a checkpoint holds: the coded rows of every table. It has no

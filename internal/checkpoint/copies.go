@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -170,7 +170,7 @@ const copiedTolerance = 1e-12
 // copies of.
 func (c *configuration) essential() {
 	e := c.tables[schema.Essential][0]
-	if e.text("source_name") != sourceName(e.text("classifier"), e.text("featurization"), e.text("outlier_method"), e.text("imputation_method")) {
+	if e.text("source_name") != disclosure.SourceName(e.text("classifier"), e.text("featurization"), e.text("outlier_method"), e.text("imputation_method")) {
 		c.found(schema.Essential, "source_name", "is not made of the four methods, and so may be private", false)
 	}
 	for _, k := range []struct{ column, estimand, measure string }{

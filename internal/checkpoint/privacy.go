@@ -2,72 +2,13 @@ package checkpoint
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
-// Privacy says what a checkpoint tells of single subjects. An exact risk is a
-// key for whoever holds one of the pickles: it leads from a code to the original.
-type Privacy struct {
-	SubjectTables  bool // predictions and risk_quantiles have rows
-	RoundRisks     int  // decimals of what is, or may be, the risk of one subject; 0: all
-	BootstrapRisks bool // bootstrap_risks has rows for the named pipelines
-}
-
-// What the table meta says of a checkpoint's privacy.
-const (
-	subjectTablesKey  = "settings.subject_tables"
-	roundRisksKey     = "settings.round_risks"
-	bootstrapRisksKey = "settings.bootstrap_risks"
-
-	switchedOn, switchedOff = "on", "off"
-	notRounded              = "none"
-)
-
-func (p Privacy) meta() map[string]string {
-	word := map[bool]string{true: switchedOn, false: switchedOff}
-	decimals := notRounded
-	if p.RoundRisks > 0 {
-		decimals = strconv.Itoa(p.RoundRisks)
-	}
-	return map[string]string{
-		subjectTablesKey: word[p.SubjectTables], roundRisksKey: decimals, bootstrapRisksKey: word[p.BootstrapRisks],
-	}
-}
-
-// privacyOf reads what meta says; what it says wrongly is a finding elsewhere.
-func privacyOf(meta map[string]string) Privacy {
-	decimals, err := strconv.Atoi(meta[roundRisksKey])
-	if err != nil {
-		decimals = 0
-	}
-	return Privacy{meta[subjectTablesKey] != switchedOff, decimals, meta[bootstrapRisksKey] == switchedOn}
-}
-
-// halfUnit is by how much rounding may move a risk.
-func (p Privacy) halfUnit() float64 {
-	if p.RoundRisks == 0 {
-		return 0
-	}
-	return math.Pow10(-p.RoundRisks) / 2
-}
-
-// rounded is a risk as it is published: the float64 nearest to the decimal
-// number.
-func (p Privacy) rounded(risk float64) float64 {
-	if p.RoundRisks == 0 || math.IsNaN(risk) {
-		return risk
-	}
-	decimal, err := strconv.ParseFloat(strconv.FormatFloat(risk, 'f', p.RoundRisks, 64), 64)
-	if err != nil {
-		panic(fmt.Sprintf("checkpoint: a number that was just printed: %v", err))
-	}
-	return decimal
-}
-
-func (a *assembler) rounded(risk float64) float64 { return a.options.Privacy.rounded(risk) }
+func (a *assembler) rounded(risk float64) float64 { return a.options.Privacy.Rounded(risk) }
 
 func (a *assembler) roundedCell(risk *float64) any {
 	if risk == nil {
@@ -119,8 +60,8 @@ var perhapsOneSubject = []struct{ table, column string }{
 	{schema.Distribution, "median_cases"}, {schema.Distribution, "median_controls"},
 }
 
-// rules hold a database to what it says of its privacy.
-func (p Privacy) rules() []rule {
+// privacyRules hold a database to what it says of its privacy.
+func privacyRules(p disclosure.Privacy) []rule {
 	var all []rule
 	for _, t := range subjectTables {
 		if on := p.SubjectTables && (t != schema.Bootstrap || p.BootstrapRisks); !on {
@@ -144,7 +85,7 @@ func (p Privacy) rules() []rule {
 	// Each number may be half a unit off; a mean is within one standard deviation
 	// of the median, and risks that differ cannot deviate by more than their mean
 	// allows.
-	air := strconv.FormatFloat(4*p.halfUnit()+summedTolerance, 'g', -1, 64)
+	air := strconv.FormatFloat(4*p.HalfUnit()+summedTolerance, 'g', -1, 64)
 	return append(all,
 		rule{table: schema.Quantiles, column: "subject_code", message: "is not among the predictions, or one of these is missing",
 			query: "SELECT coalesce(p.config_id, q.config_id) FROM predictions p FULL JOIN risk_quantiles q ON p.config_id = q.config_id AND p.subject_code = q.subject_code WHERE p.config_id IS NULL OR q.config_id IS NULL"},

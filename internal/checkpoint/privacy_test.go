@@ -9,16 +9,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
-func assembleWith(t *testing.T, s *study, p Privacy) *held {
+func assembleWith(t *testing.T, s *study, p disclosure.Privacy) *held {
 	t.Helper()
 	o := options()
 	o.Privacy = p
@@ -34,15 +34,15 @@ func TestPrivacy(t *testing.T) {
 	exact := sharedContent(t)
 	subjects := map[string]bool{schema.Predictions: true, schema.Quantiles: true, schema.Bootstrap: true}
 	for name, c := range map[string]struct {
-		privacy                Privacy
+		privacy                disclosure.Privacy
 		predictions, bootstrap int
 	}{
-		"rounded":         {Privacy{SubjectTables: true, RoundRisks: 2}, 6 * testSubjects, 0},
-		"no subjects":     {Privacy{}, 0, 0},
-		"rounded, none":   {Privacy{RoundRisks: 1}, 0, 0},
-		"refits":          {Privacy{SubjectTables: true, BootstrapRisks: true}, 6 * testSubjects, 2 * refits * testSubjects},
-		"refits, rounded": {Privacy{SubjectTables: true, BootstrapRisks: true, RoundRisks: 3}, 6 * testSubjects, 2 * refits * testSubjects},
-		"six decimals":    {Privacy{SubjectTables: true, RoundRisks: 6}, 6 * testSubjects, 0},
+		"rounded":         {disclosure.Privacy{SubjectTables: true, RoundRisks: 2}, 6 * testSubjects, 0},
+		"no subjects":     {disclosure.Privacy{}, 0, 0},
+		"rounded, none":   {disclosure.Privacy{RoundRisks: 1}, 0, 0},
+		"refits":          {disclosure.Privacy{SubjectTables: true, BootstrapRisks: true}, 6 * testSubjects, 2 * refits * testSubjects},
+		"refits, rounded": {disclosure.Privacy{SubjectTables: true, BootstrapRisks: true, RoundRisks: 3}, 6 * testSubjects, 2 * refits * testSubjects},
+		"six decimals":    {disclosure.Privacy{SubjectTables: true, RoundRisks: 6}, 6 * testSubjects, 0},
 	} {
 		content := assembleWith(t, sharedStudy(t), c.privacy)
 		if n, m := len(content.Rows(schema.Predictions)), len(content.Rows(schema.Bootstrap)); n != c.predictions || m != c.bootstrap || len(content.Rows(schema.Quantiles)) != n {
@@ -69,7 +69,7 @@ func TestPrivacy(t *testing.T) {
 		if c.predictions == 0 {
 			// No code of a subject is left anywhere.
 			err := duckfile.Cells(t.Context(), path, duckfile.Visitor{Text: func(table, column, text string) error {
-				if codeForm.MatchString(text) {
+				if disclosure.CodeForm.MatchString(text) {
 					t.Errorf("%s: a code in %s.%s", name, table, column)
 				}
 				return nil
@@ -109,18 +109,18 @@ func TestRoundedCurve(t *testing.T) {
 	for i := range 40 {
 		all = append(all, prediction{outcome: b2i(i%3 == 0), risk: 0.1234 + 0.01*float64(i)})
 	}
-	exact, _, err := smoothedCurve(all, Privacy{})
+	exact, _, err := smoothedCurve(all, disclosure.Privacy{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rounded, why, err := smoothedCurve(all, Privacy{RoundRisks: 1})
+	rounded, why, err := smoothedCurve(all, disclosure.Privacy{RoundRisks: 1})
 	if err != nil || why != "" {
 		t.Fatal(why, err)
 	}
 	if low, high := rounded[0].Risk, rounded[100].Risk; low != 0.2 || high != 0.5 {
 		t.Errorf("from %v to %v, want 0.2 to 0.5 of %v to %v", low, high, exact[0].Risk, exact[100].Risk)
 	}
-	if points, why, err := smoothedCurve(all[:5], Privacy{RoundRisks: 1}); why != "not_available" || points != nil || err != nil {
+	if points, why, err := smoothedCurve(all[:5], disclosure.Privacy{RoundRisks: 1}); why != "not_available" || points != nil || err != nil {
 		t.Errorf("between 0.12 and 0.17: %d points, reason %q, error %v", len(points), why, err)
 	}
 }
@@ -130,10 +130,10 @@ func TestRoundedCurve(t *testing.T) {
 func TestValidatePrivacy(t *testing.T) {
 	s := sharedStudy(t)
 	for _, c := range []struct {
-		privacy Privacy
+		privacy disclosure.Privacy
 		batches [][]struct{ damage, want string }
 	}{
-		{Privacy{SubjectTables: true}, [][]struct{ damage, want string }{
+		{disclosure.Privacy{SubjectTables: true}, [][]struct{ damage, want string }{
 			{
 				{`UPDATE meta SET value = 'off' WHERE key = 'settings.subject_tables'`, "predictions config_id 1: has rows, which meta says are switched off (30 rows)"},
 				{`INSERT INTO bootstrap_risks VALUES (1, 1, 'H001', 0.5)`, "bootstrap_risks config_id 1: has rows, which"},
@@ -144,13 +144,13 @@ func TestValidatePrivacy(t *testing.T) {
 				{`DELETE FROM meta WHERE key = 'settings.bootstrap_risks'`, "meta.key: settings.bootstrap_risks is missing"},
 			},
 		}},
-		{Privacy{SubjectTables: true, RoundRisks: 2}, [][]struct{ damage, want string }{{
+		{disclosure.Privacy{SubjectTables: true, RoundRisks: 2}, [][]struct{ damage, want string }{{
 			{`UPDATE predictions SET y_prob = 0.1234567 WHERE prediction_id = 1`, "predictions.y_prob config_id 1: is not rounded"},
 			{`UPDATE predictions SET y_prob = round(1 - y_prob, 2) WHERE config_id = 2`, "stratos_metrics.estimate config_id 2: brier of the mean risk is not that of the predictions, rounding allowed for"},
 			{`UPDATE stratos_metrics SET note = 'Jane Doe' WHERE config_id = 3 AND estimand = 'mean_risk' AND measure = 'brier'`, "stratos_metrics.note config_id 3: is not of the published form"},
 			{`UPDATE distribution_stats SET median_cases = 0.01 WHERE config_id = 4`, "distribution_stats.median_cases config_id 4: is not that of the predictions, rounding allowed for"},
 		}}},
-		{Privacy{}, [][]struct{ damage, want string }{{
+		{disclosure.Privacy{}, [][]struct{ damage, want string }{{
 			{`UPDATE stratos_metrics SET note = 'interval undefined: Jane' WHERE config_id = 3 AND estimand = 'mean_risk' AND measure = 'brier'`, "stratos_metrics.note config_id 3: is not of the published form"},
 			{`UPDATE stratos_metrics SET ci_method = 'Jane Doe' WHERE config_id = 3 AND estimand = 'mean_risk' AND measure = 'auroc'`, "stratos_metrics.ci_method config_id 3: is not that"},
 			{`UPDATE stratos_metrics SET domain = 'Jane Doe' WHERE config_id = 3 AND estimand = 'mean_risk' AND measure = 'auroc'`, "stratos_metrics.domain config_id 3: is not that"},
@@ -162,7 +162,7 @@ func TestValidatePrivacy(t *testing.T) {
 			{`UPDATE retention_metrics SET metric_value = 0.01 WHERE config_id = 4 AND metric_name = 'brier' AND retention_rate = 1`, "retention_metrics.metric_value config_id 4: of all subjects is not"},
 			{`DELETE FROM retention_metrics WHERE config_id = 6 AND retention_rate = 1`, "retention_metrics.retention_rate config_id 6: is 0, or does not end with 1"},
 		}}},
-		{Privacy{SubjectTables: true, BootstrapRisks: true}, [][]struct{ damage, want string }{
+		{disclosure.Privacy{SubjectTables: true, BootstrapRisks: true}, [][]struct{ damage, want string }{
 			{
 				{`UPDATE bootstrap_risks SET risk = 1 - risk WHERE config_id = 1 AND subject_code = 'H003'`, "bootstrap_risks.risk config_id 1: the mean, the median"},
 				{`DELETE FROM bootstrap_risks WHERE config_id = 2 AND replicate = 3`, "bootstrap_risks.replicate config_id 2: the replicates are not"},

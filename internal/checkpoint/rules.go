@@ -3,9 +3,9 @@ package checkpoint
 import (
 	"strings"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
+	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -30,14 +30,14 @@ var contentRules = []rule{
 	{table: schema.Runs, column: "config_id", message: "a run has one without the verdict used, or that verdict without one",
 		query: "SELECT config_id FROM runs WHERE (verdict = 'used') <> (config_id IS NOT NULL)"},
 	{table: schema.Runs, column: "run_id", message: "is neither an id that MLflow drew nor one that stands for another, and so may be private",
-		query: "SELECT config_id FROM runs WHERE NOT regexp_full_match(run_id, '" + runIDPattern + "|^" + otherRun + "[1-9][0-9]*$')"},
+		query: "SELECT config_id FROM runs WHERE NOT regexp_full_match(run_id, '" + disclosure.PublicRunForm.String() + "')"},
 	{table: schema.Runs, column: "verdict", message: "is none that this version knows",
-		query: "SELECT config_id FROM runs WHERE verdict NOT IN (" + quotedList(verdicts) + ")"},
+		query: "SELECT config_id FROM runs WHERE verdict NOT IN (" + quotedList(disclosure.Verdicts) + ")"},
 	{table: schema.Runs, column: "reason", message: "is not of the published list, and so may be private",
-		query: "SELECT config_id FROM runs WHERE reason NOT IN (" + quotedList(reasons) + ")"},
+		query: "SELECT config_id FROM runs WHERE reason NOT IN (" + quotedList(disclosure.Reasons) + ")"},
 
 	{table: schema.Meta, column: "value", message: "the database holds a part of the runs, and is not for publication: extract all runs, without RUNS",
-		query: "SELECT NULL FROM meta WHERE key = 'settings." + ScopeSetting + "' AND value = '" + ScopePart + "'"},
+		query: "SELECT NULL FROM meta WHERE key = 'settings." + disclosure.ScopeSetting + "' AND value = '" + disclosure.ScopePart + "'"},
 
 	{table: schema.Decision, column: "net_benefit_none", message: "is not 0", query: "SELECT config_id FROM dca_curves WHERE net_benefit_none <> 0"},
 
@@ -45,7 +45,7 @@ var contentRules = []rule{
 		query: "SELECT config_id FROM roc_curves GROUP BY config_id HAVING min(point_index) <> 0 OR max(point_index) <> count(*) - 1"},
 
 	{table: schema.Predictions, column: "subject_code", message: "is not of the form of a published code",
-		query: "SELECT config_id FROM predictions WHERE NOT regexp_full_match(subject_code, '" + codePattern + "')"},
+		query: "SELECT config_id FROM predictions WHERE NOT regexp_full_match(subject_code, '" + disclosure.CodeForm.String() + "')"},
 	{table: schema.Predictions, column: "y_true", message: "does not agree with the letter of the code",
 		query: "SELECT config_id FROM predictions WHERE (y_true = 1) <> starts_with(subject_code, 'G')"},
 	{table: schema.Predictions, column: "y_true", message: "the subjects are not n_test, or the events not n_events",
@@ -85,9 +85,9 @@ var contentRules = []rule{
 	{table: schema.Stratos, column: "n, n_events", message: "are not n_test and n_events of the configuration",
 		query: "SELECT config_id FROM stratos_metrics s JOIN essential_metrics e USING (config_id) WHERE s.n <> e.n_test OR s.n_events <> e.n_events"},
 	{table: schema.Provenance, column: "artifact_blake3_keyed", message: "is not a digest, and so may be private",
-		query: "SELECT config_id FROM provenance WHERE NOT regexp_full_match(artifact_blake3_keyed, '" + digestPattern + "')"},
+		query: "SELECT config_id FROM provenance WHERE NOT regexp_full_match(artifact_blake3_keyed, '" + disclosure.DigestForm.String() + "')"},
 	{table: schema.Provenance, column: "reader_version", message: "is not of the published form, and so may be private",
-		query: "SELECT config_id FROM provenance WHERE NOT regexp_full_match(reader_version, '" + readerPattern + "')"},
+		query: "SELECT config_id FROM provenance WHERE NOT regexp_full_match(reader_version, '" + disclosure.ReaderForm.String() + "')"},
 	{table: schema.Provenance, column: "artifact_blake3_keyed", warning: true, message: "another configuration was read from an equal file: mistrust both",
 		query: "SELECT config_id FROM provenance WHERE artifact_blake3_keyed IN (SELECT artifact_blake3_keyed FROM provenance GROUP BY ALL HAVING count(*) > 1)"},
 	{table: schema.Checks, column: "ok", warning: true, message: "a number that the pickle holds is not the one recomputed from its predictions: mistrust the run",

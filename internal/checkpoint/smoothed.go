@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -21,7 +21,7 @@ const (
 // smoothedCurve is the smoothed calibration curve of mean risks at equally spaced
 // ones, from the first to the 99th percentile, or why there is none. Its ends are
 // rounded as risks are, inwards: of few subjects a percentile is the risk of one.
-func smoothedCurve(all []prediction, privacy Privacy) ([]metrics.CurvePoint, metrics.Reason, error) {
+func smoothedCurve(all []prediction, privacy disclosure.Privacy) ([]metrics.CurvePoint, metrics.Reason, error) {
 	// The last bits of the sums do not depend on the codes.
 	ordered := slices.SortedFunc(slices.Values(all), func(x, y prediction) int {
 		return cmp.Or(cmp.Compare(x.outcome, y.outcome), cmp.Compare(x.risk, y.risk))
@@ -40,12 +40,12 @@ func smoothedCurve(all []prediction, privacy Privacy) ([]metrics.CurvePoint, met
 		if n != smoothedPoints {
 			return nil, "", fmt.Errorf("the grid of the smoothed calibration curve has %d points, not %d", n, smoothedPoints)
 		}
-		low, high := privacy.rounded(grid[0]), privacy.rounded(grid[n-1])
+		low, high := privacy.Rounded(grid[0]), privacy.Rounded(grid[n-1])
 		if low < grid[0] {
-			low = privacy.rounded(low + 2*privacy.halfUnit())
+			low = privacy.Rounded(low + 2*privacy.HalfUnit())
 		}
 		if high > grid[n-1] {
-			high = privacy.rounded(high - 2*privacy.halfUnit())
+			high = privacy.Rounded(high - 2*privacy.HalfUnit())
 		}
 		if low > high { // they are nearer than what is left of a risk
 			return nil, metrics.NotAvailable, nil
@@ -76,7 +76,7 @@ func (a *assembler) addSmoothed(id int, c *coded) {
 
 // smoothed compares the smoothed curve with that of the predictions.
 func (c *configuration) smoothed() {
-	points, why, err := smoothedCurve(c.predictions, Privacy{})
+	points, why, err := smoothedCurve(c.predictions, disclosure.Privacy{})
 	if err != nil {
 		return // a finding of its own
 	}

@@ -6,64 +6,19 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
-
-// stageTables are the tables of runs by stage.
-var stageTables = map[string]string{
-	config.OutlierDetection: schema.OutlierRuns, config.Imputing: schema.ImputationRuns, config.Featurizing: schema.FeaturizationRuns,
-}
-
-// What the table meta says of a flow, under flows.STAGE: its runs are there, were
-// not asked for, or the store has no such experiment.
-const flowAbsent = "absent"
-
-func flowKey(stage string) string { return "flows." + stage }
-
-func flowValues() []string { return []string{switchedOn, switchedOff, flowAbsent} }
-
-// Verdicts of upstream runs and the closed list of reasons beside them.
-var (
-	upstreamVerdicts = []extract.Verdict{extract.Used, extract.BadMeta, extract.Deleted, extract.Failed, extract.Unreadable, extract.Unfinished}
-	upstreamReasons  = []string{
-		extract.ReasonMeta, extract.ReasonRunID, extract.ReasonDeleted, extract.ReasonFailed, extract.ReasonKilled,
-		extract.ReasonParams, extract.ReasonMetrics, extract.ReasonRunning,
-	}
-)
-
-// States of an origin: what became of the run that a run names as its origin.
-const (
-	originFound        = "found"
-	originUnfinished   = "unfinished"
-	originDeleted      = "deleted"
-	originFailed       = "failed"
-	originUnreadable   = "unreadable"
-	originNone         = "none"          // the run says that there is none, as a ground truth has
-	originNotSaid      = "not_said"      // the run says nothing
-	originNotAnID      = "not_an_id"     // what it says cannot be the id of a run
-	originNoExperiment = "no_experiment" // of its stage in the store
-	originOtherStage   = "other_stage"   // the run is one of another stage
-	originNotInStore   = "not_in_store"
-)
-
-// knownOrigins are the states in which from_run_id names the run: it is never the
-// text of a param, but the id of a run that is there.
-var knownOrigins = map[string][]extract.Verdict{
-	originFound: {extract.Used}, originUnfinished: {extract.Unfinished}, originDeleted: {extract.Deleted},
-	originFailed: {extract.Failed}, originUnreadable: {extract.BadMeta, extract.Unreadable},
-}
-
-var otherOrigins = []string{originNone, originNotSaid, originNotAnID, originNoExperiment, originOtherStage, originNotInStore}
 
 // told reports the states in which the origin says what it did.
-func told(state string) bool { return state == originFound || state == originUnfinished }
+func told(state string) bool {
+	return state == disclosure.OriginFound || state == disclosure.OriginUnfinished
+}
 
 // upstream are the runs of the stages by id.
 type upstream map[string]map[string]extract.UpstreamRun
@@ -75,7 +30,7 @@ func (a *assembler) checkUpstream(index *extract.Index) error {
 	}
 	taken := map[string]string{}
 	for _, s := range a.options.Upstream.Stages {
-		if stageTables[s.Stage] == "" {
+		if disclosure.StageTables[s.Stage] == "" {
 			return errors.New("there are runs of a stage that this version does not know")
 		}
 		if s.Experiment == "" {
@@ -122,12 +77,12 @@ func (a *assembler) addUpstream() error {
 		nameless := 0
 		for _, run := range s.Runs {
 			id := run.RunID
-			if !slices.Contains(upstreamVerdicts, run.Verdict) || run.Reason != "" && !slices.Contains(upstreamReasons, run.Reason) {
+			if !slices.Contains(disclosure.UpstreamVerdicts, run.Verdict) || run.Reason != "" && !slices.Contains(disclosure.UpstreamReasons, run.Reason) {
 				return fmt.Errorf("a run of experiment %s has a verdict or a reason that is not of the published list", s.Experiment)
 			}
-			if !runIDForm.MatchString(id) {
+			if !disclosure.RunIDForm.MatchString(id) {
 				nameless++
-				id = otherRun + strconv.Itoa(nameless)
+				id = disclosure.OtherRun(nameless)
 			}
 			if _, ok := known[s.Stage][id]; ok {
 				return fmt.Errorf("run %s occurs twice in experiment %s", id, s.Experiment)
@@ -165,7 +120,7 @@ func (a *assembler) addUpstreamRun(stage, id string, run extract.UpstreamRun) {
 	}
 	own := upstreamColumns[stage][0]
 	method, ok := a.reg.Method(own, run.Methods.Of(own))
-	a.content.add(stageTables[stage], append(cells, ok && method.Registered, string(run.Verdict), optional(run.Reason))...)
+	a.content.add(disclosure.StageTables[stage], append(cells, ok && method.Registered, string(run.Verdict), optional(run.Reason))...)
 	for _, m := range run.Metrics {
 		a.content.add(schema.UpstreamMetrics, stage, id, optional(m.Split), m.Name, decimalCell(&m.Value), decimalCell(m.Lower), decimalCell(m.Upper))
 	}
@@ -197,14 +152,14 @@ func (a *assembler) addOrigin(known upstream, stage, id string, config any, meth
 func (a *assembler) origin(known upstream, stage, text string) (state string, from *extract.UpstreamRun) {
 	switch {
 	case text == "":
-		return originNotSaid, nil
+		return disclosure.OriginNotSaid, nil
 	case text == "None":
-		return originNone, nil
-	case !runIDForm.MatchString(text):
-		return originNotAnID, nil
+		return disclosure.OriginNone, nil
+	case !disclosure.RunIDForm.MatchString(text):
+		return disclosure.OriginNotAnID, nil
 	}
 	if run, ok := known[stage][text]; ok {
-		for state, verdicts := range knownOrigins {
+		for state, verdicts := range disclosure.KnownOrigins {
 			if slices.Contains(verdicts, run.Verdict) {
 				return state, &run
 			}
@@ -212,13 +167,13 @@ func (a *assembler) origin(known upstream, stage, text string) (state string, fr
 	}
 	for _, runs := range known {
 		if _, ok := runs[text]; ok {
-			return originOtherStage, nil
+			return disclosure.OriginOtherStage, nil
 		}
 	}
-	if a.flows()[flowKey(stage)] == flowAbsent {
-		return originNoExperiment, nil
+	if a.flows()[disclosure.FlowKey(stage)] == disclosure.Absent {
+		return disclosure.OriginNoExperiment, nil
 	}
-	return originNotInStore, nil
+	return disclosure.OriginNotInStore, nil
 }
 
 // agreement compares the methods that both name; nil where there is none.
@@ -237,13 +192,13 @@ func agreement(run, from extract.Configuration, factors []string) any {
 func (a *assembler) flows() map[string]string {
 	said := map[string]string{}
 	for _, stage := range config.Stages() {
-		said[flowKey(stage)] = switchedOff
+		said[disclosure.FlowKey(stage)] = disclosure.Off
 	}
 	if a.options.Upstream != nil {
 		for _, s := range a.options.Upstream.Stages {
-			said[flowKey(s.Stage)] = switchedOn
+			said[disclosure.FlowKey(s.Stage)] = disclosure.On
 			if s.Experiment == "" {
-				said[flowKey(s.Stage)] = flowAbsent
+				said[disclosure.FlowKey(s.Stage)] = disclosure.Absent
 			}
 		}
 	}
@@ -267,15 +222,15 @@ func upstreamRules() []rule {
 	}
 	factorOf := map[string]string{"outlier_method": config.Outlier, "imputation_method": config.Imputation, "featurization": config.Featurization}
 	for _, stage := range config.Stages() {
-		t := schema.Named(stageTables[stage])
+		t := schema.Named(disclosure.StageTables[stage])
 		add(t.Name, "", "has rows, which "+schema.Meta+" says are switched off or absent",
-			"SELECT NULL FROM "+t.Name+" WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(flowKey(stage))+" AND value = "+duckfile.QuoteText(switchedOn)+")")
+			"SELECT NULL FROM "+t.Name+" WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(disclosure.FlowKey(stage))+" AND value = "+duckfile.QuoteText(disclosure.On)+")")
 		add(t.Name, "run_id", "is neither an id that MLflow drew nor one that stands for another, and so may be private",
-			"SELECT NULL FROM "+t.Name+" WHERE NOT regexp_full_match(run_id, '"+runIDPattern+"|^"+otherRun+"[1-9][0-9]*$')")
+			"SELECT NULL FROM "+t.Name+" WHERE NOT regexp_full_match(run_id, '"+disclosure.PublicRunForm.String()+"')")
 		add(t.Name, "verdict", "is none that this version knows",
-			"SELECT NULL FROM "+t.Name+" WHERE verdict NOT IN ("+quotedList(upstreamVerdicts)+")")
+			"SELECT NULL FROM "+t.Name+" WHERE verdict NOT IN ("+quotedList(disclosure.UpstreamVerdicts)+")")
 		add(t.Name, "reason", "is not of the published list, and so may be private",
-			"SELECT NULL FROM "+t.Name+" WHERE reason NOT IN ("+quotedList(upstreamReasons)+")")
+			"SELECT NULL FROM "+t.Name+" WHERE reason NOT IN ("+quotedList(disclosure.UpstreamReasons)+")")
 		add(t.Name, "reason", "stands beside the verdict used, or is missing beside another",
 			"SELECT NULL FROM "+t.Name+" WHERE (verdict = 'used') <> (reason IS NULL)")
 		for _, c := range t.Columns {
@@ -291,7 +246,7 @@ func upstreamRules() []rule {
 			"SELECT NULL, run_id FROM "+t.Name+" WHERE verdict IN ('bad_meta', 'unreadable')")
 		add(schema.Lineage, "stage", "a configuration has no row of the stage "+stage+", or has one although the flow is off",
 			"SELECT e.config_id FROM essential_metrics e LEFT JOIN lineage l ON l.config_id = e.config_id AND l.stage = "+duckfile.QuoteText(stage)+
-				" WHERE (l.run_id IS NULL) <> NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(flowKey(stage))+" AND value <> "+duckfile.QuoteText(switchedOff)+")")
+				" WHERE (l.run_id IS NULL) <> NOT EXISTS (SELECT 1 FROM meta WHERE key = "+duckfile.QuoteText(disclosure.FlowKey(stage))+" AND value <> "+duckfile.QuoteText(disclosure.Off)+")")
 	}
 	names, splits := extract.UpstreamMetrics()
 	stages := quotedList(config.Stages())
@@ -305,13 +260,13 @@ func upstreamRules() []rule {
 		"SELECT NULL, run_id FROM upstream_metrics WHERE value < 0 OR ci_lower > ci_upper OR value > 1 AND (metric LIKE '%_f1%' OR metric LIKE '%_precision%' OR metric LIKE '%_accuracy%')")
 
 	add(schema.Lineage, "stage", "is none that this version knows", "SELECT config_id FROM lineage WHERE stage NOT IN ("+stages+")")
-	known := slices.Sorted(maps.Keys(knownOrigins))
-	add(schema.Lineage, "state", "is none that this version knows", "SELECT config_id FROM lineage WHERE state NOT IN ("+quotedList(slices.Concat(known, otherOrigins))+")")
+	known := slices.Sorted(maps.Keys(disclosure.KnownOrigins))
+	add(schema.Lineage, "state", "is none that this version knows", "SELECT config_id FROM lineage WHERE state NOT IN ("+quotedList(slices.Concat(known, disclosure.OtherOrigins))+")")
 	add(schema.Lineage, "run_id", "is neither the run of the configuration nor, without one, a run of a stage before it",
 		"SELECT l.config_id FROM lineage l LEFT JOIN essential_metrics e ON e.config_id = l.config_id AND e.run_id = l.run_id WHERE CASE WHEN l.config_id IS NOT NULL THEN e.run_id IS NULL ELSE l.run_id NOT IN (SELECT run_id FROM "+upstreamQuery+") END")
 	var verdictsOf []string
 	for _, state := range known {
-		verdictsOf = append(verdictsOf, "l.state = "+duckfile.QuoteText(state)+" AND u.verdict IN ("+quotedList(knownOrigins[state])+")")
+		verdictsOf = append(verdictsOf, "l.state = "+duckfile.QuoteText(state)+" AND u.verdict IN ("+quotedList(disclosure.KnownOrigins[state])+")")
 	}
 	add(schema.Lineage, "from_run_id", "is not a run of the stage that is as the state says",
 		"SELECT l.config_id FROM lineage l LEFT JOIN "+upstreamQuery+" u ON u.stage = l.stage AND u.run_id = l.from_run_id WHERE CASE WHEN l.state IN ("+quotedList(known)+") THEN NOT coalesce("+strings.Join(verdictsOf, " OR ")+", false) ELSE l.from_run_id IS NOT NULL END")
@@ -326,6 +281,6 @@ func upstreamRules() []rule {
 	warn(schema.Lineage, "agrees", "the run that it came from is one of other methods than it says: mistrust the run",
 		"SELECT config_id, run_id FROM lineage WHERE NOT agrees")
 	warn(schema.Lineage, "state", "the run that it came from is not there as a finished one of its stage: see the state",
-		"SELECT config_id, run_id FROM lineage WHERE state NOT IN ("+quotedList([]string{originFound, originNone, originNotSaid, originNoExperiment})+")")
+		"SELECT config_id, run_id FROM lineage WHERE state NOT IN ("+quotedList([]string{disclosure.OriginFound, disclosure.OriginNone, disclosure.OriginNotSaid, disclosure.OriginNoExperiment})+")")
 	return all
 }

@@ -8,13 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/racetest"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
 // upstreamID is the id of a made-up run of a stage.

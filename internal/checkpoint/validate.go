@@ -12,11 +12,11 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
+	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
@@ -85,7 +85,7 @@ func Validate(ctx context.Context, path string, reg *config.Registry) (*Verdict,
 	if err != nil {
 		return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 	}
-	v.privacy = privacyOf(meta)
+	v.privacy = disclosure.PrivacyOf(meta)
 	for _, step := range []func() error{v.columns, v.rules, v.measures, v.again, v.methods(reg), v.meta, v.comparisons} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
@@ -97,7 +97,7 @@ func Validate(ctx context.Context, path string, reg *config.Registry) (*Verdict,
 type validator struct {
 	ctx     context.Context
 	db      *sql.DB
-	privacy Privacy // as the database says
+	privacy disclosure.Privacy // as the database says
 	Verdict
 }
 
@@ -287,7 +287,7 @@ func (v *validator) counts(query string, n int) (broken [][]breach, err error) {
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
-		if !publicRunForm.MatchString(run.String) {
+		if !disclosure.PublicRunForm.MatchString(run.String) {
 			run.String = "" // it may be anything, and other rules say so
 		}
 		for i, count := range found {
@@ -400,7 +400,7 @@ func (v *validator) rules() error {
 		all = append(all, rule{table: schema.Supplementary, column: c.Name, warning: true, message: "is NULL for all configurations: the pickles lack it, or it was lost",
 			query: fmt.Sprintf("SELECT NULL FROM %s HAVING count(*) > 0 AND count(%s) = 0", schema.Supplementary, c.Name)})
 	}
-	for _, r := range slices.Concat(all, contentRules, upstreamRules(), smoothRules, comparisonRules, v.privacy.rules()) {
+	for _, r := range slices.Concat(all, contentRules, upstreamRules(), smoothRules, comparisonRules, privacyRules(v.privacy)) {
 		if err := v.hold(r); err != nil {
 			return err
 		}
@@ -460,12 +460,12 @@ func (v *validator) methods(reg *config.Registry) func() error {
 					continue
 				}
 				method, ok := reg.Method(f.factor, name)
-				if !ok && !isUnregistered(name) {
+				if !ok && !disclosure.IsUnregistered(name) {
 					unknown++
 					continue
 				}
 				if !ok {
-					method = unregisteredMethod(f.factor, name)
+					method = disclosure.UnregisteredMethod(f.factor, name)
 				}
 				if registered, _ := r.cells[r.columns["registered"]].(bool); r.text("category") != method.Category || r.text("label") != method.Label || registered != method.Registered {
 					different++
@@ -487,12 +487,6 @@ func (v *validator) methods(reg *config.Registry) func() error {
 	}
 }
 
-func isUnregistered(name string) bool {
-	number, ok := strings.CutPrefix(name, unregistered)
-	n, err := strconv.Atoi(number)
-	return ok && err == nil && n > 0
-}
-
 // commonCounts are said where they are the same for all configurations. How many
 // refits there were stands in the notes.
 var commonCounts = []struct{ key, query string }{
@@ -505,23 +499,20 @@ func (v *validator) meta() error {
 	counts := map[string]string{
 		"n_configs":      "SELECT count(*) FROM essential_metrics",
 		"n_runs":         "SELECT count(*) FROM runs",
-		"n_unregistered": "SELECT count(*) FROM methods WHERE starts_with(name, " + duckfile.QuoteText(unregistered) + ")",
+		"n_unregistered": "SELECT count(*) FROM methods WHERE starts_with(name, " + duckfile.QuoteText(disclosure.Unregistered) + ")",
 		"n_compared":     "SELECT count(*) FROM essential_metrics WHERE registered AND config_id NOT IN (SELECT config_id FROM paired_differences WHERE config_id IS NOT NULL AND undefined = " + duckfile.QuoteText(comparison.OtherSubjects) + ")",
 	}
-	for _, verdict := range verdicts {
+	for _, verdict := range disclosure.Verdicts {
 		counts["runs."+string(verdict)] = "SELECT count(*) FROM runs WHERE verdict = " + duckfile.QuoteText(string(verdict))
 	}
 	closed := map[string][]string{
 		"schema_version": {schema.Version},
 		"synthetic":      {"true", "false"},
 		"estimand":       {metrics.OverModels, metrics.MeanRisk},
-
-		subjectTablesKey:  {switchedOn, switchedOff},
-		bootstrapRisksKey: {switchedOn, switchedOff},
-		roundRisksKey:     {notRounded, "1", "2", "3", "4", "5", "6"},
 	}
+	maps.Copy(closed, disclosure.PrivacyValues())
 	for _, stage := range config.Stages() {
-		closed[flowKey(stage)] = flowValues()
+		closed[disclosure.FlowKey(stage)] = disclosure.FlowValues()
 	}
 	rows, err := v.pairs("SELECT key, value FROM meta")
 	if err != nil {
@@ -571,7 +562,7 @@ func (v *validator) meta() error {
 	strange := 0
 	for key, value := range rows {
 		setting, isSetting := strings.CutPrefix(key, "settings.")
-		if !slices.Contains(keys, key) && !(isSetting && publishedSetting(setting, value)) {
+		if !slices.Contains(keys, key) && !(isSetting && disclosure.PublishedSetting(setting, value)) {
 			strange++
 		}
 	}

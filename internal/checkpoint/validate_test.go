@@ -11,14 +11,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/foundation-plr/pipeline/internal/schema"
-
 	"github.com/duckdb/duckdb-go/v2"
 
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/racetest"
+	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
 // Every kind of damage that a database can have in its contents is found, and
