@@ -48,6 +48,9 @@ var reasons = []Reason{
 	ZeroVariance, ZeroDenominator, TooManyUndefinedReplicates, NotAvailable,
 }
 
+// Reasons are all reasons, in this order.
+func Reasons() []Reason { return slices.Clone(reasons) }
+
 // Methods of intervals, as they are reported.
 const (
 	DeLongLogit       = "delong_logit"       // DeLong's variance, normal on the logit scale
@@ -123,6 +126,14 @@ type Result struct {
 
 // Defined reports whether r has a value.
 func (r Result) Defined() bool { return r.Undefined == "" }
+
+// Number is the value, NaN where r has none.
+func (r Result) Number() float64 {
+	if !r.Defined() {
+		return math.NaN()
+	}
+	return r.Value
+}
 
 // newResult begins a result of s. Its interval is not available until a
 // measure sets one.

@@ -349,7 +349,7 @@ func (c *configuration) nearly(halfUnit float64) {
 		return // findings of their own
 	}
 	tolerance := summedTolerance + 2*halfUnit
-	brier := value(metrics.Brier(sample))
+	brier := metrics.Brier(sample).Number()
 	for _, m := range c.tables[schema.Stratos] {
 		if m.text("estimand") == metrics.MeanRisk && m.text("measure") == "brier" && !agree(m.number("estimate"), brier, tolerance) {
 			c.found(schema.Stratos, "estimate", "brier of the mean risk is not that of the predictions, rounding allowed for", false)
@@ -541,7 +541,7 @@ func (c *configuration) distribution() {
 		column string
 		want   float64
 	}{
-		{"auroc", value(metrics.AUROC(c.sample))}, {"median_cases", cases.median}, {"median_controls", controls.median},
+		{"auroc", metrics.AUROC(c.sample).Number()}, {"median_cases", cases.median}, {"median_controls", controls.median},
 		{"mean_cases", cases.mean}, {"mean_controls", controls.mean}, {"n_cases", float64(cases.n)}, {"n_controls", float64(controls.n)},
 	} {
 		if !agree(rows[0].number(k.column), k.want, summedTolerance) {
@@ -578,14 +578,6 @@ func (c *configuration) decision() {
 	}
 }
 
-// value is the number of a result, NaN where it has none.
-func value(r metrics.Result) float64 {
-	if !r.Defined() {
-		return math.NaN()
-	}
-	return r.Value
-}
-
 // meanRisk compares the rows of the mean risk with the same measures of the
 // predictions.
 func (c *configuration) meanRisk() {
@@ -619,7 +611,7 @@ func (c *configuration) meanRisk() {
 		if want.Domain == metrics.Calibration {
 			tolerance = fittedTolerance
 		}
-		if m.text("undefined") != string(want.Undefined) || !agree(m.number("estimate"), value(want.Result), tolerance) {
+		if m.text("undefined") != string(want.Undefined) || !agree(m.number("estimate"), want.Number(), tolerance) {
 			c.found(schema.Stratos, "estimate", want.Measure+" of the mean risk is not that of the predictions", false)
 		}
 		if n := m.number("n_undefined"); n != nil && *n != 0 {
@@ -636,7 +628,7 @@ func (c *configuration) meanRisk() {
 				tolerance = max(tolerance, resampledTolerance*(upper-lower))
 			}
 		} else if want.Defined() && i.Undefined != metrics.NotAvailable {
-			note = strings.TrimPrefix(note+"; "+intervalUndefined+string(i.Undefined), "; ")
+			note = strings.TrimPrefix(note+"; "+extract.IntervalUndefined+string(i.Undefined), "; ")
 		}
 		if !agree(m.number("ci_lower"), lower, tolerance) || !agree(m.number("ci_upper"), upper, tolerance) {
 			c.found(schema.Stratos, "ci_lower, ci_upper", want.Measure+" of the mean risk has another interval than the predictions give", false)
@@ -661,9 +653,9 @@ func resampled(method string) bool { return strings.HasPrefix(method, "bootstrap
 // form looks at the words of a measure of the mean risk whose value cannot be
 // computed again: known is the same measure of other risks.
 func (c *configuration) form(m row, known metrics.Row) {
-	note, why, cut := strings.Cut(m.text("note"), intervalUndefined)
+	note, why, cut := strings.Cut(m.text("note"), extract.IntervalUndefined)
 	note = strings.TrimSuffix(note, "; ")
-	if !metrics.KnownNote(note) || cut && !slices.Contains(undefinedReasons, metrics.Reason(why)) {
+	if !metrics.KnownNote(note) || cut && !slices.Contains(metrics.Reasons(), metrics.Reason(why)) {
 		c.found(schema.Stratos, "note", "is not of the published form, and so may be private", false)
 	}
 	method := m.text("ci_method")

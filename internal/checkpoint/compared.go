@@ -17,9 +17,6 @@ import (
 	"github.com/foundation-plr/pipeline/metrics/compare"
 )
 
-// groundTruth is the category of the methods that others are compared with.
-const groundTruth = "ground truth"
-
 func comparisonOptions(thresholds []float64, margin float64) comparison.Options {
 	return comparison.Options{Thresholds: thresholds, Margin: margin, Replicates: extract.Replicates, Seed: extract.ResampleSeed, MaxPairs: extract.MaxPairs}
 }
@@ -93,7 +90,7 @@ func (a *assembler) addComparisons() error {
 
 func (a *assembler) isTruth(factor, name string) bool {
 	m, ok := a.reg.Method(factor, name)
-	return ok && m.Category == groundTruth
+	return ok && m.Category == config.GroundTruth
 }
 
 func idCell(id int) any {
@@ -107,16 +104,14 @@ func idCell(id int) any {
 // ci_level, n_undefined and note.
 func valueCells(v comparison.Value) []any {
 	if v.Undefined != "" {
-		return []any{nil, v.Undefined, nil, nil, notAvailable, nil, v.Omitted, nil}
+		return []any{nil, v.Undefined, nil, nil, string(metrics.NotAvailable), nil, v.Omitted, nil}
 	}
 	i := v.Interval
 	if !i.Defined() {
-		return []any{v.Estimate, nil, nil, nil, notAvailable, nil, v.Omitted, intervalUndefined + string(i.Undefined)}
+		return []any{v.Estimate, nil, nil, nil, string(metrics.NotAvailable), nil, v.Omitted, extract.IntervalUndefined + string(i.Undefined)}
 	}
 	return []any{v.Estimate, nil, i.Lower, i.Upper, i.Method, i.Level, v.Omitted, nil}
 }
-
-const notAvailable = string(metrics.NotAvailable)
 
 // comparisons holds the tables of comparisons against those that they are made of:
 // estimates, members and ranks against stratos_metrics, and where the file has exact
@@ -199,7 +194,7 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 	}
 	truth := map[[2]string]bool{}
 	for _, m := range methods {
-		truth[[2]string{m.text("factor"), m.text("name")}] = m.text("category") == groundTruth
+		truth[[2]string{m.text("factor"), m.text("name")}] = m.text("category") == config.GroundTruth
 	}
 	essential, err := readRows(v.ctx, v.db, schema.Named(schema.Essential), "registered")
 	if err != nil {
@@ -388,7 +383,7 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 		if !intervals {
 			continue
 		}
-		lower, upper, method, tolerance := math.NaN(), math.NaN(), notAvailable, summedTolerance
+		lower, upper, method, tolerance := math.NaN(), math.NaN(), string(metrics.NotAvailable), summedTolerance
 		if i := e.value.Interval; e.value.Undefined == "" && i.Defined() {
 			lower, upper, method = i.Lower, i.Upper, i.Method
 			tolerance = max(tolerance, resampledTolerance*(upper-lower))
@@ -405,7 +400,7 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 
 // comparisonRules are what the tables of comparisons say of themselves.
 var comparisonRules = func() (all []rule) {
-	reasons := quotedList(undefinedReasons) + ", " + quotedList(comparison.Reasons())
+	reasons := quotedList(metrics.Reasons()) + ", " + quotedList(comparison.Reasons())
 	for _, t := range []struct{ table, estimate string }{{schema.Means, "estimate"}, {schema.Differences, "estimate"}, {schema.Selected, "corrected"}} {
 		add := func(column, message, where string) {
 			all = append(all, rule{table: t.table, column: column, message: message, query: "SELECT NULL FROM " + t.table + " WHERE " + where})
@@ -415,10 +410,10 @@ var comparisonRules = func() (all []rule) {
 		add("estimand", "is neither over_models nor mean_risk", "estimand NOT IN ('"+metrics.OverModels+"', '"+metrics.MeanRisk+"')")
 		add("ci_lower, ci_upper", "the interval is half given, upside down, or given without an estimate",
 			"(ci_lower IS NULL) <> (ci_upper IS NULL) OR ci_lower > ci_upper OR (ci_lower IS NOT NULL AND "+t.estimate+" IS NULL)")
-		add("ci_method", "a method without an interval, or an interval without a method and level", "(ci_lower IS NULL) <> (ci_method = '"+notAvailable+"') OR (ci_lower IS NULL) <> (ci_level IS NULL) OR ci_level <> 0.95")
-		add("ci_method", "is none that this version knows", "ci_method NOT IN ("+quotedList([]string{notAvailable, metrics.BootstrapBCa, compare.Recentred})+")")
+		add("ci_method", "a method without an interval, or an interval without a method and level", "(ci_lower IS NULL) <> (ci_method = '"+string(metrics.NotAvailable)+"') OR (ci_lower IS NULL) <> (ci_level IS NULL) OR ci_level <> 0.95")
+		add("ci_method", "is none that this version knows", "ci_method NOT IN ("+quotedList([]string{string(metrics.NotAvailable), metrics.BootstrapBCa, compare.Recentred})+")")
 		add("note", "is not of the published form, and so may be private",
-			"note IS NOT NULL AND (ci_lower IS NOT NULL OR NOT starts_with(note, '"+intervalUndefined+"') OR note[length('"+intervalUndefined+"')+1:] NOT IN ("+quotedList(undefinedReasons)+"))")
+			"note IS NOT NULL AND (ci_lower IS NOT NULL OR NOT starts_with(note, '"+extract.IntervalUndefined+"') OR note[length('"+extract.IntervalUndefined+"')+1:] NOT IN ("+quotedList(metrics.Reasons())+"))")
 		add("n_undefined", "is more than there are resamples", fmt.Sprintf("n_undefined > %d", extract.Replicates))
 		add("measure", "is not of stratos_metrics", "measure NOT IN (SELECT measure FROM stratos_metrics)")
 	}

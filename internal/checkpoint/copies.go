@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/foundation-plr/pipeline/internal/disclosure"
+	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 )
@@ -28,14 +29,9 @@ var (
 	checkTolerances = []float64{1e-9, 1e-6} // risks in float64, in float32
 )
 
-const (
-	intervalUndefined = "interval undefined: "
-	spreadUndefined   = "spread undefined: "
-)
-
 // noteForm is the note of a measure over refits.
 var noteForm = regexp.MustCompile(`^(mean|median) over ([1-9][0-9]*) refits?(?:, undefined in ([1-9][0-9]*))?(?:; undefined in [1-9][0-9]* of [1-9][0-9]* resamples)?` +
-	`(?:; ` + intervalUndefined + `([a-z_]+))?(?:; ` + spreadUndefined + `([a-z_]+))?$`)
+	`(?:; ` + extract.IntervalUndefined + `([a-z_]+))?(?:; ` + extract.SpreadUndefined + `([a-z_]+))?$`)
 
 // overModels looks at what cannot be computed again, because the file has no
 // risks of single refits: ranges, and what one row says of another.
@@ -85,7 +81,7 @@ func (c *configuration) overModels() {
 // refits looks at what a row says of the refits behind it.
 func (c *configuration) refits(m row) {
 	note := noteForm.FindStringSubmatch(m.text("note"))
-	reason := func(s string) bool { return s == "" || slices.Contains(undefinedReasons, metrics.Reason(s)) }
+	reason := func(s string) bool { return s == "" || slices.Contains(metrics.Reasons(), metrics.Reason(s)) }
 	if note == nil || !reason(note[4]) || !reason(note[5]) {
 		c.found(schema.Stratos, "note", "is not of the published form, and so may be private", false)
 		return
@@ -189,7 +185,7 @@ func (c *configuration) essential() {
 		}
 	}
 	if c.mean != nil && c.exact {
-		slope, intercept := value(c.joint[0]), value(c.joint[1])
+		slope, intercept := c.joint[0].Number(), c.joint[1].Number()
 		if math.IsNaN(slope) || math.IsNaN(intercept) {
 			slope, intercept = math.NaN(), math.NaN()
 		}

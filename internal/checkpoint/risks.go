@@ -85,7 +85,7 @@ func retentionCurve(all []prediction) ([]retained, error) {
 			for j, r := range []metrics.Result{
 				metrics.AUROC(sample), metrics.Brier(sample), metrics.ScaledBrier(sample), metrics.NetBenefit(sample, retentionThreshold),
 			} {
-				point.values[j] = value(r)
+				point.values[j] = r.Number()
 			}
 		}
 		curve = append(curve, point)

@@ -74,7 +74,7 @@ var contentRules = []rule{
 	{table: schema.Stratos, column: "estimate", message: "is undefined without a reason, or has both a value and a reason",
 		query: "SELECT config_id FROM stratos_metrics WHERE (estimate IS NULL) <> (undefined IS NOT NULL)"},
 	{table: schema.Stratos, column: "undefined", message: "is no reason that this version knows",
-		query: "SELECT config_id FROM stratos_metrics WHERE undefined NOT IN (" + quotedList(undefinedReasons) + ")"},
+		query: "SELECT config_id FROM stratos_metrics WHERE undefined NOT IN (" + quotedList(metrics.Reasons()) + ")"},
 	{table: schema.Stratos, column: "ci_lower, ci_upper", message: "the interval is half given, upside down, or does not hold the estimate",
 		// Where resamples are biased an interval of them may lie beside the estimate.
 		query: "SELECT config_id FROM stratos_metrics WHERE (ci_lower IS NULL) <> (ci_upper IS NULL) OR ci_lower > ci_upper OR (ci_lower IS NOT NULL AND (estimate IS NULL OR (NOT starts_with(ci_method, 'bootstrap_') AND (estimate < ci_lower OR estimate > ci_upper))))"},
@@ -92,11 +92,6 @@ var contentRules = []rule{
 		query: "SELECT config_id FROM provenance WHERE artifact_blake3_keyed IN (SELECT artifact_blake3_keyed FROM provenance GROUP BY ALL HAVING count(*) > 1)"},
 	{table: schema.Checks, column: "ok", warning: true, message: "a number that the pickle holds is not the one recomputed from its predictions: mistrust the run",
 		query: "SELECT config_id FROM checks WHERE NOT ok"},
-}
-
-var undefinedReasons = []metrics.Reason{
-	metrics.Empty, metrics.InvalidInput, metrics.OneClass, metrics.TooFew, metrics.ConstantRisk, metrics.Separated,
-	metrics.ExtremeRisk, metrics.ZeroVariance, metrics.ZeroDenominator, metrics.TooManyUndefinedReplicates, metrics.NotAvailable,
 }
 
 func quotedList[T ~string](list []T) string {

@@ -110,7 +110,7 @@ var smoothRules = []rule{
 	{table: schema.Smooth, column: "undefined", message: "there is neither a curve nor a reason, or both",
 		query: "SELECT config_id FROM calibration_smooth WHERE (undefined IS NULL) <> (risk IS NOT NULL) OR (risk IS NULL) <> (observed IS NULL)"},
 	{table: schema.Smooth, column: "undefined", message: "is no reason that this version knows",
-		query: "SELECT config_id FROM calibration_smooth WHERE undefined NOT IN (" + quotedList(undefinedReasons) + ")"},
+		query: "SELECT config_id FROM calibration_smooth WHERE undefined NOT IN (" + quotedList(metrics.Reasons()) + ")"},
 	{table: schema.Smooth, column: "lower, upper", message: "the band is half given, upside down, has no level or does not hold the curve",
 		query: "SELECT config_id FROM calibration_smooth WHERE (lower IS NULL) <> (upper IS NULL) OR (lower IS NULL) <> (level IS NULL) OR lower > upper OR lower > greatest(observed, 0) OR upper < least(observed, 1) OR level <> 0.95 OR (lower IS NOT NULL AND observed IS NULL)"},
 	{table: schema.Smooth, column: "method", message: "is none that this version knows",

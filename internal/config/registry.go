@@ -21,6 +21,8 @@ const (
 	// ensembleCategory is the category of such ensembles; they have no entry
 	// of their own that could name one.
 	ensembleCategory = "ensemble"
+	// GroundTruth is the category of the methods that others are compared with.
+	GroundTruth = "ground truth"
 )
 
 // Factors returns the four factors in the order of a configuration.

@@ -183,18 +183,25 @@ func newMeasure(row metrics.Row) Measure {
 		m.Lower, m.Upper = finite(row.Interval.Lower), finite(row.Interval.Upper)
 		m.Method, m.Level = row.Interval.Method, row.Interval.Level
 	} else if why := row.Interval.Undefined; row.Defined() && why != metrics.NotAvailable {
-		m.Note = joinNotes(m.Note, "interval undefined: "+string(why))
+		m.Note = joinNotes(m.Note, IntervalUndefined+string(why))
 	}
 	if s := row.Spread; s != nil {
 		m.NUndefined = s.NUndefined
 		if s.Undefined == "" {
 			m.SpreadLower, m.SpreadUpper, m.SpreadSD = finite(s.Lower), finite(s.Upper), finite(s.SD)
 		} else if row.Defined() { // else the reason is the value's own
-			m.Note = joinNotes(m.Note, "spread undefined: "+string(s.Undefined))
+			m.Note = joinNotes(m.Note, SpreadUndefined+string(s.Undefined))
 		}
 	}
 	return m
 }
+
+// What a note says before the reason why a measure that has a value has no interval,
+// or no spread over refits.
+const (
+	IntervalUndefined = "interval undefined: "
+	SpreadUndefined   = "spread undefined: "
+)
 
 func joinNotes(notes ...string) string {
 	notes = slices.DeleteFunc(notes, func(note string) bool { return note == "" })
