@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/foundation-plr/pipeline/internal/derivation"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/schema"
@@ -66,7 +67,7 @@ type configuration struct {
 	id     int
 	tables map[string][]row
 	// What is computed again, of the predictions.
-	predictions []prediction
+	predictions []derivation.Prediction
 	exact       bool // they are those that the tables were made of
 	curves      bool // intervals of errors of the smoothed curve are computed, too
 	sample      *metrics.Sample
@@ -267,13 +268,13 @@ func readRows(ctx context.Context, db *sql.DB, t schema.Table, condition string)
 
 // publishedPredictions are those of the table: none where one is not complete,
 // which is a finding of its own.
-func (c *configuration) publishedPredictions() (all []prediction) {
+func (c *configuration) publishedPredictions() (all []derivation.Prediction) {
 	for _, p := range c.tables[schema.Predictions] {
 		outcome, risk := p.number("y_true"), p.number("y_prob")
 		if outcome == nil || risk == nil {
 			return nil
 		}
-		all = append(all, prediction{code: p.text("subject_code"), outcome: int(*outcome), risk: *risk})
+		all = append(all, derivation.Prediction{Code: p.text("subject_code"), Outcome: int(*outcome), Risk: *risk})
 	}
 	return all
 }
@@ -339,12 +340,7 @@ func newForms(grid []float64) (forms, error) {
 
 // nearly compares what rounding moves by no more than it moves a risk.
 func (c *configuration) nearly(halfUnit float64) {
-	var outcomes []int
-	var risks []float64
-	for _, p := range c.predictions {
-		outcomes, risks = append(outcomes, p.outcome), append(risks, p.risk)
-	}
-	sample, err := metrics.NewSample(outcomes, risks)
+	sample, err := derivation.Sample(c.predictions)
 	if err != nil || sample.N() == 0 {
 		return // findings of their own
 	}
@@ -359,12 +355,12 @@ func (c *configuration) nearly(halfUnit float64) {
 	if len(rows) != 1 {
 		return // a finding of its own
 	}
-	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
+	cases, controls := derivation.DistributionOf(c.predictions, 1), derivation.DistributionOf(c.predictions, 0)
 	for _, k := range []struct {
 		column string
 		want   float64
 	}{
-		{"median_cases", cases.median}, {"median_controls", controls.median}, {"mean_cases", cases.mean}, {"mean_controls", controls.mean},
+		{"median_cases", cases.Median}, {"median_controls", controls.Median}, {"mean_cases", cases.Mean}, {"mean_controls", controls.Mean},
 	} {
 		if !agree(rows[0].number(k.column), k.want, tolerance) {
 			c.found(schema.Distribution, k.column, "is not that of the predictions, rounding allowed for", false)
@@ -376,16 +372,8 @@ func (c *configuration) nearly(halfUnit float64) {
 // be measured, which is a finding of its own.
 func (c *configuration) compute(thresholds []float64) bool {
 	// In the order in which the run was measured, which resamples depend on.
-	ordered := slices.SortedFunc(slices.Values(c.predictions), func(x, y prediction) int {
-		return cmp.Or(cmp.Compare(x.outcome, y.outcome), cmp.Compare(x.risk, y.risk))
-	})
-	var outcomes []int
-	var risks []float64
-	for _, p := range ordered {
-		outcomes, risks = append(outcomes, p.outcome), append(risks, p.risk)
-	}
 	var err error
-	if c.sample, err = metrics.NewSample(outcomes, risks); err != nil || c.sample.N() == 0 {
+	if c.sample, err = derivation.Sample(c.predictions); err != nil || c.sample.N() == 0 {
 		return false
 	}
 	options := extract.MeasureOptions(thresholds)
@@ -500,31 +488,31 @@ func (c *configuration) retention() {
 		deviations[r.text("subject_code")] = r.number("sd")
 	}
 	for i, p := range c.predictions {
-		sd, ok := deviations[p.code]
+		sd, ok := deviations[p.Code]
 		if !ok {
 			return // a finding of its own
 		}
-		c.predictions[i].sd = sd
+		c.predictions[i].SD = sd
 	}
-	curve, err := retentionCurve(c.predictions)
+	curve, err := derivation.Retention(c.predictions)
 	if err != nil {
 		return // findings of their own
 	}
 	rows := c.tables[schema.Retention]
-	if len(rows) != len(curve)*len(retentionMeasures) {
+	if len(rows) != len(curve)*len(derivation.RetentionMeasures) {
 		c.found(schema.Retention, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
 		return
 	}
 	for _, point := range curve {
-		for i, name := range retentionMeasures {
+		for i, name := range derivation.RetentionMeasures {
 			at := slices.IndexFunc(rows, func(r row) bool {
-				return r.text("metric_name") == name && agree(r.number("retention_rate"), point.rate, copiedTolerance)
+				return r.text("metric_name") == name && agree(r.number("retention_rate"), point.Rate, copiedTolerance)
 			})
 			if at < 0 {
 				c.found(schema.Retention, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
 				return
 			}
-			if !agree(rows[at].number("metric_value"), point.values[i], summedTolerance) {
+			if !agree(rows[at].number("metric_value"), point.Values[i], summedTolerance) {
 				c.found(schema.Retention, "metric_value", name+" is not that of the predictions, ordered by the deviations in "+schema.Quantiles, false)
 			}
 		}
@@ -536,13 +524,13 @@ func (c *configuration) distribution() {
 	if len(rows) != 1 {
 		return // a finding of its own
 	}
-	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
+	cases, controls := derivation.DistributionOf(c.predictions, 1), derivation.DistributionOf(c.predictions, 0)
 	for _, k := range []struct {
 		column string
 		want   float64
 	}{
-		{"auroc", metrics.AUROC(c.sample).Number()}, {"median_cases", cases.median}, {"median_controls", controls.median},
-		{"mean_cases", cases.mean}, {"mean_controls", controls.mean}, {"n_cases", float64(cases.n)}, {"n_controls", float64(controls.n)},
+		{"auroc", metrics.AUROC(c.sample).Number()}, {"median_cases", cases.Median}, {"median_controls", controls.Median},
+		{"mean_cases", cases.Mean}, {"mean_controls", controls.Mean}, {"n_cases", float64(cases.N)}, {"n_controls", float64(controls.N)},
 	} {
 		if !agree(rows[0].number(k.column), k.want, summedTolerance) {
 			c.found(schema.Distribution, k.column, "is not that of the predictions", false)

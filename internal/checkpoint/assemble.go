@@ -18,6 +18,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/derivation"
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/schema"
@@ -122,8 +123,8 @@ type configured struct {
 type coded struct {
 	*configured
 	*extract.Record
-	predictions []prediction // by code
-	retention   []retained
+	predictions []derivation.Prediction // by code
+	retention   []derivation.Retained
 	curve       []metrics.CurvePoint // smoothed calibration
 	noCurve     metrics.Reason
 }
@@ -433,13 +434,15 @@ func (a *assembler) read(c *configured) (*coded, error) {
 			return nil, errors.New("a subject occurs twice in the test set")
 		}
 		seen[original] = struct{}{}
-		one.predictions = append(one.predictions, prediction{code, r.Outcomes[i], r.Risks[i], r.Spreads[i].Quantiles, r.Spreads[i].SD, i})
+		one.predictions = append(one.predictions, derivation.Prediction{
+			Code: code, Outcome: r.Outcomes[i], Risk: r.Risks[i], Quantiles: r.Spreads[i].Quantiles, SD: r.Spreads[i].SD, Place: i,
+		})
 	}
-	slices.SortFunc(one.predictions, func(x, y prediction) int { return compareCodes(x.code, y.code) })
-	if one.retention, err = retentionCurve(one.predictions); err != nil {
+	slices.SortFunc(one.predictions, func(x, y derivation.Prediction) int { return compareCodes(x.Code, y.Code) })
+	if one.retention, err = derivation.Retention(one.predictions); err != nil {
 		return nil, err
 	}
-	one.curve, one.noCurve, err = smoothedCurve(one.predictions, a.options.Privacy)
+	one.curve, one.noCurve, err = derivation.Smoothed(one.predictions, a.options.Privacy)
 	return one, err
 }
 
@@ -494,13 +497,13 @@ func (a *assembler) addConfig(id int, c *coded) error {
 		return err
 	}
 	for _, point := range c.retention {
-		for i, name := range retentionMeasures {
-			a.content.add(schema.Retention, a.next(schema.Retention), id, point.rate, name, defined(point.values[i]))
+		for i, name := range derivation.RetentionMeasures {
+			a.content.add(schema.Retention, a.next(schema.Retention), id, point.Rate, name, defined(point.Values[i]))
 		}
 	}
-	cases, controls := distributionOf(c.predictions, 1), distributionOf(c.predictions, 0)
+	cases, controls := derivation.DistributionOf(c.predictions, 1), derivation.DistributionOf(c.predictions, 0)
 	a.content.add(schema.Distribution, id, measured(c.Record, metrics.MeanRisk, "auroc"),
-		defined(a.rounded(cases.median)), defined(a.rounded(controls.median)), defined(cases.mean), defined(controls.mean), cases.n, controls.n)
+		defined(a.rounded(cases.Median)), defined(a.rounded(controls.Median)), defined(cases.Mean), defined(controls.Mean), cases.N, controls.N)
 	for _, m := range c.Measures {
 		var level any
 		if m.Lower != nil {
@@ -541,6 +544,14 @@ func estimate(m extract.Measure) any {
 		return *m.Estimate
 	}
 	return nil
+}
+
+// defined is a cell: NULL for NaN.
+func defined(x float64) any {
+	if math.IsNaN(x) {
+		return nil
+	}
+	return x
 }
 
 func optional(text string) any {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/comparison"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/derivation"
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
@@ -16,10 +17,6 @@ import (
 	"github.com/foundation-plr/pipeline/metrics"
 	"github.com/foundation-plr/pipeline/metrics/compare"
 )
-
-func comparisonOptions(thresholds []float64, margin float64) comparison.Options {
-	return comparison.Options{Thresholds: thresholds, Margin: margin, Replicates: extract.Replicates, Seed: extract.ResampleSeed, MaxPairs: extract.MaxPairs}
-}
 
 // addComparable keeps what comparisons ask of a configuration, if it is registered.
 func (a *assembler) addComparable(id int, c *coded) error {
@@ -35,7 +32,7 @@ func (a *assembler) addComparable(id int, c *coded) error {
 	}
 	codes := make([]string, len(c.predictions))
 	for _, p := range c.predictions {
-		codes[p.place] = p.code
+		codes[p.Place] = p.Code
 	}
 	events := 0
 	for _, y := range c.Outcomes {
@@ -52,7 +49,7 @@ func (a *assembler) addComparable(id int, c *coded) error {
 
 // addComparisons compares the registered configurations.
 func (a *assembler) addComparisons() error {
-	r, err := comparison.Compare(a.comparable, comparisonOptions(a.thresholds, a.options.Margin))
+	r, err := comparison.Compare(a.comparable, derivation.ComparisonOptions(a.thresholds, a.options.Margin))
 	if err != nil {
 		return fmt.Errorf("comparison of configurations: %w", err)
 	}
@@ -144,7 +141,7 @@ func (v *validator) comparisons() error {
 	if err != nil {
 		return err
 	}
-	want, err := comparison.Outline(all, common, comparisonOptions(grid, margin), func(id int, m comparison.Measured) (float64, bool) {
+	want, err := comparison.Outline(all, common, derivation.ComparisonOptions(grid, margin), func(id int, m comparison.Measured) (float64, bool) {
 		x, ok := estimates[m][id]
 		return x, ok
 	})
@@ -158,7 +155,7 @@ func (v *validator) comparisons() error {
 	if wrong || !v.privacy.SubjectTables || v.privacy.RoundRisks > 0 {
 		return nil // there is nothing to compute them of, or it is known to be wrong
 	}
-	if want, err = comparison.Compare(all, comparisonOptions(grid, margin)); err != nil {
+	if want, err = comparison.Compare(all, derivation.ComparisonOptions(grid, margin)); err != nil {
 		return nil // predictions that cannot be compared are findings of their own
 	}
 	return v.sameComparisons(want, nil)

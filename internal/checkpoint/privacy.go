@@ -23,12 +23,12 @@ func (a *assembler) addSubjects(id int, c *coded) error {
 		return nil
 	}
 	for _, p := range c.predictions {
-		a.content.add(schema.Predictions, a.next(schema.Predictions), id, p.code, p.outcome, a.rounded(p.risk))
-		cells := []any{id, p.code}
-		for _, q := range p.quantiles {
+		a.content.add(schema.Predictions, a.next(schema.Predictions), id, p.Code, p.Outcome, a.rounded(p.Risk))
+		cells := []any{id, p.Code}
+		for _, q := range p.Quantiles {
 			cells = append(cells, a.rounded(q))
 		}
-		a.content.add(schema.Quantiles, append(cells, a.roundedCell(p.sd))...)
+		a.content.add(schema.Quantiles, append(cells, a.roundedCell(p.SD))...)
 	}
 	if !a.options.Privacy.BootstrapRisks || !c.configured.Configuration.Named(a.reg) {
 		return nil
@@ -41,7 +41,7 @@ func (a *assembler) addSubjects(id int, c *coded) error {
 			return fmt.Errorf("refit %d has the risks of %d subjects, not %d", m+1, len(risks), len(c.Subjects))
 		}
 		for _, p := range c.predictions {
-			a.content.add(schema.Bootstrap, id, m+1, p.code, a.rounded(risks[p.place]))
+			a.content.add(schema.Bootstrap, id, m+1, p.Code, a.rounded(risks[p.Place]))
 		}
 	}
 	return nil

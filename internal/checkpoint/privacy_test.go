@@ -1,9 +1,7 @@
 package checkpoint
 
 import (
-	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -102,29 +100,6 @@ func TestPrivacy(t *testing.T) {
 	}
 }
 
-// The ends of a smoothed curve are rounded inwards, so that it is of risks that
-// occur; where they meet there is none.
-func TestRoundedCurve(t *testing.T) {
-	var all []prediction
-	for i := range 40 {
-		all = append(all, prediction{outcome: b2i(i%3 == 0), risk: 0.1234 + 0.01*float64(i)})
-	}
-	exact, _, err := smoothedCurve(all, disclosure.Privacy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rounded, why, err := smoothedCurve(all, disclosure.Privacy{RoundRisks: 1})
-	if err != nil || why != "" {
-		t.Fatal(why, err)
-	}
-	if low, high := rounded[0].Risk, rounded[100].Risk; low != 0.2 || high != 0.5 {
-		t.Errorf("from %v to %v, want 0.2 to 0.5 of %v to %v", low, high, exact[0].Risk, exact[100].Risk)
-	}
-	if points, why, err := smoothedCurve(all[:5], disclosure.Privacy{RoundRisks: 1}); why != "not_available" || points != nil || err != nil {
-		t.Errorf("between 0.12 and 0.17: %d points, reason %q, error %v", len(points), why, err)
-	}
-}
-
 // What a database says of its privacy is held against what it holds. Damages that do
 // not hide each other are done to one copy.
 func TestValidatePrivacy(t *testing.T) {
@@ -190,95 +165,6 @@ func TestValidatePrivacy(t *testing.T) {
 					t.Errorf("%s: findings\n%s\nlack %q, error %v", d.damage, all, d.want, err)
 				}
 			}
-		}
-	}
-}
-
-// Whatever the order of equal deviations, a retention curve says only what the
-// refits say.
-func TestRetentionCurve(t *testing.T) {
-	of := func(n int, sd func(i int) *float64) (all []prediction) {
-		for i := range n {
-			all = append(all, prediction{code: fmt.Sprint(i), outcome: i % 2, risk: float64(1+i*7%n) / float64(n+1), sd: sd(i)})
-		}
-		return all
-	}
-	at := func(x float64) *float64 { return &x }
-	rising := func(i int) *float64 { return at(float64(i) / 100) }
-
-	curve, err := retentionCurve(of(63, rising))
-	if err != nil || len(curve) != 18 || curve[0].rate != 10.0/63 || curve[1].rate != 12.0/63 || curve[17].rate != 1 {
-		t.Errorf("%+v, error %v", curve, err)
-	}
-	// Ten subjects of alternating classes: the Brier score by hand.
-	brier := 0.0
-	for _, p := range of(63, rising)[:10] {
-		brier += (float64(p.outcome) - p.risk) * (float64(p.outcome) - p.risk) / 10
-	}
-	if math.Abs(curve[0].values[1]-brier) > 1e-15 {
-		t.Errorf("Brier score %v, want %v", curve[0].values[1], brier)
-	}
-	if few, _ := retentionCurve(of(7, rising)); len(few) != 1 || few[0].rate != 1 {
-		t.Errorf("of seven subjects: %+v", few)
-	}
-	for name, sd := range map[string]func(int) *float64{"one refit": func(int) *float64 { return nil }, "equal": func(int) *float64 { return at(0.1) }} {
-		all := of(40, sd)
-		curve, err := retentionCurve(all)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, point := range curve {
-			if last := i == len(curve)-1; math.IsNaN(point.values[1]) == last {
-				t.Errorf("%s: Brier score %v at the rate %v", name, point.values[1], point.rate)
-			}
-		}
-		random := rand.New(rand.NewPCG(1, 2))
-		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		again, err := retentionCurve(all)
-		if diff := cmp.Diff(curve, again, cmp.AllowUnexported(retained{}), cmpopts.EquateNaNs()); diff != "" || err != nil {
-			t.Errorf("%s: shuffled: %s, error %v", name, diff, err)
-		}
-	}
-	// One class among the first ten.
-	curve, err = retentionCurve(of(63, func(i int) *float64 { return at(float64(i%2)*10 + float64(i)/100) }))
-	if err != nil || !math.IsNaN(curve[0].values[0]) || !math.IsNaN(curve[0].values[2]) || math.IsNaN(curve[0].values[1]) || math.IsNaN(curve[0].values[3]) {
-		t.Errorf("one class: %+v, error %v", curve[0], err)
-	}
-}
-
-// Risks of 0 and 1 with the means p and 1-p have one deviation on paper, and two by
-// rounding.
-func TestRetentionOfHardRisks(t *testing.T) {
-	sd := func(ones int) *float64 {
-		p := float64(ones) / 20
-		sd := math.Sqrt((float64(ones)*(1-p)*(1-p) + float64(20-ones)*p*p) / 20)
-		return &sd
-	}
-	above := *sd(9)
-	if below := *sd(11); above == below {
-		above = math.Nextafter(below, 1)
-	}
-	var all []prediction
-	for i := range 40 {
-		p := prediction{code: fmt.Sprint(i), outcome: i % 2, risk: 0.05, sd: sd(1)}
-		switch {
-		case i >= 20:
-			p.risk, p.sd = 0.5, sd(10)
-		case i >= 10:
-			p.risk, p.sd = 0.55, sd(11)
-		case i >= 8:
-			p.risk, p.sd = 0.45, &above
-		}
-		all = append(all, p)
-	}
-	curve, err := retentionCurve(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, point := range curve {
-		kept := int(math.Round(point.rate * 40))
-		if whole := kept == 20 || kept == 40; math.IsNaN(point.values[1]) == whole {
-			t.Errorf("%d of 40 kept: Brier score %v", kept, point.values[1])
 		}
 	}
 }

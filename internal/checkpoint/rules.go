@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"strings"
 
+	"github.com/foundation-plr/pipeline/internal/derivation"
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/schema"
@@ -67,7 +68,7 @@ var contentRules = []rule{
 		query: "SELECT r.config_id FROM retention_metrics r JOIN stratos_metrics s ON s.config_id = r.config_id AND s.estimand = '" + metrics.MeanRisk + "' AND s.measure = CASE r.metric_name WHEN 'net_benefit' THEN 'nb@0.15' ELSE r.metric_name END " +
 			"WHERE retention_rate = 1 AND ((metric_value IS NULL) <> (estimate IS NULL) OR abs(metric_value - estimate) > 1e-9)"},
 	{table: schema.Retention, column: "metric_name", message: "is none that this version knows",
-		query: "SELECT config_id FROM retention_metrics WHERE metric_name NOT IN (" + quotedList(retentionMeasures) + ")"},
+		query: "SELECT config_id FROM retention_metrics WHERE metric_name NOT IN (" + quotedList(derivation.RetentionMeasures) + ")"},
 
 	{table: schema.Stratos, column: "estimand", message: "is neither over_models nor mean_risk",
 		query: "SELECT config_id FROM stratos_metrics WHERE estimand NOT IN ('" + metrics.OverModels + "', '" + metrics.MeanRisk + "')"},

@@ -1,68 +1,17 @@
 package checkpoint
 
 import (
-	"cmp"
-	"fmt"
 	"math"
-	"slices"
 
+	"github.com/foundation-plr/pipeline/internal/derivation"
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
-// smoother is how the published calibration curve is smoothed, and smoothedPoints
-// at how many risks.
-const (
-	smoother       = metrics.LoessDirect
-	smoothedPoints = 101
-)
-
-// smoothedCurve is the smoothed calibration curve of mean risks at equally spaced
-// ones, from the first to the 99th percentile, or why there is none. Its ends are
-// rounded as risks are, inwards: of few subjects a percentile is the risk of one.
-func smoothedCurve(all []prediction, privacy disclosure.Privacy) ([]metrics.CurvePoint, metrics.Reason, error) {
-	// The last bits of the sums do not depend on the codes.
-	ordered := slices.SortedFunc(slices.Values(all), func(x, y prediction) int {
-		return cmp.Or(cmp.Compare(x.outcome, y.outcome), cmp.Compare(x.risk, y.risk))
-	})
-	var outcomes []int
-	var risks []float64
-	for _, p := range ordered {
-		outcomes, risks = append(outcomes, p.outcome), append(risks, p.risk)
-	}
-	sample, err := metrics.NewSample(outcomes, risks)
-	if err != nil {
-		return nil, "", err
-	}
-	grid := metrics.CurveGrid(sample)
-	if n := len(grid); n > 0 {
-		if n != smoothedPoints {
-			return nil, "", fmt.Errorf("the grid of the smoothed calibration curve has %d points, not %d", n, smoothedPoints)
-		}
-		low, high := privacy.Rounded(grid[0]), privacy.Rounded(grid[n-1])
-		if low < grid[0] {
-			low = privacy.Rounded(low + 2*privacy.HalfUnit())
-		}
-		if high > grid[n-1] {
-			high = privacy.Rounded(high - 2*privacy.HalfUnit())
-		}
-		if low > high { // they are nearer than what is left of a risk
-			return nil, metrics.NotAvailable, nil
-		}
-		if privacy.RoundRisks > 0 {
-			for i := range grid {
-				grid[i] = low + (high-low)*float64(i)/float64(n-1)
-			}
-		}
-	}
-	points, why := metrics.CalibrationCurve(sample, smoother, grid)
-	return points, why, nil
-}
-
 func (a *assembler) addSmoothed(id int, c *coded) {
 	if c.noCurve != "" {
-		a.content.add(schema.Smooth, id, 0, nil, nil, nil, nil, nil, string(smoother), string(c.noCurve))
+		a.content.add(schema.Smooth, id, 0, nil, nil, nil, nil, nil, string(derivation.Smoother), string(c.noCurve))
 		return
 	}
 	for i, p := range c.curve {
@@ -70,13 +19,13 @@ func (a *assembler) addSmoothed(id int, c *coded) {
 		if !math.IsNaN(p.Lower) {
 			level = metrics.Level
 		}
-		a.content.add(schema.Smooth, id, i, p.Risk, p.Observed, defined(p.Lower), defined(p.Upper), level, string(smoother), nil)
+		a.content.add(schema.Smooth, id, i, p.Risk, p.Observed, defined(p.Lower), defined(p.Upper), level, string(derivation.Smoother), nil)
 	}
 }
 
 // smoothed compares the smoothed curve with that of the predictions.
 func (c *configuration) smoothed() {
-	points, why, err := smoothedCurve(c.predictions, disclosure.Privacy{})
+	points, why, err := derivation.Smoothed(c.predictions, disclosure.Privacy{})
 	if err != nil {
 		return // a finding of its own
 	}
@@ -114,7 +63,7 @@ var smoothRules = []rule{
 	{table: schema.Smooth, column: "lower, upper", message: "the band is half given, upside down, has no level or does not hold the curve",
 		query: "SELECT config_id FROM calibration_smooth WHERE (lower IS NULL) <> (upper IS NULL) OR (lower IS NULL) <> (level IS NULL) OR lower > upper OR lower > greatest(observed, 0) OR upper < least(observed, 1) OR level <> 0.95 OR (lower IS NOT NULL AND observed IS NULL)"},
 	{table: schema.Smooth, column: "method", message: "is none that this version knows",
-		query: "SELECT config_id FROM calibration_smooth WHERE method <> '" + string(smoother) + "'"},
+		query: "SELECT config_id FROM calibration_smooth WHERE method <> '" + string(derivation.Smoother) + "'"},
 	{table: schema.Smooth, column: "risk", message: "the risks do not ascend in equal steps",
 		query: "SELECT config_id FROM (SELECT config_id, risk, point_index, first_value(risk) OVER w AS low, last_value(risk) OVER w AS high FROM calibration_smooth WHERE risk IS NOT NULL " +
 			"WINDOW w AS (PARTITION BY config_id ORDER BY point_index ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) WHERE low > high OR abs(risk - low - (high - low) * point_index / 100) > 1e-9"},
