@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"internal/schema":       {"internal/duckfile"},
 	"internal/disclosure":   {"internal/config", "internal/extract", "internal/schema"},
 	"internal/derivation":   {"internal/comparison", "internal/disclosure", "internal/extract", "metrics", "metrics/resample"},
+	"internal/writer":       {"internal/duckfile", "internal/schema"},
 	"internal/checkpoint":   {"internal/comparison", "internal/config", "internal/derivation", "internal/disclosure", "internal/duckfile", "internal/extract", "internal/schema", "metrics", "metrics/compare", "metrics/resample"},
 	"internal/provenance":   {"anonymize", "internal/duckfile", "internal/extract", "internal/sidecar"},
 	"internal/release":      nil,

@@ -23,6 +23,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/sourcedb"
+	"github.com/foundation-plr/pipeline/internal/writer"
 )
 
 // Files of the workspace and of the private directory.
@@ -543,7 +544,7 @@ func (s *study) checkpoint() build.Step {
 		Outputs:      []build.Output{build.Out(out.Root, out.Path).As(contentsOfDatabase)},
 		Params:       s.assemblyParams(),
 		Probed:       []string{s.place(out)},
-		Code:         []string{"internal/checkpoint", "anonymize"},
+		Code:         []string{"internal/checkpoint", "internal/writer", "anonymize"},
 		Declassifies: true,
 		Run: func(ctx context.Context, t *build.Task) error {
 			var content *checkpoint.Content
@@ -560,7 +561,7 @@ func (s *study) checkpoint() build.Step {
 			if err := both.Wait(); err != nil {
 				return err
 			}
-			written, err := checkpoint.Write(ctx, t.Out(out), content)
+			written, err := writer.Write(ctx, t.Out(out), content.Rows)
 			if err != nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/writer"
 )
 
 // partDir, in the private directory, holds the checkpoint of a part of the runs.
@@ -72,7 +73,7 @@ func (s *study) partialCheckpoint() build.Step {
 		Inputs:  s.readsRecords(),
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
 		Params:  params,
-		Code:    []string{"internal/checkpoint", "anonymize"},
+		Code:    []string{"internal/checkpoint", "internal/writer", "anonymize"},
 		Run: func(ctx context.Context, t *build.Task) error {
 			a, err := s.readAssembly(t)
 			if err != nil {
@@ -87,7 +88,7 @@ func (s *study) partialCheckpoint() build.Step {
 			if err != nil {
 				return fmt.Errorf("%w; a part takes its codes from the lookup: extract all runs once (without RUNS) to give new ones", err)
 			}
-			written, err := checkpoint.Write(ctx, t.Out(out), content)
+			written, err := writer.Write(ctx, t.Out(out), content.Rows)
 			if err != nil {
 				return err
 			}

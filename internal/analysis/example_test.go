@@ -24,13 +24,14 @@ import (
 	"github.com/foundation-plr/pipeline/internal/mlflow"
 	"github.com/foundation-plr/pipeline/internal/racetest"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
+	"github.com/foundation-plr/pipeline/internal/writer"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
 // The test program is the writer of the checkpoint too.
 func TestMain(m *testing.M) {
-	if os.Getenv(checkpoint.ChildEnv) == checkpoint.ChildName {
-		os.Exit(checkpoint.RunChild(os.Stdin, os.Stderr))
+	if os.Getenv(writer.ChildEnv) == writer.ChildName {
+		os.Exit(writer.RunChild(os.Stdin, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -100,7 +101,7 @@ func example(t *testing.T, reg *config.Registry) (*sql.DB, map[extract.Configura
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "public.db")
-	if _, err := checkpoint.Write(ctx, path, content); err != nil {
+	if _, err := writer.Write(ctx, path, content.Rows); err != nil {
 		t.Fatal(err)
 	}
 	db, err := duckfile.Open(ctx, path)

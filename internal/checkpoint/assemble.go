@@ -1,10 +1,8 @@
-// Package checkpoint makes, writes and validates the public DuckDB file, the
-// one place where what is private becomes public: [Assemble] puts codes in the
-// place of subjects, and [Write] hands nothing but coded rows to a child
-// process that makes the file.
+// Package checkpoint makes and validates the rows of the public database, the one place
+// where what is private becomes public: [Assemble] puts codes in the place of subjects.
 //
-// It does not compute measures, does not decide which runs are used and does
-// not know how codes are assigned.
+// It does not compute measures, does not decide which runs are used and does not know
+// how codes are assigned, nor how rows get into a file.
 package checkpoint
 
 import (
@@ -47,7 +45,7 @@ type AssembleOptions struct {
 //
 // It goes over the heads of the records and refuses what they tell to be wrong: who is
 // published under which code and name is known before there is any row. The records
-// are read again, one after the other, when [Write] asks for the rows.
+// are read again, one after the other, when somebody asks for the rows.
 //
 // A name of a method that the registry does not list is free text of the store:
 // what is published in its place is the options' to say.
@@ -68,7 +66,38 @@ func Assemble(records extract.Records, index *extract.Index, code func(original 
 	if err := a.uncoded.err(); err != nil {
 		return nil, err
 	}
-	return &Content{make: a.rows}, nil
+	return &Content{a}, nil
+}
+
+// Content is what a checkpoint holds: the coded rows of every table. It has no
+// original code, no clock, no path.
+type Content struct{ assembler *assembler }
+
+// Rows makes the rows of all tables, the same ones each time, and calls add with each:
+// those of one configuration after the other, then those of all. Those of one table come
+// in their order, with cells in the order of its columns. The first error of add is
+// returned.
+func (c *Content) Rows(add func(table string, cells ...any) error) error {
+	now := *c.assembler
+	now.content, now.verdicts = &rows{to: add, n: map[string]int{}}, map[string]int{}
+	if err := now.addAll(); err != nil {
+		return err
+	}
+	return now.content.err
+}
+
+// rows hand rows on until one is refused.
+type rows struct {
+	to  func(table string, cells ...any) error
+	n   map[string]int // by table
+	err error          // of the row that was refused
+}
+
+func (r *rows) add(table string, cells ...any) {
+	if r.err == nil {
+		r.err = r.to(table, cells...)
+		r.n[table]++
+	}
 }
 
 // assembler holds what is known when the heads have been read.
@@ -129,13 +158,6 @@ type coded struct {
 	noCurve     metrics.Reason
 }
 
-// rows makes all rows: of one configuration after the other, then of all.
-func (a *assembler) rows(to *rows) error {
-	now := *a
-	now.content, now.verdicts = to, map[string]int{}
-	return now.addAll()
-}
-
 func (a *assembler) addAll() error {
 	err := extract.Ahead(len(a.configs), func(i int) (*coded, error) {
 		c, err := a.read(a.configs[i])
@@ -147,7 +169,7 @@ func (a *assembler) addAll() error {
 		if err := a.addConfig(i+1, c); err != nil {
 			return fmt.Errorf("run %s: %w", c.configured.RunID, err)
 		}
-		return a.content.check()
+		return a.content.err
 	})
 	if err != nil {
 		return err
@@ -525,7 +547,7 @@ func (a *assembler) addConfig(id int, c *coded) error {
 }
 
 // next is the number of the row about to be added, from 1.
-func (a *assembler) next(table string) int { return a.content.count(table) + 1 }
+func (a *assembler) next(table string) int { return a.content.n[table] + 1 }
 
 func measured(r *extract.Record, estimand, measure string) any {
 	for _, m := range r.Measures {

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -18,20 +17,20 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/zeebo/blake3"
 
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/schema"
+	"github.com/foundation-plr/pipeline/internal/writer"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
 // Write starts this test binary again.
 func TestMain(m *testing.M) {
-	if os.Getenv(ChildEnv) == ChildName {
-		os.Exit(RunChild(os.Stdin, os.Stderr))
+	if os.Getenv(writer.ChildEnv) == writer.ChildName {
+		os.Exit(writer.RunChild(os.Stdin, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -173,43 +172,43 @@ func (m inMemory) Len() int                              { return len(m) }
 func (m inMemory) Head(i int) (*extract.Head, error)     { return &m[i].Head, nil }
 func (m inMemory) Record(i int) (*extract.Record, error) { return m[i], nil }
 
-// held are contents with their rows, by table.
-type held struct {
-	*Content
-	rows map[string][][]any
+// rowsByTable are the rows of a database, cells as the file has them.
+type rowsByTable map[string][][]any
+
+// Each gives the rows to a writer.
+func (r rowsByTable) Each(add func(table string, cells ...any) error) error {
+	for _, t := range schema.Tables {
+		for _, row := range r[t.Name] {
+			if err := add(t.Name, row...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-func (h *held) Rows(table string) [][]any { return h.rows[table] }
-
-// gather assembles a study and reads the rows as the child would.
-func gather(s *study, reg *config.Registry, o AssembleOptions) (*held, error) {
+// gather assembles a study and keeps its rows.
+func gather(s *study, reg *config.Registry, o AssembleOptions) (rowsByTable, error) {
 	c, err := Assemble(inMemory(s.records), s.index, s.code, reg, o)
 	if err != nil {
 		return nil, err
 	}
-	h := &held{c, map[string][][]any{}}
-	var sent bytes.Buffer
-	if _, err := c.stream(&sent, "/x"); err != nil {
-		return nil, err
-	}
-	in := &rowReader{r: bufio.NewReader(&sent), h: blake3.New()}
-	if _, err := in.begin(); err != nil {
-		return nil, err
-	}
-	for {
-		place, more, err := in.table()
-		if err != nil {
-			return nil, err
+	all := rowsByTable{}
+	return all, c.Rows(func(table string, cells ...any) error {
+		columns := schema.Named(table).Columns
+		if len(cells) != len(columns) {
+			return fmt.Errorf("%s: %d cells for %d columns", table, len(cells), len(columns))
 		}
-		if !more {
-			return h, in.end()
+		row := make([]any, len(cells))
+		for i, c := range columns {
+			var ok bool
+			if row[i], ok = c.Cell(cells[i]); !ok {
+				return fmt.Errorf("%s.%s: a %T", table, c.Name, row[i])
+			}
 		}
-		row := make([]any, len(schema.Tables[place].Columns))
-		if err := in.next(schema.Tables[place], row); err != nil {
-			return nil, err
-		}
-		h.rows[schema.Tables[place].Name] = append(h.rows[schema.Tables[place].Name], row)
-	}
+		all[table] = append(all[table], row)
+		return nil
+	})
 }
 
 func options() AssembleOptions {
@@ -220,7 +219,7 @@ func options() AssembleOptions {
 	}
 }
 
-func assemble(t testing.TB, s *study) *held {
+func assemble(t testing.TB, s *study) rowsByTable {
 	t.Helper()
 	c, err := gather(s, registry(t), options())
 	if err != nil {
@@ -229,10 +228,10 @@ func assemble(t testing.TB, s *study) *held {
 	return c
 }
 
-func written(t testing.TB, c *held) string {
+func written(t testing.TB, c rowsByTable) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "results.db")
-	if _, err := Write(t.Context(), path, c.Content); err != nil {
+	if _, err := writer.Write(t.Context(), path, c.Each); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -243,7 +242,7 @@ func written(t testing.TB, c *held) string {
 // makes anew or copies.
 var shared struct {
 	study    *study
-	content  *held
+	content  rowsByTable
 	database []byte
 }
 
@@ -255,7 +254,7 @@ func sharedStudy(t testing.TB) *study {
 	return shared.study
 }
 
-func sharedContent(t testing.TB) *held {
+func sharedContent(t testing.TB) rowsByTable {
 	t.Helper()
 	if shared.content == nil {
 		shared.content = assemble(t, sharedStudy(t))
@@ -330,7 +329,7 @@ func query[T any](t testing.TB, path, q string) (all []T) {
 func TestAssemble(t *testing.T) {
 	c := sharedContent(t)
 	var names []string
-	for i, row := range c.Rows(schema.Essential) {
+	for i, row := range c[schema.Essential] {
 		if row[0] != int32(i+1) {
 			t.Errorf("row %d has config_id %v", i, row[0])
 		}
@@ -348,18 +347,18 @@ func TestAssemble(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff, hidden)
 	}
-	if n := len(c.Rows(schema.Predictions)); n != len(configurations)*testSubjects {
+	if n := len(c[schema.Predictions]); n != len(configurations)*testSubjects {
 		t.Errorf("%d predictions", n)
 	}
 	var codes []string
-	for _, row := range c.Rows(schema.Predictions)[:testSubjects] {
+	for _, row := range c[schema.Predictions][:testSubjects] {
 		codes = append(codes, row[2].(string))
 	}
 	if !slices.IsSortedFunc(codes, compareCodes) || codes[0] != "H001" {
 		t.Errorf("subjects in the order %v", codes)
 	}
 	meta := map[string]string{}
-	for _, row := range c.Rows(schema.Meta) {
+	for _, row := range c[schema.Meta] {
 		meta[row[0].(string)] = row[1].(string)
 	}
 	for key, want := range map[string]string{
@@ -373,7 +372,7 @@ func TestAssemble(t *testing.T) {
 		}
 	}
 	for _, tab := range schema.Tables {
-		for _, row := range c.Rows(tab.Name) {
+		for _, row := range c[tab.Name] {
 			for _, cell := range row {
 				if text, ok := cell.(string); ok && (strings.Contains(text, "PLR") || strings.Contains(text, "private") || strings.Contains(text, "folder")) {
 					t.Errorf("%s holds %q", tab.Name, text)
@@ -414,7 +413,7 @@ func TestUnregisteredNames(t *testing.T) {
 			continue
 		}
 		found := map[string]string{}
-		for _, row := range content.Rows(schema.Essential) {
+		for _, row := range content[schema.Essential] {
 			if outlier := row[1].(string); disclosure.IsUnregistered(outlier) {
 				found[outlier] = row[6].(string)
 			}
@@ -482,7 +481,7 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 		o.Privacy = disclosure.Privacy{SubjectTables: true, BootstrapRisks: true}
 		return o
 	}
-	assemble := func(s *study, o AssembleOptions) *held {
+	assemble := func(s *study, o AssembleOptions) rowsByTable {
 		c, err := gather(s, registry(t), o)
 		if err != nil {
 			t.Fatal(err)
@@ -518,12 +517,12 @@ func TestPermutedStudyGivesEqualContents(t *testing.T) {
 	}
 	b := assemble(s, o)
 	for _, table := range schema.Tables {
-		if len(a.Rows(table.Name)) == 0 {
+		if len(a[table.Name]) == 0 {
 			t.Errorf("table %s has no rows to compare: let newStudy give it some", table.Name)
 		}
 	}
 	for _, tab := range schema.Tables {
-		if diff := cmp.Diff(a.Rows(tab.Name), b.Rows(tab.Name)); diff != "" {
+		if diff := cmp.Diff(a[tab.Name], b[tab.Name]); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -587,7 +586,7 @@ func TestWrite(t *testing.T) {
 func TestWrittenReadsBack(t *testing.T) {
 	c := assemble(t, newStudy(t, original))
 	path := filepath.Join(t.TempDir(), "results.db")
-	w, err := Write(t.Context(), path, c.Content)
+	w, err := writer.Write(t.Context(), path, c.Each)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -600,7 +599,7 @@ func TestWrittenReadsBack(t *testing.T) {
 	}
 	bit := changed(c, schema.Predictions, func(rows [][]any) { rows[3][4] = math.Nextafter(rows[3][4].(float64), 1) })
 	order := changed(c, schema.Predictions, func(rows [][]any) { rows[3], rows[4] = rows[4], rows[3] })
-	for name, other := range map[string]*held{"another bit": bit, "another order": order} {
+	for name, other := range map[string]rowsByTable{"another bit": bit, "another order": order} {
 		if _, err := w.Digest(t.Context(), written(t, other)); err == nil || !strings.Contains(err.Error(), "table predictions does not read back as it was written") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -664,7 +663,7 @@ func TestNothingOfTheParentsHeapIsInTheFile(t *testing.T) {
 
 func TestWriteFails(t *testing.T) {
 	c := sharedContent(t)
-	if _, err := Write(t.Context(), filepath.Join(t.TempDir(), "a?b.db"), c.Content); err == nil || !strings.Contains(err.Error(), "question mark") {
+	if _, err := writer.Write(t.Context(), filepath.Join(t.TempDir(), "a?b.db"), c.Each); err == nil || !strings.Contains(err.Error(), "question mark") {
 		t.Errorf("question mark: %v", err)
 	}
 	dir := t.TempDir()
@@ -675,14 +674,14 @@ func TestWriteFails(t *testing.T) {
 
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Write(cancelled, path, c.Content); !errors.Is(err, context.Canceled) {
+	if _, err := writer.Write(cancelled, path, c.Each); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if _, err := Write(t.Context(), filepath.Join(dir, "none", "x.db"), c.Content); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := writer.Write(t.Context(), filepath.Join(dir, "none", "x.db"), c.Each); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	c = changed(c, schema.Predictions, func(rows [][]any) { rows[3][4] = math.NaN() })
-	if _, err := Write(t.Context(), path, c.Content); err == nil || !strings.Contains(err.Error(), "predictions.y_prob") {
+	if _, err := writer.Write(t.Context(), path, c.Each); err == nil || !strings.Contains(err.Error(), "predictions.y_prob") {
 		t.Errorf("NaN: %v", err)
 	}
 	if old, _ := os.ReadFile(path); string(old) != "old" {
@@ -693,64 +692,13 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// changed returns contents with other rows in one table.
-func changed(h *held, name string, change func(rows [][]any)) *held {
-	other := &held{nil, map[string][][]any{}}
-	for _, t := range schema.Tables {
-		for _, row := range h.rows[t.Name] {
-			other.rows[t.Name] = append(other.rows[t.Name], slices.Clone(row))
-		}
+// changed returns the rows with others in one table.
+func changed(r rowsByTable, name string, change func(rows [][]any)) rowsByTable {
+	other := maps.Clone(r)
+	other[name] = nil
+	for _, row := range r[name] {
+		other[name] = append(other[name], slices.Clone(row))
 	}
-	change(other.rows[name])
-	other.Content = &Content{make: func(to *rows) error {
-		for _, t := range schema.Tables {
-			for _, row := range other.rows[t.Name] {
-				to.add(t.Name, row...)
-			}
-		}
-		return nil
-	}}
+	change(other[name])
 	return other
-}
-
-// A stream that is cut anywhere, or changed, makes no file that passes.
-func TestChildRefuses(t *testing.T) {
-	c := sharedContent(t)
-	dir := t.TempDir()
-	path := filepath.Join(dir, "draft.db")
-	var whole bytes.Buffer
-	if _, err := c.stream(&whole, path); err != nil {
-		t.Fatal(err)
-	}
-	stream := whole.Bytes()
-	cases := map[string][]byte{
-		"empty":        {},
-		"other":        []byte("SELECT 1; -- and so on, longer than the magic"),
-		"cut at end":   stream[:len(stream)-1],
-		"cut in half":  stream[:len(stream)/2],
-		"cut at start": stream[:len(streamMagic)+3],
-		"flipped":      slices.Concat(stream[:len(stream)-60], []byte{stream[len(stream)-60] ^ 1}, stream[len(stream)-59:]),
-	}
-	for name, data := range cases {
-		var complaint bytes.Buffer
-		if code := RunChild(bytes.NewReader(data), &complaint); code == 0 {
-			t.Errorf("%s: accepted", name)
-		}
-		if s := complaint.String(); !strings.HasPrefix(s, complaintPrefix) || strings.Count(s, "\n") != 1 || strings.Contains(s, dir) {
-			t.Errorf("%s: it says %q", name, s)
-		}
-		if db, err := duckfile.Open(t.Context(), path); err == nil { // rolled back: nothing in it
-			found, err := duckfile.Tables(t.Context(), db)
-			if err := errors.Join(err, db.Close()); err != nil || len(found) > 0 {
-				t.Errorf("%s: a file with %d tables, error %v", name, len(found), err)
-			}
-		}
-		_ = os.Remove(path)
-		_ = os.Remove(duckfile.LogPath(path))
-	}
-	// The control: whole, it is accepted.
-	var complaint bytes.Buffer
-	if code := RunChild(bytes.NewReader(stream), &complaint); code != 0 {
-		t.Errorf("whole: %s", complaint.String())
-	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
-func assembleWith(t *testing.T, s *study, p disclosure.Privacy) *held {
+func assembleWith(t *testing.T, s *study, p disclosure.Privacy) rowsByTable {
 	t.Helper()
 	o := options()
 	o.Privacy = p
@@ -43,7 +43,7 @@ func TestPrivacy(t *testing.T) {
 		"six decimals":    {disclosure.Privacy{SubjectTables: true, RoundRisks: 6}, 6 * testSubjects, 0},
 	} {
 		content := assembleWith(t, sharedStudy(t), c.privacy)
-		if n, m := len(content.Rows(schema.Predictions)), len(content.Rows(schema.Bootstrap)); n != c.predictions || m != c.bootstrap || len(content.Rows(schema.Quantiles)) != n {
+		if n, m := len(content[schema.Predictions]), len(content[schema.Bootstrap]); n != c.predictions || m != c.bootstrap || len(content[schema.Quantiles]) != n {
 			t.Errorf("%s: %d predictions, %d risks of refits", name, n, m)
 		}
 		// What is of no single subject does not depend on the choice.
@@ -55,7 +55,7 @@ func TestPrivacy(t *testing.T) {
 			if c.privacy.RoundRisks > 0 {
 				opts = cmpopts.EquateApprox(0, 0.5001*math.Pow10(-c.privacy.RoundRisks))
 			}
-			if diff := cmp.Diff(exact.Rows(tab.Name), content.Rows(tab.Name), opts); diff != "" {
+			if diff := cmp.Diff(exact[tab.Name], content[tab.Name], opts); diff != "" {
 				t.Errorf("%s: %s", name, diff)
 			}
 		}
@@ -79,16 +79,16 @@ func TestPrivacy(t *testing.T) {
 		if c.privacy.RoundRisks == 2 {
 			// An exact risk of a subject is nowhere in the file.
 			risks := map[float64]bool{}
-			for _, row := range exact.Rows(schema.Predictions) {
+			for _, row := range exact[schema.Predictions] {
 				risks[row[4].(float64)] = true
 			}
-			for _, row := range exact.Rows(schema.Quantiles) {
+			for _, row := range exact[schema.Quantiles] {
 				for _, cell := range row[2:] {
 					risks[cell.(float64)] = true
 				}
 			}
 			for _, tab := range schema.Tables {
-				for _, row := range content.Rows(tab.Name) {
+				for _, row := range content[tab.Name] {
 					for _, cell := range row {
 						if x, ok := cell.(float64); ok && risks[x] {
 							t.Errorf("%s holds the exact risk %v of a subject", tab.Name, x)

@@ -73,7 +73,7 @@ func upstreamOptions(s *study) AssembleOptions {
 	return o
 }
 
-func assembleUpstream(t testing.TB, s *study) *held {
+func assembleUpstream(t testing.TB, s *study) rowsByTable {
 	t.Helper()
 	c, err := gather(s, registry(t), upstreamOptions(s))
 	if err != nil {
@@ -86,7 +86,7 @@ func TestUpstream(t *testing.T) {
 	s := sharedStudy(t).copy()
 	c := assembleUpstream(t, s)
 	rows := func(table string) (all []string) {
-		for _, row := range c.Rows(table) {
+		for _, row := range c[table] {
 			all = append(all, strings.ReplaceAll(fmt.Sprint(row...), "<nil>", "-"))
 		}
 		return all
@@ -142,7 +142,7 @@ func TestUpstream(t *testing.T) {
 	}
 	// Nothing that is free text in the store is published.
 	for _, table := range schema.Tables {
-		for _, row := range c.Rows(table.Name) {
+		for _, row := range c[table.Name] {
 			if text := fmt.Sprint(row...); strings.Contains(text, "private") || strings.Contains(text, "folder") || strings.Contains(text, upstreamID(7, 7)) {
 				t.Errorf("%s holds %q", table.Name, text)
 			}
@@ -184,7 +184,7 @@ func TestUpstreamInAnotherOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, table := range schema.Tables {
-		if diff := cmp.Diff(want.Rows(table.Name), got.Rows(table.Name)); diff != "" {
+		if diff := cmp.Diff(want[table.Name], got[table.Name]); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -199,7 +199,7 @@ func TestFlowsThatAreOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, m := len(c.Rows(schema.OutlierRuns)), len(c.Rows(schema.Lineage)); n != 0 || m != len(configurations) {
+	if n, m := len(c[schema.OutlierRuns]), len(c[schema.Lineage]); n != 0 || m != len(configurations) {
 		t.Errorf("%d outlier runs, %d origins", n, m)
 	}
 	path := written(t, c)

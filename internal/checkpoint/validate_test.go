@@ -18,6 +18,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/racetest"
 	"github.com/foundation-plr/pipeline/internal/schema"
+	"github.com/foundation-plr/pipeline/internal/writer"
 )
 
 // Every kind of damage that a database can have in its contents is found, and
@@ -394,7 +395,7 @@ func TestWriteAsAReplacedProgram(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Write(t.Context(), out, assemble(t, newStudy(t, original)).Content); err != nil {
+	if _, err := writer.Write(t.Context(), out, assemble(t, newStudy(t, original)).Each); err != nil {
 		t.Error(err)
 	}
 }
@@ -422,25 +423,6 @@ func TestValidateIsBrief(t *testing.T) {
 	}
 }
 
-// What the writer complains of reaches the caller as one sentence without paths.
-func TestWriterComplains(t *testing.T) {
-	dir := t.TempDir()
-	draft := filepath.Join(dir, "folder")
-	if err := os.Mkdir(draft, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	_, err := runWriter(t.Context(), draft, sharedContent(t).Content)
-	if err == nil || strings.Contains(err.Error(), dir) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "the file") {
-		t.Errorf("error %v", err)
-	}
-	var b limitedBuffer
-	fmt.Fprintf(&b, "SIGABRT: abort\nPC=0x1\n%sdisk full\ngoroutine 1\n", complaintPrefix)
-	fmt.Fprint(&b, strings.Repeat("x", 2*keptComplaint))
-	if s := b.sentence(); s != "disk full" || b.kept.Len() != keptComplaint {
-		t.Errorf("sentence %q, %d bytes kept", s, b.kept.Len())
-	}
-}
-
 // What validation says of itself: how many configurations it computed again, and of
 // how many the intervals that take longest.
 func TestVerdictSaysHowFarItLooked(t *testing.T) {
@@ -457,7 +439,7 @@ func TestVerdictSaysHowFarItLooked(t *testing.T) {
 	}
 	content := sharedContent(t)
 	verdict, err := Validate(t.Context(), sharedDatabase(t), registry(t))
-	if want := len(content.Rows(schema.Essential)); err != nil || verdict.Recomputed != want || verdict.Curves != want {
+	if want := len(content[schema.Essential]); err != nil || verdict.Recomputed != want || verdict.Curves != want {
 		t.Errorf("%d configurations and curves of %d, error %v, want %d", verdict.Recomputed, verdict.Curves, err, want)
 	}
 }

@@ -1,4 +1,10 @@
-package checkpoint
+// Package writer makes the file of the public database of coded rows. Another process
+// does it, this program started anew, in whose memory nothing private has ever been:
+// whatever DuckDB leaves of its heap in a file is of rows that are in it.
+//
+// It does not know where the rows come from, and sees to nothing of them but that they
+// fit the schema.
+package writer
 
 import (
 	"bytes"
@@ -21,7 +27,7 @@ import (
 // program that calls [Write] must look at the variable before anything else,
 // and then do nothing but
 //
-//	os.Exit(checkpoint.RunChild(os.Stdin, os.Stderr))
+//	os.Exit(writer.RunChild(os.Stdin, os.Stderr))
 const (
 	ChildEnv  = "PLR_CHILD"
 	ChildName = "checkpoint-writer"
@@ -42,19 +48,19 @@ var passedOn = []string{"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "GOCOVERDIR", "T
 const graceToStop = 2 * time.Second
 
 // Write makes the DuckDB file at path, in place of any that is there, whole or
-// not at all. The contents are a function of c, the bytes are not: DuckDB
+// not at all. The contents are a function of the rows, the bytes are not: DuckDB
 // leaves remnants of its heap in them. That is why they are written by a child
 // process (this program started anew, see [ChildEnv]) whose heap has never held
-// anything but c. The file is to be read back, see [Written.Digest].
-func Write(ctx context.Context, path string, c *Content) (duckfile.Written, error) {
-	w, err := write(ctx, path, c)
+// anything but the rows. The file is to be read back, see [duckfile.Written.Digest].
+func Write(ctx context.Context, path string, rows Rows) (duckfile.Written, error) {
+	w, err := write(ctx, path, rows)
 	if err != nil {
 		return nil, fmt.Errorf("write checkpoint %s: %w", filepath.Base(path), err)
 	}
 	return w, nil
 }
 
-func write(ctx context.Context, path string, c *Content) (w duckfile.Written, err error) {
+func write(ctx context.Context, path string, rows Rows) (w duckfile.Written, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -71,7 +77,7 @@ func write(ctx context.Context, path string, c *Content) (w duckfile.Written, er
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	draft := filepath.Join(dir, "draft.db")
-	if w, err = runWriter(ctx, draft, c); err != nil {
+	if w, err = runWriter(ctx, draft, rows); err != nil {
 		return nil, err
 	}
 	if err := checkDraft(draft); err != nil {
@@ -83,7 +89,7 @@ func write(ctx context.Context, path string, c *Content) (w duckfile.Written, er
 	return w, os.Rename(draft, path)
 }
 
-func runWriter(ctx context.Context, draft string, c *Content) (duckfile.Written, error) {
+func runWriter(ctx context.Context, draft string, rows Rows) (duckfile.Written, error) {
 	program, err := self()
 	if err != nil {
 		return nil, err
@@ -111,7 +117,7 @@ func runWriter(ctx context.Context, draft string, c *Content) (duckfile.Written,
 		return nil, fmt.Errorf("start the writer: %w", err)
 	}
 	pipe := &sending{to: stdin}
-	sent, sendErr := c.stream(pipe, draft)
+	sent, sendErr := rows.stream(pipe, draft)
 	sendErr = errors.Join(sendErr, stdin.Close())
 	waitErr := cmd.Wait()
 	switch {

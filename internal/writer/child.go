@@ -1,4 +1,4 @@
-package checkpoint
+package writer
 
 import (
 	"bufio"
@@ -67,7 +67,7 @@ func RunChild(stdin io.Reader, stderr io.Writer) (code int) {
 	return 0
 }
 
-// rowReader reads what Content.stream writes.
+// rowReader reads what Rows.stream writes.
 type rowReader struct {
 	r     *bufio.Reader
 	h     *blake3.Hasher

@@ -1,4 +1,4 @@
-package checkpoint
+package writer
 
 import (
 	"bufio"
@@ -14,16 +14,14 @@ import (
 	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
-// Content is what a checkpoint holds: the coded rows of every table. It has no
-// original code, no clock, no path. The rows are made when they are sent, because
-// those of a large study take more memory than there may be: the same ones each time.
-type Content struct {
-	make func(to *rows) error
-}
+// Rows calls add with each row of a database: those of one table in their order, between
+// those of others. Cells are given in the order of the schema, as [schema.Column.Cell]
+// takes them. It returns the first error of add, or its own. Rows are made when they are
+// sent, because those of a large study take more memory than there may be.
+type Rows func(add func(table string, cells ...any) error) error
 
-// rows take the rows of all tables and send them on, those of one table in their
-// order, between those of others.
-type rows struct {
+// sender sends the rows of all tables on.
+type sender struct {
 	to   io.Writer
 	n    []int            // by table
 	sums []*blake3.Hasher // of the rows of each table, see duckfile.Written
@@ -31,52 +29,47 @@ type rows struct {
 	err  error // the first row that is none of the schema, or that could not be sent
 }
 
-func newRows(to io.Writer) *rows {
-	r := &rows{to: to, n: make([]int, len(schema.Tables)), sums: make([]*blake3.Hasher, len(schema.Tables))}
+func newSender(to io.Writer) *sender {
+	r := &sender{to: to, n: make([]int, len(schema.Tables)), sums: make([]*blake3.Hasher, len(schema.Tables))}
 	for i := range r.sums {
 		r.sums[i] = blake3.New()
 	}
 	return r
 }
 
-// count returns the number of rows of a table so far.
-func (r *rows) count(t string) int {
-	place, _ := schema.Place(t) // add says what is wrong with an unknown one
-	return r.n[place]
+// add sends a row. After a row that does not fit its table nothing is sent.
+func (r *sender) add(t string, cells ...any) error {
+	if r.err == nil {
+		r.err = r.send(t, cells)
+	}
+	return r.err
 }
 
-// add sends a row. Cells are given in the order of the schema; optional numbers as
-// pointers. A row that does not fit the table is kept as an error, see check.
-func (r *rows) add(t string, cells ...any) {
-	if r.err != nil {
-		return
-	}
+func (r *sender) send(t string, cells []any) error {
 	place, known := schema.Place(t)
 	if !known {
-		r.err = fmt.Errorf("%s: the table is not of the schema", t)
-		return
+		return fmt.Errorf("%s: the table is not of the schema", t)
 	}
 	columns := schema.Tables[place].Columns
 	if len(cells) != len(columns) {
-		r.err = fmt.Errorf("%s: row %d has %d cells, the table %d columns", t, r.n[place]+1, len(cells), len(columns))
-		return
+		return fmt.Errorf("%s: row %d has %d cells, the table %d columns", t, r.n[place]+1, len(cells), len(columns))
 	}
 	r.row = beginRow(r.row, place)
 	for i, value := range cells {
 		cell, ok := columns[i].Cell(value)
 		if !ok {
-			r.err = fmt.Errorf("%s.%s: row %d holds a %T", t, columns[i].Name, r.n[place]+1, cell)
-			return
+			return fmt.Errorf("%s.%s: row %d holds a %T", t, columns[i].Name, r.n[place]+1, cell)
 		}
 		r.row = duckfile.AppendCell(r.row, cell)
 	}
 	r.n[place]++
 	_, _ = r.sums[place].Write(r.row[rowHead:]) // a hash takes every byte
-	_, r.err = r.to.Write(endRow(r.row))
+	_, err := r.to.Write(endRow(r.row))
+	return err
 }
 
 // written tells the rows that were sent.
-func (r *rows) written() duckfile.Written {
+func (r *sender) written() duckfile.Written {
 	w := duckfile.Written{}
 	for i, t := range schema.Tables {
 		w[t.Name] = r.sums[i].Sum(nil)
@@ -95,9 +88,6 @@ func endRow(b []byte) []byte {
 
 // rowHead is how many bytes stand before the cells of a row.
 const rowHead = 5
-
-// check says whether every row fits the schema and was sent.
-func (r *rows) check() error { return r.err }
 
 // maxRow bounds the cells of a row, so that a damaged stream cannot ask for memory
 // without end. The longest text of a checkpoint is a note of a line.
@@ -177,15 +167,15 @@ func (c *cells) text(b []byte) any {
 
 // streamMagic begins what the child reads: then the path of the file to make, as a row
 // of no table, then rows, each as the place of its table in the schema, from 1, the
-// length of its cells in bytes, and these; then endOfRows and the BLAKE3 digest of all that, by which a cut stream is told from a
-// whole one.
+// length of its cells in bytes, and these; then endOfRows and the BLAKE3 digest of all
+// that, by which a cut stream is told from a whole one.
 const (
 	streamMagic = "plr.checkpoint.rows/3\n"
 	endOfRows   = 0
 	noTable     = -1 // the place of the path
 )
 
-func (c *Content) stream(w io.Writer, path string) (duckfile.Written, error) {
+func (rows Rows) stream(w io.Writer, path string) (duckfile.Written, error) {
 	h := blake3.New()
 	buffered := bufio.NewWriterSize(io.MultiWriter(w, h), 1<<16)
 	if _, err := buffered.WriteString(streamMagic); err != nil {
@@ -194,12 +184,12 @@ func (c *Content) stream(w io.Writer, path string) (duckfile.Written, error) {
 	if _, err := buffered.Write(endRow(duckfile.AppendCell(beginRow(nil, noTable), path))); err != nil {
 		return nil, err
 	}
-	to := newRows(buffered)
-	if err := c.make(to); err != nil {
+	to := newSender(buffered)
+	if err := rows(to.add); err != nil {
 		return nil, err
 	}
-	if err := to.check(); err != nil {
-		return nil, err
+	if to.err != nil { // whoever made the rows went on
+		return nil, to.err
 	}
 	if err := errors.Join(buffered.WriteByte(endOfRows), buffered.Flush()); err != nil {
 		return nil, err
