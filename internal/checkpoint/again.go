@@ -15,18 +15,14 @@ import (
 	"github.com/foundation-plr/pipeline/internal/derivation"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 	"github.com/foundation-plr/pipeline/metrics/resample"
 )
 
-// Tolerances of what is computed again, relative to 1 plus the size of the
-// number. The subjects stand in the file in another order than in the pickle,
-// so sums differ in their last bits; fits end where a step is small.
-const (
-	summedTolerance = 1e-9
-	fittedTolerance = 1e-6
-)
+// fittedTolerance is that of fits, which end where a step is small.
+const fittedTolerance = 1e-6
 
 // calibrationBins and decisionThresholds are how finely the study's curves are
 // tabulated: ten groups of equal width, and thresholds 0.01 to 0.50 by 0.01.
@@ -76,7 +72,7 @@ type configuration struct {
 	forms       forms                  // of measures, whatever their values
 	refitted    int                    // how many refits the notes speak of
 	computed    bool                   // there are predictions that can be measured
-	broken      []rule
+	broken      []rules.Rule
 }
 
 // again computes from the predictions what can be computed from them, and
@@ -86,8 +82,8 @@ func (v *validator) again() error {
 	if err != nil {
 		return err
 	}
-	var order []rule
-	broken := map[rule][]breach{}
+	var order []rules.Rule
+	broken := map[rules.Rule][]rules.Breach{}
 	err = v.configurations(func(some []*configuration, first, total int) {
 		v.examine(some, first, total, grid, forms)
 		for _, c := range some {
@@ -95,25 +91,25 @@ func (v *validator) again() error {
 				if broken[r] == nil {
 					order = append(order, r)
 				}
-				if n := len(broken[r]); n > 0 && broken[r][n-1].config == c.id {
-					broken[r][n-1].rows++
+				if n := len(broken[r]); n > 0 && broken[r][n-1].Config == c.id {
+					broken[r][n-1].Rows++
 					continue
 				}
-				broken[r] = append(broken[r], breach{config: c.id, rows: 1})
+				broken[r] = append(broken[r], rules.Breach{Config: c.id, Rows: 1})
 			}
 		}
 	})
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(order, func(x, y rule) int {
-		place := func(r rule) int {
-			return slices.IndexFunc(schema.Tables, func(t schema.Table) bool { return t.Name == r.table })
+	slices.SortStableFunc(order, func(x, y rules.Rule) int {
+		place := func(r rules.Rule) int {
+			return slices.IndexFunc(schema.Tables, func(t schema.Table) bool { return t.Name == r.Table })
 		}
 		return cmp.Compare(place(x), place(y))
 	})
 	for _, r := range order {
-		v.report(r, broken[r])
+		v.Report(r, broken[r])
 	}
 	return nil
 }
@@ -151,9 +147,9 @@ func (v *validator) examine(some []*configuration, first, n int, grid []float64,
 	})
 	for _, c := range some {
 		if c.computed {
-			v.Recomputed++
+			v.recomputed++
 			if c.curves {
-				v.Curves++
+				v.curves++
 			}
 		}
 	}
@@ -161,7 +157,7 @@ func (v *validator) examine(some []*configuration, first, n int, grid []float64,
 
 // found notes what is wrong with the configuration.
 func (c *configuration) found(table, column, message string, warning bool) {
-	c.broken = append(c.broken, rule{table: table, column: column, message: message, warning: warning})
+	c.broken = append(c.broken, rules.Rule{Table: table, Column: column, Message: message, Warning: warning})
 }
 
 // curvesAgain is of how many configurations, evenly spaced among all, intervals of
@@ -191,7 +187,7 @@ const configurationsAtOnce = 32
 func (v *validator) configurations(use func(some []*configuration, first, total int)) (err error) {
 	var ids []int32
 	var id int32
-	err = duckfile.Each(v.ctx, v.db, "SELECT DISTINCT config_id FROM essential_metrics WHERE config_id IS NOT NULL ORDER BY 1", []any{&id}, func() error {
+	err = duckfile.Each(v.Ctx, v.DB, "SELECT DISTINCT config_id FROM essential_metrics WHERE config_id IS NOT NULL ORDER BY 1", []any{&id}, func() error {
 		ids = append(ids, id)
 		return nil
 	})
@@ -224,7 +220,7 @@ func (v *validator) someConfigurations(ids []int32) ([]*configuration, error) {
 		if slices.Contains([]string{schema.Runs, schema.Bootstrap, schema.Cells, schema.Differences, schema.Selected}, t.Name) || t.Columns[0].Name != "config_id" && t.Columns[1].Name != "config_id" {
 			continue
 		}
-		rows, err := readRows(v.ctx, v.db, t, among)
+		rows, err := readRows(v.Ctx, v.DB, t, among)
 		if err != nil {
 			return nil, err
 		}
@@ -286,7 +282,7 @@ type forms map[string]map[string]metrics.Row
 // forms returns the thresholds that the database has net benefit at, and the forms
 // of measures at these.
 func (v *validator) forms() ([]float64, forms, error) {
-	measures, err := duckfile.Texts(v.ctx, v.db, "SELECT DISTINCT measure FROM stratos_metrics")
+	measures, err := duckfile.Texts(v.Ctx, v.DB, "SELECT DISTINCT measure FROM stratos_metrics")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -344,7 +340,7 @@ func (c *configuration) nearly(halfUnit float64) {
 	if err != nil || sample.N() == 0 {
 		return // findings of their own
 	}
-	tolerance := summedTolerance + 2*halfUnit
+	tolerance := rules.SummedTolerance + 2*halfUnit
 	brier := metrics.Brier(sample).Number()
 	for _, m := range c.tables[schema.Stratos] {
 		if m.text("estimand") == metrics.MeanRisk && m.text("measure") == "brier" && !agree(m.number("estimate"), brier, tolerance) {
@@ -428,7 +424,7 @@ func (c *configuration) roc() {
 			threshold = math.NaN()
 		}
 		r := rows[i]
-		if !agree(r.number("threshold"), threshold, 0) || !agree(r.number("fpr"), p.FPR, summedTolerance) || !agree(r.number("tpr"), p.TPR, summedTolerance) {
+		if !agree(r.number("threshold"), threshold, 0) || !agree(r.number("fpr"), p.FPR, rules.SummedTolerance) || !agree(r.number("tpr"), p.TPR, rules.SummedTolerance) {
 			c.found(schema.ROC, "fpr, tpr", "the curve is not that of the predictions", false)
 			return
 		}
@@ -449,7 +445,7 @@ func (c *configuration) calibration() {
 			{"bin_index", float64(i)}, {"bin_midpoint", (b.Lower + b.Upper) / 2}, {"observed_proportion", b.Observed},
 			{"predicted_mean", b.Predicted}, {"n_samples", float64(b.N)},
 		} {
-			if !agree(rows[i].number(k.column), k.want, summedTolerance) {
+			if !agree(rows[i].number(k.column), k.want, rules.SummedTolerance) {
 				c.found(schema.Calibration, k.column, "is not that of the predictions", false)
 			}
 		}
@@ -512,7 +508,7 @@ func (c *configuration) retention() {
 				c.found(schema.Retention, "retention_rate", "the rates are not those at which another number of subjects is kept", false)
 				return
 			}
-			if !agree(rows[at].number("metric_value"), point.Values[i], summedTolerance) {
+			if !agree(rows[at].number("metric_value"), point.Values[i], rules.SummedTolerance) {
 				c.found(schema.Retention, "metric_value", name+" is not that of the predictions, ordered by the deviations in "+schema.Quantiles, false)
 			}
 		}
@@ -532,7 +528,7 @@ func (c *configuration) distribution() {
 		{"auroc", metrics.AUROC(c.sample).Number()}, {"median_cases", cases.Median}, {"median_controls", controls.Median},
 		{"mean_cases", cases.Mean}, {"mean_controls", controls.Mean}, {"n_cases", float64(cases.N)}, {"n_controls", float64(controls.N)},
 	} {
-		if !agree(rows[0].number(k.column), k.want, summedTolerance) {
+		if !agree(rows[0].number(k.column), k.want, rules.SummedTolerance) {
 			c.found(schema.Distribution, k.column, "is not that of the predictions", false)
 		}
 	}
@@ -559,7 +555,7 @@ func (c *configuration) decision() {
 		}{
 			{"net_benefit_model", p.Model}, {"net_benefit_all", p.All}, {"sensitivity", p.Sensitivity}, {"specificity", p.Specificity},
 		} {
-			if !agree(rows[i].number(k.column), k.want, summedTolerance) {
+			if !agree(rows[i].number(k.column), k.want, rules.SummedTolerance) {
 				c.found(schema.Decision, k.column, "is not that of the predictions", false)
 			}
 		}
@@ -595,7 +591,7 @@ func (c *configuration) meanRisk() {
 			c.form(m, known)
 			continue
 		}
-		tolerance := summedTolerance
+		tolerance := rules.SummedTolerance
 		if want.Domain == metrics.Calibration {
 			tolerance = fittedTolerance
 		}

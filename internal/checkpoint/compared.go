@@ -13,9 +13,9 @@ import (
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
-	"github.com/foundation-plr/pipeline/metrics/compare"
 )
 
 // addComparable keeps what comparisons ask of a configuration, if it is registered.
@@ -130,7 +130,7 @@ func (v *validator) comparisons() error {
 	var m comparison.Measured
 	var id int
 	var x float64
-	err = duckfile.Each(v.ctx, v.db, "SELECT estimand, measure, config_id, estimate FROM stratos_metrics WHERE estimand IS NOT NULL AND measure IS NOT NULL AND estimate IS NOT NULL AND "+ofRegistered,
+	err = duckfile.Each(v.Ctx, v.DB, "SELECT estimand, measure, config_id, estimate FROM stratos_metrics WHERE estimand IS NOT NULL AND measure IS NOT NULL AND estimate IS NOT NULL AND "+ofRegistered,
 		[]any{&m.Estimand, &m.Measure, &id, &x}, func() error {
 			if estimates[m] == nil {
 				estimates[m] = map[int]float64{}
@@ -151,7 +151,7 @@ func (v *validator) comparisons() error {
 	if err := v.sameComparisons(want, estimates); err != nil {
 		return err
 	}
-	wrong := slices.ContainsFunc(v.Findings, func(f Finding) bool { return !f.Warning })
+	wrong := slices.ContainsFunc(v.Findings, func(f rules.Finding) bool { return !f.Warning })
 	if wrong || !v.privacy.SubjectTables || v.privacy.RoundRisks > 0 {
 		return nil // there is nothing to compute them of, or it is known to be wrong
 	}
@@ -176,7 +176,7 @@ func (v *validator) margin() (float64, error) {
 	}
 	x, err := strconv.ParseFloat(meta[disclosure.MarginKey], 64)
 	if err != nil || !(x > 0 && x < 1) {
-		v.add(Finding{Table: schema.Meta, Column: "value", Message: disclosure.MarginKey + " is not a number between 0 and 1"})
+		v.Add(rules.Finding{Table: schema.Meta, Column: "value", Message: disclosure.MarginKey + " is not a number between 0 and 1"})
 		return 0, nil
 	}
 	return x, nil
@@ -185,7 +185,7 @@ func (v *validator) margin() (float64, error) {
 // registered are the registered configurations with their predictions, and which of
 // them the file says to be compared.
 func (v *validator) registered() (all []comparison.Configuration, common []bool, err error) {
-	methods, err := readRows(v.ctx, v.db, schema.Named(schema.Methods), every)
+	methods, err := readRows(v.Ctx, v.DB, schema.Named(schema.Methods), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -193,15 +193,15 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 	for _, m := range methods {
 		truth[[2]string{m.text("factor"), m.text("name")}] = m.text("category") == config.GroundTruth
 	}
-	essential, err := readRows(v.ctx, v.db, schema.Named(schema.Essential), "registered")
+	essential, err := readRows(v.Ctx, v.DB, schema.Named(schema.Essential), "registered")
 	if err != nil {
 		return nil, nil, err
 	}
-	predictions, err := readRows(v.ctx, v.db, schema.Named(schema.Predictions), ofRegistered)
+	predictions, err := readRows(v.Ctx, v.DB, schema.Named(schema.Predictions), ofRegistered)
 	if err != nil {
 		return nil, nil, err
 	}
-	differences, err := readRows(v.ctx, v.db, schema.Named(schema.Differences), every)
+	differences, err := readRows(v.Ctx, v.DB, schema.Named(schema.Differences), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -225,8 +225,8 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 		if n, events := e.number("n_test"), e.number("n_events"); n != nil && events != nil {
 			c.Pairs = int(*events * (*n - *events))
 		}
-		for _, f := range factorColumns {
-			c.Methods[f.factor] = e.text(f.column)
+		for _, f := range rules.FactorColumns {
+			c.Methods[f.Factor] = e.text(f.Column)
 		}
 		c.Truth = truth[[2]string{config.Outlier, c.Methods[config.Outlier]}] && truth[[2]string{config.Imputation, c.Methods[config.Imputation]}]
 		all, common = append(all, c), append(common, !left[int(*id)])
@@ -242,7 +242,7 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 		}
 	}
 	if v.privacy.SubjectTables && !slices.Equal(common, comparison.Common(all)) {
-		v.add(Finding{Table: schema.Differences, Column: "undefined", Message: "the configurations on other subjects are not those that the predictions say"})
+		v.Add(rules.Finding{Table: schema.Differences, Column: "undefined", Message: "the configurations on other subjects are not those that the predictions say"})
 	}
 	return all, common, nil
 }
@@ -323,7 +323,7 @@ func keyOf(cells ...any) string { return fmt.Sprintf("%#v", cells) }
 // sameRows compares the rows of a table; a finding names no text of the table.
 func (v *validator) sameRows(name string, want []expected, intervals bool) error {
 	t := schema.Named(name)
-	rows, err := readRows(v.ctx, v.db, t, every)
+	rows, err := readRows(v.Ctx, v.DB, t, every)
 	if err != nil {
 		return err
 	}
@@ -340,7 +340,7 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 		byKey[keyOf(key...)] = r
 	}
 	if missing := len(want) - len(byKey); !intervals && missing != 0 {
-		v.add(Finding{Table: name, Message: fmt.Sprintf("there are %d rows, not the %d that the configurations give", len(byKey), len(want))})
+		v.Add(rules.Finding{Table: name, Message: fmt.Sprintf("there are %d rows, not the %d that the configurations give", len(byKey), len(want))})
 		return nil
 	}
 	wrong := map[string]int{}
@@ -363,7 +363,7 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 		}
 		if e.by != nil {
 			id := r.number("config_id")
-			if id == nil || math.Abs(e.by[int(*id)]-e.value.Estimate) > summedTolerance {
+			if id == nil || math.Abs(e.by[int(*id)]-e.value.Estimate) > rules.SummedTolerance {
 				wrong["config_id is not what the configurations give"]++
 			}
 		}
@@ -374,13 +374,13 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 		if e.value.Undefined != "" {
 			estimate = math.NaN()
 		}
-		if !agree(r.number(e.of), estimate, summedTolerance) || (e.of != "naive" && r.text("undefined") != e.value.Undefined) {
+		if !agree(r.number(e.of), estimate, rules.SummedTolerance) || (e.of != "naive" && r.text("undefined") != e.value.Undefined) {
 			wrong[e.of+" is not what the configurations give"]++
 		}
 		if !intervals {
 			continue
 		}
-		lower, upper, method, tolerance := math.NaN(), math.NaN(), string(metrics.NotAvailable), summedTolerance
+		lower, upper, method, tolerance := math.NaN(), math.NaN(), string(metrics.NotAvailable), rules.SummedTolerance
 		if i := e.value.Interval; e.value.Undefined == "" && i.Defined() {
 			lower, upper, method = i.Lower, i.Upper, i.Method
 			tolerance = max(tolerance, resampledTolerance*(upper-lower))
@@ -390,64 +390,7 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 		}
 	}
 	for _, message := range slices.Sorted(maps.Keys(wrong)) {
-		v.add(Finding{Table: name, Message: fmt.Sprintf("%s (%d rows)", message, wrong[message])})
+		v.Add(rules.Finding{Table: name, Message: fmt.Sprintf("%s (%d rows)", message, wrong[message])})
 	}
 	return nil
 }
-
-// comparisonRules are what the tables of comparisons say of themselves.
-var comparisonRules = func() (all []rule) {
-	reasons := quotedList(metrics.Reasons()) + ", " + quotedList(comparison.Reasons())
-	for _, t := range []struct{ table, estimate string }{{schema.Means, "estimate"}, {schema.Differences, "estimate"}, {schema.Selected, "corrected"}} {
-		add := func(column, message, where string) {
-			all = append(all, rule{table: t.table, column: column, message: message, query: "SELECT NULL FROM " + t.table + " WHERE " + where})
-		}
-		add(t.estimate, "is undefined without a reason, or has both a value and a reason", "("+t.estimate+" IS NULL) <> (undefined IS NOT NULL)")
-		add("undefined", "is no reason that this version knows", "undefined NOT IN ("+reasons+")")
-		add("estimand", "is neither over_models nor mean_risk", "estimand NOT IN ('"+metrics.OverModels+"', '"+metrics.MeanRisk+"')")
-		add("ci_lower, ci_upper", "the interval is half given, upside down, or given without an estimate",
-			"(ci_lower IS NULL) <> (ci_upper IS NULL) OR ci_lower > ci_upper OR (ci_lower IS NOT NULL AND "+t.estimate+" IS NULL)")
-		add("ci_method", "a method without an interval, or an interval without a method and level", "(ci_lower IS NULL) <> (ci_method = '"+string(metrics.NotAvailable)+"') OR (ci_lower IS NULL) <> (ci_level IS NULL) OR ci_level <> 0.95")
-		add("ci_method", "is none that this version knows", "ci_method NOT IN ("+quotedList([]string{string(metrics.NotAvailable), metrics.BootstrapBCa, compare.Recentred})+")")
-		add("note", "is not of the published form, and so may be private",
-			"note IS NOT NULL AND (ci_lower IS NOT NULL OR NOT starts_with(note, '"+extract.IntervalUndefined+"') OR note[length('"+extract.IntervalUndefined+"')+1:] NOT IN ("+quotedList(metrics.Reasons())+"))")
-		add("n_undefined", "is more than there are resamples", fmt.Sprintf("n_undefined > %d", extract.Replicates))
-		add("measure", "is not of stratos_metrics", "measure NOT IN (SELECT measure FROM stratos_metrics)")
-	}
-	d := func(column, message, where string) {
-		all = append(all, rule{table: schema.Differences, column: column, message: message, query: "SELECT config_id FROM paired_differences WHERE " + where})
-	}
-	d("scope", "is neither a configuration nor a method, or not what config_id, factor and method say",
-		"scope NOT IN ('configuration', 'method') OR (scope = 'configuration') <> (config_id IS NOT NULL) OR (scope = 'method') <> (factor IS NOT NULL) OR (factor IS NULL) <> (method IS NULL)")
-	d("verdict", "is none that this version knows", "verdict NOT IN ("+quotedList(comparison.Verdicts())+")")
-	d("equivalence_lower, equivalence_upper", "the interval is half given, upside down, without a level or p, or of a measure without a margin",
-		"(equivalence_lower IS NULL) <> (equivalence_upper IS NULL) OR equivalence_lower > equivalence_upper OR (equivalence_lower IS NULL) <> (p_equivalence IS NULL) OR (equivalence_lower IS NULL) <> (equivalence_level IS NULL) OR "+
-			fmt.Sprintf("equivalence_level <> %v", comparison.EquivalenceLevel)+" OR (equivalence_lower IS NOT NULL AND (margin IS NULL OR estimate IS NULL))")
-	d("verdict", "does not follow from the intervals and the margin",
-		"verdict <> CASE WHEN margin IS NULL OR estimate IS NULL THEN 'not_judged' WHEN equivalence_lower > -margin AND equivalence_upper < margin THEN 'equivalent' "+
-			"WHEN ci_lower > 0 THEN 'better' WHEN ci_upper < 0 THEN 'worse' ELSE 'inconclusive' END")
-	d("estimate", "cannot be so", "measure IN ('auroc', 'brier') AND (abs(estimate) > 1 OR abs(ci_lower) > 1 OR abs(ci_upper) > 1)")
-	all = append(all,
-		rule{table: schema.Means, column: "estimate", message: "cannot be so",
-			query: "SELECT NULL FROM method_means WHERE estimate > 1 OR ci_upper > 1 OR (measure IN ('auroc', 'brier') AND (estimate < 0 OR ci_lower < 0))"},
-		rule{table: schema.Selected, column: "corrected", message: "cannot be so",
-			query: "SELECT config_id FROM selected WHERE corrected > 1 OR ci_upper > 1 OR naive > 1 OR (measure IN ('auroc', 'brier') AND (corrected < 0 OR ci_lower < 0 OR naive < 0))"},
-		rule{table: schema.Selected, column: "scope", message: "is none that this version knows, or not what classifier and featurization say",
-			query: "SELECT config_id FROM selected WHERE scope <> CASE WHEN classifier IS NULL AND featurization IS NULL THEN '" + comparison.OfAll + "' WHEN featurization IS NULL THEN '" + comparison.OfClassifier + "' WHEN classifier IS NOT NULL THEN '" + comparison.OfGrid + "' ELSE '' END"},
-		rule{table: schema.Selected, column: "config_id", message: "has two ranks, or is none of the candidates",
-			query: "SELECT config_id FROM selected s WHERE config_id IS NOT NULL AND (config_id NOT IN (SELECT e.config_id FROM essential_metrics e WHERE registered AND e.classifier = coalesce(s.classifier, e.classifier) AND e.featurization = coalesce(s.featurization, e.featurization)) " +
-				"OR 1 < (SELECT count(*) FROM selected t WHERE t.config_id = s.config_id AND (t.scope, t.classifier, t.featurization, t.estimand, t.measure) IS NOT DISTINCT FROM (s.scope, s.classifier, s.featurization, s.estimand, s.measure)))"},
-		rule{table: schema.Selected, column: "naive", message: "is there without a configuration, or that without it",
-			query: "SELECT config_id FROM selected WHERE (naive IS NULL) <> (config_id IS NULL) OR (share IS NULL) <> (config_id IS NULL)"},
-	)
-	for _, t := range []struct{ table, factor, method string }{{schema.Means, "factor", "method"}, {schema.Differences, "factor", "method"}} {
-		all = append(all, rule{table: t.table, column: "factor, method", message: "is not in the table methods",
-			query: fmt.Sprintf("SELECT NULL FROM %s WHERE %s IS NOT NULL AND (%[2]s, %s) NOT IN (SELECT (factor, name) FROM methods)", t.table, t.factor, t.method)})
-	}
-	all = append(all,
-		rule{table: schema.Cells, column: "factor", message: "is none of the four factors",
-			query: "SELECT config_id FROM common_cells WHERE factor NOT IN (" + quotedList(config.Factors()) + ")"},
-		rule{table: schema.Selected, column: "classifier, featurization", message: "is not in the table methods",
-			query: "SELECT config_id FROM selected WHERE (classifier IS NOT NULL AND classifier NOT IN (SELECT name FROM methods WHERE factor = 'classifier')) OR (featurization IS NOT NULL AND featurization NOT IN (SELECT name FROM methods WHERE factor = 'featurization'))"})
-	return all
-}()

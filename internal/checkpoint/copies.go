@@ -9,6 +9,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/extract"
+	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 )
@@ -64,7 +65,7 @@ func (c *configuration) overModels() {
 			{"estimate", of("estimate", scale)}, {"spread_lower", of("spread_upper", scale)}, {"spread_upper", of("spread_lower", scale)},
 			{"spread_sd", of("spread_sd", func(b float64) float64 { return b / unit })},
 		} {
-			if !agree(scaled.number(k.column), k.want, summedTolerance) {
+			if !agree(scaled.number(k.column), k.want, rules.SummedTolerance) {
 				c.found(schema.Stratos, k.column, "the scaled Brier score over models is not that of the Brier score", false)
 			}
 		}

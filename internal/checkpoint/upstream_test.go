@@ -13,6 +13,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/racetest"
+	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
 )
 
@@ -293,7 +294,7 @@ func TestValidateUpstream(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range group {
-			if !slices.ContainsFunc(findings, func(f Finding) bool { return strings.HasPrefix(f.String(), c.want) }) {
+			if !slices.ContainsFunc(findings, func(f rules.Finding) bool { return strings.HasPrefix(f.String(), c.want) }) {
 				t.Errorf("%s: findings %v, want %q", c.sql, findings, c.want)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/racetest"
+	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/internal/writer"
 )
@@ -24,7 +25,7 @@ import (
 // Every kind of damage that a database can have in its contents is found, and
 // found where it is.
 // findingsIn is what Validate finds.
-func findingsIn(t *testing.T, path string, reg *config.Registry) ([]Finding, error) {
+func findingsIn(t *testing.T, path string, reg *config.Registry) ([]rules.Finding, error) {
 	t.Helper()
 	verdict, err := Validate(t.Context(), path, reg)
 	if err != nil {
@@ -397,29 +398,6 @@ func TestWriteAsAReplacedProgram(t *testing.T) {
 	}
 	if _, err := writer.Write(t.Context(), out, assemble(t, newStudy(t, original)).Each); err != nil {
 		t.Error(err)
-	}
-}
-
-// A rule that most configurations break is reported without burying the rest.
-func TestValidateIsBrief(t *testing.T) {
-	v := &validator{ctx: t.Context()}
-	db, err := sql.Open("duckdb", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close() //nolint:errcheck // in memory
-	v.db = db
-	if err := v.hold(rule{table: "t", column: "c", message: "wrong", query: "SELECT i // 2 FROM range(80) r(i)"}); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(v.Findings); n != maxFindings+1 {
-		t.Fatalf("%d findings", n)
-	}
-	if last := v.Findings[maxFindings].String(); last != "t.c: wrong: the same for 30 more configurations" {
-		t.Error(last)
-	}
-	if second := v.Findings[1].String(); second != "t.c config_id 1: wrong (2 rows)" {
-		t.Error(second)
 	}
 }
 
