@@ -531,9 +531,9 @@ func (a *assembler) addConfig(id int, c *coded) error {
 		if m.Lower != nil {
 			level = m.Level
 		}
-		a.content.add(schema.Stratos, id, m.Estimand, m.Measure, estimate(m), optional(m.Undefined),
+		a.content.add(schema.Stratos, id, m.Estimand, m.Measure, estimate(m), schema.Optional(m.Undefined),
 			m.Lower, m.Upper, m.Method, level, m.SpreadLower, m.SpreadUpper, m.SpreadSD, m.NUndefined,
-			m.Domain, m.Tier, m.N, m.Events, optional(m.Note))
+			m.Domain, m.Tier, m.N, m.Events, schema.Optional(m.Note))
 	}
 	for _, k := range c.Checks {
 		a.content.add(schema.Checks, id, k.Name, k.Expected, k.Found, k.Tolerance, k.OK)
@@ -574,13 +574,6 @@ func defined(x float64) any {
 		return nil
 	}
 	return x
-}
-
-func optional(text string) any {
-	if text == "" {
-		return nil
-	}
-	return text
 }
 
 // publishedRun is the run's id, which MLflow draws at random. Anything else is a
@@ -626,7 +619,7 @@ func (a *assembler) addRuns() {
 	}
 	slices.SortStableFunc(rows, func(x, y row) int { return cmp.Compare(x.run, y.run) })
 	for _, r := range rows {
-		a.content.add(schema.Runs, r.run, r.config, r.verdict, optional(r.reason))
+		a.content.add(schema.Runs, r.run, r.config, r.verdict, schema.Optional(r.reason))
 		a.verdicts[r.verdict]++
 	}
 }

@@ -118,9 +118,9 @@ func (a *assembler) addUpstreamRun(stage, id string, run extract.UpstreamRun) {
 	}
 	own := upstreamColumns[stage][0]
 	method, ok := a.reg.Method(own, run.Methods.Of(own))
-	a.content.add(disclosure.StageTables[stage], append(cells, ok && method.Registered, string(run.Verdict), optional(run.Reason))...)
+	a.content.add(disclosure.StageTables[stage], append(cells, ok && method.Registered, string(run.Verdict), schema.Optional(run.Reason))...)
 	for _, m := range run.Metrics {
-		a.content.add(schema.UpstreamMetrics, stage, id, optional(m.Split), m.Name, decimalCell(&m.Value), decimalCell(m.Lower), decimalCell(m.Upper))
+		a.content.add(schema.UpstreamMetrics, stage, id, schema.Optional(m.Split), m.Name, decimalCell(&m.Value), decimalCell(m.Lower), decimalCell(m.Upper))
 	}
 }
 

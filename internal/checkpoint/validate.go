@@ -16,6 +16,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/config"
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
+	"github.com/foundation-plr/pipeline/internal/recomputation"
 	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
@@ -46,30 +47,25 @@ func Validate(ctx context.Context, path string, reg *config.Registry) (*Verdict,
 		return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 	}
 	if len(v.Findings) > 0 { // the other rules would trip over what is missing
-		return v.verdict(), nil
+		return &Verdict{Findings: v.Findings}, nil
 	}
-	meta, err := v.pairs("SELECT key, value FROM meta")
-	if err != nil {
+	if v.said, err = v.pairs("SELECT key, value FROM meta"); err != nil {
 		return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 	}
-	v.privacy = disclosure.PrivacyOf(meta)
-	contents := func() error { return v.Contents(v.privacy) }
-	for _, step := range []func() error{v.Columns, contents, v.measures, v.again, v.methods(reg), v.meta, v.comparisons} {
+	contents := func() error { return v.Contents(disclosure.PrivacyOf(v.said)) }
+	v.again = recomputation.New(v.Check, v.said)
+	for _, step := range []func() error{v.Columns, contents, v.again.Measures, v.again.Configurations, v.methods(reg), v.meta, v.again.Comparisons} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("validate %s: %w", filepath.Base(path), err)
 		}
 	}
-	return v.verdict(), nil
+	return &Verdict{Findings: v.Findings, Recomputed: v.again.Recomputed, Curves: v.again.Curves}, nil
 }
 
 type validator struct {
 	*rules.Check
-	privacy            disclosure.Privacy // as the database says
-	recomputed, curves int                // see Verdict
-}
-
-func (v *validator) verdict() *Verdict {
-	return &Verdict{Findings: v.Findings, Recomputed: v.recomputed, Curves: v.curves}
+	said  map[string]string // the table meta
+	again *recomputation.Recomputation
 }
 
 // schema wants exactly our tables and views, and nothing beside them.
@@ -189,28 +185,6 @@ func (v *validator) sameColumns(want schema.Table, got duckfile.Table) {
 	}
 }
 
-// measures wants of every configuration all measures of this version, under both
-// estimands.
-func (v *validator) measures() error {
-	_, forms, err := v.forms()
-	if err != nil {
-		return err
-	}
-	for _, estimand := range []string{metrics.OverModels, metrics.MeanRisk} {
-		present, err := duckfile.Texts(v.Ctx, v.DB, "SELECT DISTINCT measure FROM stratos_metrics WHERE estimand = "+duckfile.QuoteText(estimand)+" ORDER BY 1")
-		if err != nil {
-			return err
-		}
-		for _, m := range slices.Sorted(maps.Keys(forms[estimand])) {
-			if !slices.Contains(present, m) {
-				v.Add(rules.Finding{Table: schema.Stratos, Column: "measure", Message: fmt.Sprintf("%s, %s is missing for all configurations", estimand, m)})
-			}
-		}
-	}
-	return v.Hold(rules.Rule{Table: schema.Stratos, Column: "measure", Message: "measures are missing that other configurations have",
-		Query: "SELECT config_id FROM (SELECT config_id, estimand, measure FROM essential_metrics, (SELECT DISTINCT estimand, measure FROM stratos_metrics) EXCEPT SELECT config_id, estimand, measure FROM stratos_metrics)"})
-}
-
 func (v *validator) methods(reg *config.Registry) func() error {
 	return func() error {
 		var listed []config.Method
@@ -293,10 +267,6 @@ func (v *validator) meta() error {
 	for _, stage := range config.Stages() {
 		closed[disclosure.FlowKey(stage)] = disclosure.FlowValues()
 	}
-	rows, err := v.pairs("SELECT key, value FROM meta")
-	if err != nil {
-		return err
-	}
 	keys := []string{"n_subjects", "n_control", "n_event", "n_unlabelled"}
 	for key := range counts {
 		keys = append(keys, key)
@@ -307,7 +277,7 @@ func (v *validator) meta() error {
 	slices.Sort(keys)
 	number := map[string]int{}
 	for _, key := range keys {
-		value, ok := rows[key]
+		value, ok := v.said[key]
 		n, err := strconv.Atoi(value)
 		number[key] = n
 		_, isClosed := closed[key]
@@ -333,13 +303,13 @@ func (v *validator) meta() error {
 		if err != nil {
 			return err
 		}
-		if value, ok := rows[c.key]; ok != (len(held) == 1) || ok && value != held[0] {
+		if value, ok := v.said[c.key]; ok != (len(held) == 1) || ok && value != held[0] {
 			v.Add(rules.Finding{Table: schema.Meta, Column: "value", Message: c.key + " is not what the tables hold, or is said although configurations differ"})
 		}
 		keys = append(keys, c.key)
 	}
 	strange := 0
-	for key, value := range rows {
+	for key, value := range v.said {
 		setting, isSetting := strings.CutPrefix(key, "settings.")
 		if !slices.Contains(keys, key) && !(isSetting && disclosure.PublishedSetting(setting, value)) {
 			strange++

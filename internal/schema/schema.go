@@ -97,6 +97,16 @@ func (c Column) Cell(value any) (cell any, ok bool) {
 	return value, c.holds(value)
 }
 
+// Optional is the value of a cell that is NULL where there would be the zero of its type,
+// as an empty text.
+func Optional[T comparable](value T) any {
+	var none T
+	if value == none {
+		return nil
+	}
+	return value
+}
+
 func (c Column) holds(cell any) bool {
 	switch v := cell.(type) {
 	case nil:

@@ -1,4 +1,4 @@
-package checkpoint
+package recomputation
 
 import (
 	"fmt"
@@ -12,117 +12,24 @@ import (
 	"github.com/foundation-plr/pipeline/internal/derivation"
 	"github.com/foundation-plr/pipeline/internal/disclosure"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
-	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
 	"github.com/foundation-plr/pipeline/metrics"
 )
 
-// addComparable keeps what comparisons ask of a configuration, if it is registered.
-func (a *assembler) addComparable(id int, c *coded) error {
-	p := c.Paired
-	if id == 1 {
-		a.thresholds = p.Thresholds
-	}
-	if !slices.Equal(a.thresholds, p.Thresholds) {
-		return fmt.Errorf("it and run %s were measured at different thresholds: extract them again", a.configs[0].RunID)
-	}
-	if !c.registered {
-		return nil
-	}
-	codes := make([]string, len(c.predictions))
-	for _, p := range c.predictions {
-		codes[p.Place] = p.Code
-	}
-	events := 0
-	for _, y := range c.Outcomes {
-		events += y
-	}
-	methods := map[string]string{config.Classifier: c.classifier, config.Featurization: c.featurization, config.Outlier: c.outlier, config.Imputation: c.imputation}
-	a.comparable = append(a.comparable, comparison.Configuration{
-		ID: id, Methods: methods, Truth: a.isTruth(config.Outlier, c.outlier) && a.isTruth(config.Imputation, c.imputation),
-		Pairs: events * (len(c.Outcomes) - events), Subjects: codes, Outcomes: c.Outcomes, Risks: c.Risks,
-		Refits: &comparison.Refits{N: c.Refits, Ranks: p.Ranks, Pairs: p.Pairs, Squares: p.Squares, Positive: p.Positive},
-	})
-	return nil
-}
-
-// addComparisons compares the registered configurations.
-func (a *assembler) addComparisons() error {
-	r, err := comparison.Compare(a.comparable, derivation.ComparisonOptions(a.thresholds, a.options.Margin))
-	if err != nil {
-		return fmt.Errorf("comparison of configurations: %w", err)
-	}
-	a.comparable = nil // the most that all runs take, and nobody needs it any more
-	a.compared = len(r.Compared)
-	for _, c := range r.Cells {
-		a.content.add(schema.Cells, c.Factor, c.ID)
-	}
-	for _, m := range r.Means {
-		cells := []any{m.Factor, m.Method, m.Estimand, m.Measure, m.Configurations, m.Cells}
-		a.content.add(schema.Means, append(cells, valueCells(m.Value)...)...)
-	}
-	for _, d := range r.Differences {
-		cells := []any{d.Scope, idCell(d.ID), optional(d.Factor), optional(d.Method), d.Estimand, d.Measure, d.Configurations}
-		cells = append(cells, valueCells(d.Value)...)
-		var margin, lower, upper, level, p any
-		if d.Margin > 0 {
-			margin = d.Margin
-		}
-		if e := d.Equivalence; e.Defined() {
-			lower, upper, level, p = e.Lower, e.Upper, e.Level, d.P
-		}
-		a.content.add(schema.Differences, append(cells, margin, lower, upper, level, p, d.Verdict)...)
-	}
-	for _, s := range r.Selected {
-		cells := []any{s.Scope, optional(s.Classifier), optional(s.Featurization), s.Estimand, s.Measure, s.Rank, s.Candidates, idCell(s.ID)}
-		var naive, share any
-		if s.ID > 0 {
-			naive, share = s.Naive, s.Share
-		}
-		a.content.add(schema.Selected, append(append(cells, naive), append(valueCells(s.Corrected), share)...)...)
-	}
-	return nil
-}
-
-func (a *assembler) isTruth(factor, name string) bool {
-	m, ok := a.reg.Method(factor, name)
-	return ok && m.Category == config.GroundTruth
-}
-
-func idCell(id int) any {
-	if id == 0 {
-		return nil
-	}
-	return id
-}
-
-// valueCells are the cells estimate, undefined, ci_lower, ci_upper, ci_method,
-// ci_level, n_undefined and note.
-func valueCells(v comparison.Value) []any {
-	if v.Undefined != "" {
-		return []any{nil, v.Undefined, nil, nil, string(metrics.NotAvailable), nil, v.Omitted, nil}
-	}
-	i := v.Interval
-	if !i.Defined() {
-		return []any{v.Estimate, nil, nil, nil, string(metrics.NotAvailable), nil, v.Omitted, extract.IntervalUndefined + string(i.Undefined)}
-	}
-	return []any{v.Estimate, nil, i.Lower, i.Upper, i.Method, i.Level, v.Omitted, nil}
-}
-
-// comparisons holds the tables of comparisons against those that they are made of:
+// Comparisons holds the tables of comparisons against those that they are made of:
 // estimates, members and ranks against stratos_metrics, and where the file has exact
 // risks, what is said of the mean risk with its intervals against the predictions.
-func (v *validator) comparisons() error {
-	grid, _, err := v.forms()
+func (a *Recomputation) Comparisons() error {
+	grid, _, err := a.forms()
 	if err != nil {
 		return err
 	}
-	margin, err := v.margin()
-	if err != nil || !(margin > 0) {
-		return err // a finding of the table meta
+	margin := a.margin()
+	if margin == 0 {
+		return nil
 	}
-	all, common, err := v.registered()
+	all, common, err := a.registered()
 	if err != nil || all == nil {
 		return err
 	}
@@ -130,7 +37,7 @@ func (v *validator) comparisons() error {
 	var m comparison.Measured
 	var id int
 	var x float64
-	err = duckfile.Each(v.Ctx, v.DB, "SELECT estimand, measure, config_id, estimate FROM stratos_metrics WHERE estimand IS NOT NULL AND measure IS NOT NULL AND estimate IS NOT NULL AND "+ofRegistered,
+	err = duckfile.Each(a.check.Ctx, a.check.DB, "SELECT estimand, measure, config_id, estimate FROM stratos_metrics WHERE estimand IS NOT NULL AND measure IS NOT NULL AND estimate IS NOT NULL AND "+ofRegistered,
 		[]any{&m.Estimand, &m.Measure, &id, &x}, func() error {
 			if estimates[m] == nil {
 				estimates[m] = map[int]float64{}
@@ -148,17 +55,17 @@ func (v *validator) comparisons() error {
 	if err != nil {
 		return fmt.Errorf("comparison of configurations: %w", err)
 	}
-	if err := v.sameComparisons(want, estimates); err != nil {
+	if err := a.sameComparisons(want, estimates); err != nil {
 		return err
 	}
-	wrong := slices.ContainsFunc(v.Findings, func(f rules.Finding) bool { return !f.Warning })
-	if wrong || !v.privacy.SubjectTables || v.privacy.RoundRisks > 0 {
+	wrong := slices.ContainsFunc(a.check.Findings, func(f rules.Finding) bool { return !f.Warning })
+	if wrong || !a.privacy.SubjectTables || a.privacy.RoundRisks > 0 {
 		return nil // there is nothing to compute them of, or it is known to be wrong
 	}
 	if want, err = comparison.Compare(all, derivation.ComparisonOptions(grid, margin)); err != nil {
 		return nil // predictions that cannot be compared are findings of their own
 	}
-	return v.sameComparisons(want, nil)
+	return a.sameComparisons(want, nil)
 }
 
 // every row, and those of registered configurations, as conditions in SQL: only these
@@ -168,24 +75,20 @@ const (
 	ofRegistered = "config_id IN (SELECT config_id FROM essential_metrics WHERE registered)"
 )
 
-// margin is what meta says of the least difference that matters.
-func (v *validator) margin() (float64, error) {
-	meta, err := v.pairs("SELECT key, value FROM meta WHERE key = " + duckfile.QuoteText(disclosure.MarginKey))
-	if err != nil {
-		return 0, err
-	}
-	x, err := strconv.ParseFloat(meta[disclosure.MarginKey], 64)
+// margin is what meta says of the least difference that matters; 0 is a finding.
+func (a *Recomputation) margin() float64 {
+	x, err := strconv.ParseFloat(a.meta[disclosure.MarginKey], 64)
 	if err != nil || !(x > 0 && x < 1) {
-		v.Add(rules.Finding{Table: schema.Meta, Column: "value", Message: disclosure.MarginKey + " is not a number between 0 and 1"})
-		return 0, nil
+		a.check.Add(rules.Finding{Table: schema.Meta, Column: "value", Message: disclosure.MarginKey + " is not a number between 0 and 1"})
+		return 0
 	}
-	return x, nil
+	return x
 }
 
 // registered are the registered configurations with their predictions, and which of
 // them the file says to be compared.
-func (v *validator) registered() (all []comparison.Configuration, common []bool, err error) {
-	methods, err := readRows(v.Ctx, v.DB, schema.Named(schema.Methods), every)
+func (a *Recomputation) registered() (all []comparison.Configuration, common []bool, err error) {
+	methods, err := readRows(a.check.Ctx, a.check.DB, schema.Named(schema.Methods), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -193,15 +96,15 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 	for _, m := range methods {
 		truth[[2]string{m.text("factor"), m.text("name")}] = m.text("category") == config.GroundTruth
 	}
-	essential, err := readRows(v.Ctx, v.DB, schema.Named(schema.Essential), "registered")
+	essential, err := readRows(a.check.Ctx, a.check.DB, schema.Named(schema.Essential), "registered")
 	if err != nil {
 		return nil, nil, err
 	}
-	predictions, err := readRows(v.Ctx, v.DB, schema.Named(schema.Predictions), ofRegistered)
+	predictions, err := readRows(a.check.Ctx, a.check.DB, schema.Named(schema.Predictions), ofRegistered)
 	if err != nil {
 		return nil, nil, err
 	}
-	differences, err := readRows(v.Ctx, v.DB, schema.Named(schema.Differences), every)
+	differences, err := readRows(a.check.Ctx, a.check.DB, schema.Named(schema.Differences), every)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -241,8 +144,8 @@ func (v *validator) registered() (all []comparison.Configuration, common []bool,
 			all[k].Outcomes, all[k].Risks = append(all[k].Outcomes, int(*y)), append(all[k].Risks, *risk)
 		}
 	}
-	if v.privacy.SubjectTables && !slices.Equal(common, comparison.Common(all)) {
-		v.Add(rules.Finding{Table: schema.Differences, Column: "undefined", Message: "the configurations on other subjects are not those that the predictions say"})
+	if a.privacy.SubjectTables && !slices.Equal(common, comparison.Common(all)) {
+		a.check.Add(rules.Finding{Table: schema.Differences, Column: "undefined", Message: "the configurations on other subjects are not those that the predictions say"})
 	}
 	return all, common, nil
 }
@@ -258,7 +161,7 @@ type expected struct {
 
 // sameComparisons compares rows with those that estimates give, or, where there are
 // none, with those of the mean risk and everything that resamples give.
-func (v *validator) sameComparisons(want *comparison.Result, estimates map[comparison.Measured]map[int]float64) error {
+func (a *Recomputation) sameComparisons(want *comparison.Result, estimates map[comparison.Measured]map[int]float64) error {
 	intervals := estimates == nil
 	number := func(x int) any { return float64(x) }
 	var cells, means, differences, selected []expected
@@ -273,7 +176,7 @@ func (v *validator) sameComparisons(want *comparison.Result, estimates map[compa
 	}
 	for _, d := range want.Differences {
 		e := expected{
-			key:  keyOf(d.Scope, zeroNil(d.ID), optional(d.Factor), optional(d.Method), d.Estimand, d.Measure),
+			key:  keyOf(d.Scope, schema.Optional(float64(d.ID)), schema.Optional(d.Factor), schema.Optional(d.Method), d.Estimand, d.Measure),
 			same: map[string]any{"n_configs": number(d.Configurations), "margin": nil}, value: d.Value, of: "estimate",
 		}
 		if d.Margin > 0 {
@@ -286,8 +189,8 @@ func (v *validator) sameComparisons(want *comparison.Result, estimates map[compa
 	}
 	for _, s := range want.Selected {
 		e := expected{
-			key:  keyOf(s.Scope, optional(s.Classifier), optional(s.Featurization), s.Estimand, s.Measure, number(s.Rank)),
-			same: map[string]any{"n_candidates": number(s.Candidates), "config_id": zeroNil(s.ID)}, value: s.Corrected, of: "corrected",
+			key:  keyOf(s.Scope, schema.Optional(s.Classifier), schema.Optional(s.Featurization), s.Estimand, s.Measure, number(s.Rank)),
+			same: map[string]any{"n_candidates": number(s.Candidates), "config_id": schema.Optional(float64(s.ID))}, value: s.Corrected, of: "corrected",
 		}
 		if !intervals {
 			e.of, e.value.Estimate, e.value.Undefined = "naive", s.Naive, ""
@@ -304,26 +207,19 @@ func (v *validator) sameComparisons(want *comparison.Result, estimates map[compa
 		table string
 		rows  []expected
 	}{{schema.Cells, cells}, {schema.Means, means}, {schema.Differences, differences}, {schema.Selected, selected}} {
-		if err := v.sameRows(t.table, t.rows, intervals); err != nil {
+		if err := a.sameRows(t.table, t.rows, intervals); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func zeroNil(id int) any {
-	if id == 0 {
-		return nil
-	}
-	return float64(id)
-}
-
 func keyOf(cells ...any) string { return fmt.Sprintf("%#v", cells) }
 
 // sameRows compares the rows of a table; a finding names no text of the table.
-func (v *validator) sameRows(name string, want []expected, intervals bool) error {
+func (a *Recomputation) sameRows(name string, want []expected, intervals bool) error {
 	t := schema.Named(name)
-	rows, err := readRows(v.Ctx, v.DB, t, every)
+	rows, err := readRows(a.check.Ctx, a.check.DB, t, every)
 	if err != nil {
 		return err
 	}
@@ -334,13 +230,13 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 			if x := r.number(k); x != nil {
 				key = append(key, *x)
 			} else {
-				key = append(key, optional(r.text(k)))
+				key = append(key, schema.Optional(r.text(k)))
 			}
 		}
 		byKey[keyOf(key...)] = r
 	}
 	if missing := len(want) - len(byKey); !intervals && missing != 0 {
-		v.Add(rules.Finding{Table: name, Message: fmt.Sprintf("there are %d rows, not the %d that the configurations give", len(byKey), len(want))})
+		a.check.Add(rules.Finding{Table: name, Message: fmt.Sprintf("there are %d rows, not the %d that the configurations give", len(byKey), len(want))})
 		return nil
 	}
 	wrong := map[string]int{}
@@ -390,7 +286,7 @@ func (v *validator) sameRows(name string, want []expected, intervals bool) error
 		}
 	}
 	for _, message := range slices.Sorted(maps.Keys(wrong)) {
-		v.Add(rules.Finding{Table: name, Message: fmt.Sprintf("%s (%d rows)", message, wrong[message])})
+		a.check.Add(rules.Finding{Table: name, Message: fmt.Sprintf("%s (%d rows)", message, wrong[message])})
 	}
 	return nil
 }

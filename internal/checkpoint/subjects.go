@@ -2,8 +2,11 @@ package checkpoint
 
 import (
 	"fmt"
+	"math"
 
+	"github.com/foundation-plr/pipeline/internal/derivation"
 	"github.com/foundation-plr/pipeline/internal/schema"
+	"github.com/foundation-plr/pipeline/metrics"
 )
 
 func (a *assembler) rounded(risk float64) float64 { return a.options.Privacy.Rounded(risk) }
@@ -43,4 +46,17 @@ func (a *assembler) addSubjects(id int, c *coded) error {
 		}
 	}
 	return nil
+}
+func (a *assembler) addSmoothed(id int, c *coded) {
+	if c.noCurve != "" {
+		a.content.add(schema.Smooth, id, 0, nil, nil, nil, nil, nil, string(derivation.Smoother), string(c.noCurve))
+		return
+	}
+	for i, p := range c.curve {
+		var level any
+		if !math.IsNaN(p.Lower) {
+			level = metrics.Level
+		}
+		a.content.add(schema.Smooth, id, i, p.Risk, p.Observed, defined(p.Lower), defined(p.Upper), level, string(derivation.Smoother), nil)
+	}
 }

@@ -1,4 +1,4 @@
-package checkpoint
+package recomputation
 
 import (
 	"math"
@@ -159,9 +159,6 @@ func rangeOf(measure string, prevalence *float64) (low, high float64) {
 	}
 	return math.Inf(-1), math.Inf(1)
 }
-
-// copiedTolerance is for numbers that were copied or divided once.
-const copiedTolerance = 1e-12
 
 // essential holds the columns for old scripts against the tables that they are
 // copies of.
