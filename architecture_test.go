@@ -67,10 +67,11 @@ var allowed = map[string][]string{
 	"internal/schema":        {"internal/duckfile"},
 	"internal/disclosure":    {"internal/config", "internal/extract", "internal/schema"},
 	"internal/derivation":    {"internal/comparison", "internal/disclosure", "internal/extract", "metrics", "metrics/resample"},
-	"internal/checkpoint":    {"internal/comparison", "internal/config", "internal/derivation", "internal/disclosure", "internal/duckfile", "internal/extract", "internal/recomputation", "internal/rules", "internal/schema", "metrics"},
+	"internal/checkpoint":    {"internal/comparison", "internal/config", "internal/derivation", "internal/disclosure", "internal/extract", "internal/schema", "metrics"},
 	"internal/writer":        {"internal/duckfile", "internal/schema"},
 	"internal/rules":         {"internal/comparison", "internal/config", "internal/derivation", "internal/disclosure", "internal/duckfile", "internal/extract", "internal/schema", "metrics", "metrics/compare"},
 	"internal/recomputation": {"internal/comparison", "internal/config", "internal/derivation", "internal/disclosure", "internal/duckfile", "internal/extract", "internal/rules", "internal/schema", "metrics", "metrics/resample"},
+	"internal/validation":    {"internal/comparison", "internal/config", "internal/disclosure", "internal/duckfile", "internal/recomputation", "internal/rules", "internal/schema", "metrics"},
 }
 
 func TestArrowsRunDownwards(t *testing.T) {

@@ -12,10 +12,10 @@ import (
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/analysis"
-	"github.com/foundation-plr/pipeline/internal/checkpoint"
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/lock"
 	"github.com/foundation-plr/pipeline/internal/sidecar"
+	"github.com/foundation-plr/pipeline/internal/validation"
 	"github.com/foundation-plr/pipeline/render"
 )
 
@@ -89,7 +89,7 @@ func (s *study) validate() build.Step {
 		Doc:     "check the public database",
 		Inputs:  append(withLog(db), build.File(registry.Root, registry.Path)),
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
-		Code:    []string{"internal/checkpoint"},
+		Code:    []string{"internal/validation"},
 		Run: func(ctx context.Context, t *build.Task) error {
 			names, err := readRegistry(t)
 			if err != nil {
@@ -98,7 +98,7 @@ func (s *study) validate() build.Step {
 			if err := s.gate.file(db, t.Path(db)); err != nil {
 				return err
 			}
-			verdict, err := checkpoint.Validate(ctx, t.Path(db), names)
+			verdict, err := validation.Validate(ctx, t.Path(db), names)
 			if err != nil {
 				return err
 			}
@@ -115,7 +115,7 @@ func (s *study) validate() build.Step {
 			if len(wrong) > 0 {
 				return fmt.Errorf("the public database %s is not valid; findings: %d, the first: %s", s.settings.PublicDB, len(wrong), wrong[0])
 			}
-			return writeJSON(t.Out(out), validation{
+			return writeJSON(t.Out(out), validated{
 				Schema: "plr.validation/1", Valid: true, Warnings: warnings,
 				Recomputed: verdict.Recomputed, CurvesRecomputed: verdict.Curves,
 			})
@@ -123,9 +123,9 @@ func (s *study) validate() build.Step {
 	}
 }
 
-// validation is the file that the step leaves, which exists only for a database
+// validated is the file that the step leaves, which exists only for a database
 // without findings.
-type validation struct {
+type validated struct {
 	Schema   string   `json:"schema"`
 	Valid    bool     `json:"valid"`
 	Warnings []string `json:"warnings"`
@@ -150,7 +150,7 @@ func readValidation(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var v validation
+	var v validated
 	if err := json.Unmarshal(text, &v); err != nil {
 		return nil, fmt.Errorf("%s: %w", validationFile, err)
 	}
@@ -173,7 +173,7 @@ func (s *study) data(spec analysis.Spec) build.Step {
 		),
 		Outputs: []build.Output{build.Out(out.Root, out.Path)},
 		Params:  map[string]any{"estimand": s.settings.Estimand},
-		Code:    []string{"internal/analysis", "internal/checkpoint"},
+		Code:    []string{"internal/analysis", "internal/duckfile"},
 		Run: func(ctx context.Context, t *build.Task) (err error) {
 			conn, err := duckfile.Open(ctx, t.Path(db))
 			if err != nil {

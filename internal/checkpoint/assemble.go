@@ -1,4 +1,4 @@
-// Package checkpoint makes and validates the rows of the public database, the one place
+// Package checkpoint makes the rows of the public database, the one place
 // where what is private becomes public: [Assemble] puts codes in the place of subjects.
 //
 // It does not compute measures, does not decide which runs are used and does not know

@@ -19,6 +19,7 @@ import (
 	"github.com/foundation-plr/pipeline/internal/racetest"
 	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
+	"github.com/foundation-plr/pipeline/internal/validation"
 	"github.com/foundation-plr/pipeline/internal/writer"
 )
 
@@ -27,7 +28,7 @@ import (
 // findingsIn is what Validate finds.
 func findingsIn(t *testing.T, path string, reg *config.Registry) ([]rules.Finding, error) {
 	t.Helper()
-	verdict, err := Validate(t.Context(), path, reg)
+	verdict, err := validation.Validate(t.Context(), path, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -405,7 +406,7 @@ func TestWriteAsAReplacedProgram(t *testing.T) {
 // how many the intervals that take longest.
 func TestVerdictSaysHowFarItLooked(t *testing.T) {
 	content := sharedContent(t)
-	verdict, err := Validate(t.Context(), sharedDatabase(t), registry(t))
+	verdict, err := validation.Validate(t.Context(), sharedDatabase(t), registry(t))
 	if want := len(content[schema.Essential]); err != nil || verdict.Recomputed != want || verdict.Curves != want {
 		t.Errorf("%d configurations and curves of %d, error %v, want %d", verdict.Recomputed, verdict.Curves, err, want)
 	}

@@ -26,6 +26,11 @@ type Recomputation struct {
 	check   *rules.Check
 	meta    map[string]string  // what the database says of itself
 	privacy disclosure.Privacy // as it says
+	Extent
+}
+
+// Extent is how far a recomputation went.
+type Extent struct {
 	// Recomputed counts the configurations whose measures of the mean risk, intervals
 	// of resamples included, were computed again from the predictions; Curves counts
 	// those among them of which intervals of errors of the smoothed calibration curve
