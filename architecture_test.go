@@ -72,6 +72,7 @@ var allowed = map[string][]string{
 	"internal/rules":         {"internal/comparison", "internal/config", "internal/derivation", "internal/disclosure", "internal/duckfile", "internal/extract", "internal/schema", "metrics", "metrics/compare"},
 	"internal/recomputation": {"internal/comparison", "internal/config", "internal/derivation", "internal/disclosure", "internal/duckfile", "internal/extract", "internal/rules", "internal/schema", "metrics", "metrics/resample"},
 	"internal/validation":    {"internal/comparison", "internal/config", "internal/disclosure", "internal/duckfile", "internal/recomputation", "internal/rules", "internal/schema", "metrics"},
+	"internal/studytest":     {"internal/checkpoint", "internal/config", "internal/disclosure", "internal/duckfile", "internal/extract", "internal/rules", "internal/schema", "internal/validation", "internal/writer", "metrics"},
 }
 
 func TestArrowsRunDownwards(t *testing.T) {

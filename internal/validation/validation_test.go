@@ -1,46 +1,26 @@
-package checkpoint
+package validation_test
 
 import (
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/duckdb/duckdb-go/v2"
-
-	"github.com/foundation-plr/pipeline/internal/config"
-	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/racetest"
-	"github.com/foundation-plr/pipeline/internal/rules"
 	"github.com/foundation-plr/pipeline/internal/schema"
+	"github.com/foundation-plr/pipeline/internal/studytest"
 	"github.com/foundation-plr/pipeline/internal/validation"
-	"github.com/foundation-plr/pipeline/internal/writer"
 )
 
-// Every kind of damage that a database can have in its contents is found, and
-// found where it is.
-// findingsIn is what Validate finds.
-func findingsIn(t *testing.T, path string, reg *config.Registry) ([]rules.Finding, error) {
-	t.Helper()
-	verdict, err := validation.Validate(t.Context(), path, reg)
-	if err != nil {
-		return nil, err
-	}
-	return verdict.Findings, nil
-}
+// Write starts this test binary again.
+func TestMain(m *testing.M) { studytest.Main(m) }
 
 // Every kind of damage that a database can have in its contents is found, and
 // found where it is.
 func TestValidate(t *testing.T) {
-	racetest.Skip(t, "TestPrivacy and TestValidatePrivacy validate good and damaged databases with it")
-	reg := registry(t)
-	code := original(17)
+	racetest.Skip(t, "TestPrivacy of the checkpoint and TestValidatePrivacy validate good and damaged databases with it")
+	code := studytest.Original(17)
 	// Damages of some tables are done to one copy; those that would hide each other
 	// have a copy each. None makes what is found of another.
 	for _, batch := range [][]struct{ damage, want string }{
@@ -235,13 +215,13 @@ func TestValidate(t *testing.T) {
 			{`DELETE FROM stratos_metrics WHERE measure = 'cal_slope' AND estimand = 'mean_risk'`, "stratos_metrics.measure: mean_risk, cal_slope is missing"},
 		},
 	} {
-		path := sharedDatabase(t)
+		path := studytest.SharedDatabase(t)
 		var damages []string
 		for _, c := range batch {
 			damages = append(damages, c.damage)
 		}
-		change(t, path, damages...)
-		findings, err := findingsIn(t, path, reg)
+		studytest.Change(t, path, damages...)
+		findings, err := studytest.Findings(t, path)
 		if err != nil {
 			t.Errorf("%s: %v", batch[0].damage, err)
 			continue
@@ -262,24 +242,6 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// change runs statements on a database and closes it.
-func change(t *testing.T, path string, statements ...string) {
-	t.Helper()
-	connector, err := duckdb.NewConnector(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sql.OpenDB(connector)
-	for _, s := range statements {
-		if _, err := db.Exec(s); err != nil {
-			t.Fatalf("%s: %v", s, err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Nothing that people can write into a database beside its rows passes.
 func TestValidateLooksAtTheCatalogue(t *testing.T) {
 	racetest.Skip(t, "one goroutine asks DuckDB")
@@ -297,9 +259,9 @@ func TestValidateLooksAtTheCatalogue(t *testing.T) {
 		`CREATE OR REPLACE VIEW metrics_aggregate AS SELECT 'Jane Doe' x`: "is defined in another way",
 		`ALTER TABLE runs ALTER COLUMN verdict SET NOT NULL`:              "1 constraints",
 	} {
-		path := sharedDatabase(t)
-		change(t, path, damage)
-		findings, err := findingsIn(t, path, registry(t))
+		path := studytest.SharedDatabase(t)
+		studytest.Change(t, path, damage)
+		findings, err := studytest.Findings(t, path)
 		if err != nil || len(findings) != 1 || !strings.Contains(findings[0].String(), want) || strings.Contains(findings[0].String(), "Jane") {
 			t.Errorf("%s: findings %v, error %v, want %q", damage, findings, err, want)
 		}
@@ -309,9 +271,9 @@ func TestValidateLooksAtTheCatalogue(t *testing.T) {
 // Test sets of one class have no ROC curve and no slope, which is no fault.
 func TestValidateTakesTestSetsOfOneClass(t *testing.T) {
 	for name, classes := range map[string][]int{"controls": {0}, "events": {1}, "both": {0, 1}} {
-		s := newStudy(t, original)
+		s := studytest.New(t, studytest.Original)
 		random := rand.New(rand.NewPCG(5, 6))
-		for i, r := range s.records[:len(configurations)] {
+		for i, r := range s.Records[:len(studytest.Configurations)] {
 			if name == "both" && i > 1 {
 				break
 			}
@@ -324,22 +286,22 @@ func TestValidateTakesTestSetsOfOneClass(t *testing.T) {
 					r.Subjects, r.Outcomes = append(r.Subjects, subjects[k]), append(r.Outcomes, outcome)
 				}
 			}
-			risks := make([][]float64, refits)
+			risks := make([][]float64, studytest.Refits)
 			for m := range risks {
 				for range r.Outcomes {
 					risks[m] = append(risks[m], random.Float64())
 				}
 			}
-			measure(t, r, risks)
+			studytest.Measure(t, r, risks)
 			// Of one class there is no such share.
 			missing := "sensitivity"
 			if class == 1 {
 				missing = "specificity"
 			}
-			r.Scalars[missing] = extract.Scalar{N: refits}
+			r.Scalars[missing] = extract.Scalar{N: studytest.Refits}
 		}
-		path := written(t, assemble(t, s))
-		findings, err := findingsIn(t, path, registry(t))
+		path := studytest.Written(t, studytest.Assemble(t, s, studytest.Options()))
+		findings, err := studytest.Findings(t, path)
 		for _, f := range findings {
 			if !f.Warning {
 				t.Errorf("%s: %s", name, f)
@@ -348,65 +310,18 @@ func TestValidateTakesTestSetsOfOneClass(t *testing.T) {
 		if err != nil {
 			t.Error(name, err)
 		}
-		change(t, path, `INSERT INTO roc_curves SELECT config_id, 0, NULL, 0, 0 FROM essential_metrics WHERE n_events = 0 OR n_events = n_test`)
-		if findings, err = findingsIn(t, path, registry(t)); err != nil || !strings.Contains(fmt.Sprint(findings), "a test set of one class has no curve") {
+		studytest.Change(t, path, `INSERT INTO roc_curves SELECT config_id, 0, NULL, 0, 0 FROM essential_metrics WHERE n_events = 0 OR n_events = n_test`)
+		if findings, err = studytest.Findings(t, path); err != nil || !strings.Contains(fmt.Sprint(findings), "a test set of one class has no curve") {
 			t.Errorf("%s: findings %v, error %v", name, findings, err)
 		}
-	}
-}
-
-// The file at the program's path may be another by the time the writer starts.
-func TestWriterIsTheRunningProgram(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("other systems have no name for the running program but its path")
-	}
-	me, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	program, out := filepath.Join(dir, "program"), filepath.Join(dir, "results.db")
-	if err := os.WriteFile(program, me, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestWriteAsAReplacedProgram$", "-test.count=1")
-	cmd.Env = append(os.Environ(), replacedEnv+"="+out)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	if _, err := duckfile.Digest(t.Context(), out); err != nil {
-		t.Error(err)
-	}
-}
-
-const replacedEnv = "CHECKPOINT_TEST_REPLACED"
-
-// TestWriteAsAReplacedProgram is the other half of the test before it.
-func TestWriteAsAReplacedProgram(t *testing.T) {
-	out := os.Getenv(replacedEnv)
-	if out == "" {
-		t.Skip("only in a copy of this program that TestWriterIsTheRunningProgram makes")
-	}
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(program); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := writer.Write(t.Context(), out, assemble(t, newStudy(t, original)).Each); err != nil {
-		t.Error(err)
 	}
 }
 
 // What validation says of itself: how many configurations it computed again, and of
 // how many the intervals that take longest.
 func TestVerdictSaysHowFarItLooked(t *testing.T) {
-	content := sharedContent(t)
-	verdict, err := validation.Validate(t.Context(), sharedDatabase(t), registry(t))
+	content := studytest.SharedRows(t)
+	verdict, err := validation.Validate(t.Context(), studytest.SharedDatabase(t), studytest.Registry(t))
 	if want := len(content[schema.Essential]); err != nil || verdict.Recomputed != want || verdict.Curves != want {
 		t.Errorf("%d configurations and curves of %d, error %v, want %d", verdict.Recomputed, verdict.Curves, err, want)
 	}

@@ -1,4 +1,4 @@
-package checkpoint
+package verification_test
 
 import (
 	"fmt"
@@ -10,12 +10,15 @@ import (
 
 	"github.com/foundation-plr/pipeline/internal/duckfile"
 	"github.com/foundation-plr/pipeline/internal/schema"
+	"github.com/foundation-plr/pipeline/internal/studytest"
 )
+
+func TestMain(m *testing.M) { studytest.Main(m) }
 
 // The first difference is named by table, row and column. Whether there is one
 // is what the digest of the contents says, too.
 func TestCompare(t *testing.T) {
-	was := sharedDatabase(t)
+	was := studytest.SharedDatabase(t)
 	whole, err := os.ReadFile(was)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +50,7 @@ func TestCompare(t *testing.T) {
 		if err := os.WriteFile(now, whole, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		change(t, now, c.change)
+		studytest.Change(t, now, c.change)
 		for _, how := range []struct {
 			near func(a, b float64) bool
 			want string
