@@ -47,6 +47,8 @@ func (a *assembler) addSubjects(id int, c *coded) error {
 	}
 	return nil
 }
+
+// addSmoothed adds the smoothed calibration curve, or why there is none.
 func (a *assembler) addSmoothed(id int, c *coded) {
 	if c.noCurve != "" {
 		a.content.add(schema.Smooth, id, 0, nil, nil, nil, nil, nil, string(derivation.Smoother), string(c.noCurve))

@@ -110,10 +110,9 @@ func (a *Recomputation) Configurations() error {
 		return err
 	}
 	slices.SortStableFunc(order, func(x, y rules.Rule) int {
-		place := func(r rules.Rule) int {
-			return slices.IndexFunc(schema.Tables, func(t schema.Table) bool { return t.Name == r.Table })
-		}
-		return cmp.Compare(place(x), place(y))
+		first, _ := schema.Place(x.Table)
+		second, _ := schema.Place(y.Table)
+		return cmp.Compare(first, second)
 	})
 	for _, r := range order {
 		a.check.Report(r, broken[r])

@@ -30,49 +30,49 @@ type sender struct {
 }
 
 func newSender(to io.Writer) *sender {
-	r := &sender{to: to, n: make([]int, len(schema.Tables)), sums: make([]*blake3.Hasher, len(schema.Tables))}
-	for i := range r.sums {
-		r.sums[i] = blake3.New()
+	s := &sender{to: to, n: make([]int, len(schema.Tables)), sums: make([]*blake3.Hasher, len(schema.Tables))}
+	for i := range s.sums {
+		s.sums[i] = blake3.New()
 	}
-	return r
+	return s
 }
 
 // add sends a row. After a row that does not fit its table nothing is sent.
-func (r *sender) add(t string, cells ...any) error {
-	if r.err == nil {
-		r.err = r.send(t, cells)
+func (s *sender) add(t string, cells ...any) error {
+	if s.err == nil {
+		s.err = s.send(t, cells)
 	}
-	return r.err
+	return s.err
 }
 
-func (r *sender) send(t string, cells []any) error {
+func (s *sender) send(t string, cells []any) error {
 	place, known := schema.Place(t)
 	if !known {
 		return fmt.Errorf("%s: the table is not of the schema", t)
 	}
 	columns := schema.Tables[place].Columns
 	if len(cells) != len(columns) {
-		return fmt.Errorf("%s: row %d has %d cells, the table %d columns", t, r.n[place]+1, len(cells), len(columns))
+		return fmt.Errorf("%s: row %d has %d cells, the table %d columns", t, s.n[place]+1, len(cells), len(columns))
 	}
-	r.row = beginRow(r.row, place)
+	s.row = beginRow(s.row, place)
 	for i, value := range cells {
 		cell, ok := columns[i].Cell(value)
 		if !ok {
-			return fmt.Errorf("%s.%s: row %d holds a %T", t, columns[i].Name, r.n[place]+1, cell)
+			return fmt.Errorf("%s.%s: row %d holds a %T", t, columns[i].Name, s.n[place]+1, cell)
 		}
-		r.row = duckfile.AppendCell(r.row, cell)
+		s.row = duckfile.AppendCell(s.row, cell)
 	}
-	r.n[place]++
-	_, _ = r.sums[place].Write(r.row[rowHead:]) // a hash takes every byte
-	_, err := r.to.Write(endRow(r.row))
+	s.n[place]++
+	_, _ = s.sums[place].Write(s.row[rowHead:]) // a hash takes every byte
+	_, err := s.to.Write(endRow(s.row))
 	return err
 }
 
 // written tells the rows that were sent.
-func (r *sender) written() duckfile.Written {
+func (s *sender) written() duckfile.Written {
 	w := duckfile.Written{}
 	for i, t := range schema.Tables {
-		w[t.Name] = r.sums[i].Sum(nil)
+		w[t.Name] = s.sums[i].Sum(nil)
 	}
 	return w
 }
