@@ -36,16 +36,16 @@ func TestListsAreSmall(t *testing.T) {
 // half of what a map would take.
 func TestSettledFilesAreSmall(t *testing.T) {
 	const files, most = 100_000, 64
-	before, in := allocated(), new(store.Indexed)
+	before := allocated()
 	s := newSettledFiles(0)
 	for i := range files {
-		s.put(settledFile{path: keyOfPath(fmt.Sprint(i)), in: in})
+		s.put(settledFile{path: keyOfPath(fmt.Sprint(i)), in: store.Entry(i + 1)})
 	}
 	if each := (allocated() - before) / files; each > most {
 		t.Errorf("%d bytes for each file, want at most %d", each, most)
 	}
 	for i := range files {
-		if f := s.find(keyOfPath(fmt.Sprint(i))); f == nil || f.in != in {
+		if f := s.find(keyOfPath(fmt.Sprint(i))); f == nil || f.in != store.Entry(i+1) {
 			t.Fatalf("file %d is not found", i)
 		}
 	}

@@ -9,9 +9,10 @@ import (
 // settledFile is a regular file, no link, that was looked at.
 type settledFile struct {
 	path    pathKey
-	in      *store.Indexed // nil: it was forgotten
+	in      store.Entry // of the index of its tier; 0: it was forgotten
 	mode    fs.FileMode
 	forgets uint32 // of the view, when it was looked at
+	private bool
 }
 
 // settledFiles finds files by their paths. A map would take twice the memory, and there
@@ -35,7 +36,7 @@ func (s *settledFiles) is(path pathKey) func(at uint32) bool {
 
 // find returns what is known of a path, nil if nothing is.
 func (s *settledFiles) find(path pathKey) *settledFile {
-	if at, ok := s.places.Find(path[0], s.is(path)); ok && s.at(at).in != nil {
+	if at, ok := s.places.Find(path[0], s.is(path)); ok && s.at(at).in != 0 {
 		return s.at(at)
 	}
 	return nil
@@ -60,6 +61,6 @@ func (s *settledFiles) put(f settledFile) {
 // forget drops what is known of a path.
 func (s *settledFiles) forget(path pathKey) {
 	if f := s.find(path); f != nil {
-		f.in = nil
+		f.in = 0
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"sync"
 )
@@ -48,10 +49,9 @@ const recordsHeader = "step-records  1\n"
 const keepPerStep = 8
 
 func openRecords(path string, perm Perm, write bool) (*Records, error) {
-	r := &Records{}
+	r := &Records{log: newLog(path, recordsHeader, perm.File)}
 	r.forget(0)
-	var err error
-	if r.log, err = openLog(path, recordsHeader, perm.File, write, r.remember); err != nil {
+	if err := r.log.open(write, r.remember); err != nil {
 		return nil, err
 	}
 	// What is kept is at least the newest: what is not wasteful measured by that
@@ -66,25 +66,24 @@ func openRecords(path string, perm Perm, write bool) (*Records, error) {
 
 // keep writes a log of some of the entries only.
 func (r *Records) keep(places []place) error {
-	entries := make([]payload, len(places))
-	for i, p := range places {
-		entry, err := r.log.read(p.span)
-		if err != nil {
-			return err
+	return r.rewrite(len(places), func(yield func(payload, error) bool) {
+		for _, p := range places { // one after another: they may be large
+			entry, err := r.log.read(p.span)
+			if !yield(payload{entry}, err) {
+				return
+			}
 		}
-		entries[i] = payload{entry}
-	}
-	return r.rewrite(entries)
+	})
 }
 
 // rewrite makes these the entries of the log.
-func (r *Records) rewrite(entries []payload) error {
-	if err := r.log.rewrite(entries); err != nil {
+func (r *Records) rewrite(count int, entries iter.Seq2[payload, error]) error {
+	now := &Records{log: r.log}
+	now.forget(count)
+	if err := r.log.rewrite(entries, func(s span, p payload) { now.remember(s, p[0]) }); err != nil {
 		return err
 	}
-	r.forget(len(entries))
-	at := int64(headerSize)
-	r.rememberAll(at, entries)
+	r.entries, r.steps, r.keys, r.newest, r.room = now.entries, now.steps, now.keys, now.newest, now.room
 	return nil
 }
 
@@ -245,11 +244,13 @@ func (r *Records) Replace(recs []Record) error {
 	if !r.log.owner {
 		return errors.New("the records are open for reading only")
 	}
-	entries := make([]payload, len(recs))
-	for i, rec := range recs {
-		entries[i] = encodeRecord(rec)
-	}
-	return r.rewrite(entries)
+	return r.rewrite(len(recs), func(yield func(payload, error) bool) {
+		for _, rec := range recs {
+			if !yield(encodeRecord(rec), nil) {
+				return
+			}
+		}
+	})
 }
 
 // Lost returns how many bytes of the file could not be read when it was
