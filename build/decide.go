@@ -275,7 +275,7 @@ func (s *session) recordOf(n *node, key store.Sum, encoded []byte) *record {
 	var err error
 	if len(encoded) == 0 {
 		rec, err = decodeRecord(stored)
-	} else if rec, err = readRecord(stored); err == nil && !bytes.Equal(rec.manifest, encoded) { // which spares a second digest
+	} else if rec, err = readRecord(stored); err == nil && !bytes.Equal(rec.manifest.joined(), encoded) { // which spares a second digest
 		err = errDamaged
 	}
 	if err != nil {
@@ -331,7 +331,7 @@ func (s *session) last(n *node) *record {
 
 func (s *session) lastManifest(n *node) []byte {
 	if rec := s.last(n); rec != nil {
-		return rec.manifest
+		return rec.manifest.joined()
 	}
 	return nil
 }

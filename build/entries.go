@@ -9,7 +9,7 @@ import (
 // manifest holds. As a list of entries a study of a hundred thousand runs would take
 // three times the memory, and then the manifest beside it.
 type entryList struct {
-	text  [][]byte // which follow each other; no entry begins in one and ends in another
+	text  pieces // no entry begins in one and ends in another
 	count int
 	bytes int64 // that the files hold whose bytes count
 }
@@ -34,15 +34,6 @@ func (l entryList) all() iter.Seq[entry] {
 // entries returns the entries for whoever needs more than to go through them once.
 func (l entryList) entries() []entry {
 	return slices.AppendSeq(make([]entry, 0, l.count), l.all())
-}
-
-// size is how long the text is.
-func (l entryList) size() int {
-	size := 0
-	for _, piece := range l.text {
-		size += len(piece)
-	}
-	return size
 }
 
 // listOf returns a list of some entries, in any order.

@@ -27,8 +27,8 @@ func TestListsAreSmall(t *testing.T) {
 	}
 	const most = 64 // 32 of a digest, some 22 of a name, the rest of kind, size and lengths
 	files := runs * len(names)
-	if l := w.list(); l.count != files || l.size() > most*files {
-		t.Errorf("%d bytes each for %d files, want at most %d", l.size()/files, l.count, most)
+	if l := w.list(); l.count != files || l.text.size() > most*files {
+		t.Errorf("%d bytes each for %d files, want at most %d", l.text.size()/files, l.count, most)
 	}
 }
 

@@ -251,7 +251,7 @@ func (p payload) len() int {
 	return size
 }
 
-// oneWrite is how much is written at once, about. An entry whose parts are not larger goes
+// oneWrite is how much is written at once, about. An entry that is not larger goes
 // out by one write: others may append to the index, whose entries are all small. A larger
 // one is of records, which only who holds the lock of the cache appends. Less in tests.
 var oneWrite = 1 << 20
@@ -268,7 +268,7 @@ func (e *entryWriter) add(p payload) error {
 	if err := checkSize(size); err != nil {
 		return err
 	}
-	if len(e.b) > 0 && len(e.b)+size > oneWrite {
+	if len(e.b) > 0 && len(e.b)+entryHead+size > oneWrite {
 		if err := e.flush(nil); err != nil {
 			return err
 		}
@@ -278,7 +278,7 @@ func (e *entryWriter) add(p payload) error {
 	binary.LittleEndian.PutUint32(head[4:], checksum(head[:4], p...))
 	e.b = append(e.b, head[:]...)
 	for _, part := range p {
-		if len(part) <= oneWrite {
+		if len(e.b)+len(part) <= oneWrite {
 			e.b = append(e.b, part...)
 			continue
 		}

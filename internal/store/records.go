@@ -18,7 +18,7 @@ type Record struct {
 	Body []byte
 	// Tail is more of the body, for who writes records: that of a step which lists a
 	// large study need not be copied. A record that was read has none.
-	Tail []byte
+	Tail [][]byte
 }
 
 // Records finds the newest record of a step and of a key. Bodies stay on disk until
@@ -262,7 +262,7 @@ func encodeRecord(r Record) payload {
 	b = binary.AppendUvarint(b, uint64(len(r.Step)))
 	b = append(b, r.Step...)
 	b = append(b, r.Key[:]...)
-	return payload{append(b, r.Body...), r.Tail}
+	return append(payload{append(b, r.Body...)}, r.Tail...)
 }
 
 func stepIn(entry []byte) []byte {

@@ -117,13 +117,13 @@ func TestRecordsAreAMap(t *testing.T) {
 			for i := range steps {
 				// Two settings after another, as a user would try them.
 				key := Sum{byte(i), byte(i >> 8), byte(round / 4 * 2), byte(round % 2)}
-				recs = append(recs, Record{fmt.Sprint("step ", i), key, []byte{byte(round)}, body})
+				recs = append(recs, Record{fmt.Sprint("step ", i), key, []byte{byte(round)}, [][]byte{body, {byte(i)}}})
 			}
 			if err := r.Append(recs); err != nil {
 				t.Fatal(err)
 			}
 			for _, rec := range recs {
-				rec.Body, rec.Tail = append(rec.Body, rec.Tail...), nil // as it is read
+				rec.Body, rec.Tail = append(rec.Body, bytes.Join(rec.Tail, nil)...), nil // as it is read
 				last[rec.Step], keys[rec.Key] = rec, rec
 			}
 		}
