@@ -35,7 +35,7 @@ func TestListsAreSmall(t *testing.T) {
 // TestSettledFilesAreSmall holds what the view keeps of a file that the index has to
 // half of what a map would take.
 func TestSettledFilesAreSmall(t *testing.T) {
-	const files, most = 100_000, 64
+	const files, most = 100_000, 40
 	before := allocated()
 	s := newSettledFiles(0)
 	for i := range files {

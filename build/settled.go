@@ -10,9 +10,38 @@ import (
 type settledFile struct {
 	path    pathKey
 	in      store.Entry // of the index of its tier; 0: it was forgotten
-	mode    fs.FileMode
-	forgets uint32 // of the view, when it was looked at
-	private bool
+	forgets uint32      // of the view, when it was looked at, and the marks
+}
+
+// Marks of a settled file: of its mode nothing else is asked for. A build forgets far
+// fewer trees than there is room for beside them.
+const (
+	markPrivate = 1 << iota // by where it is, see Options.private
+	markExec                // its owner may execute it
+	markBits    = iota
+)
+
+func settledAs(path pathKey, in store.Entry, mode fs.FileMode, private bool, forgets uint32) settledFile {
+	f := settledFile{path, in, forgets << markBits}
+	if private {
+		f.forgets |= markPrivate
+	}
+	if mode&0o100 != 0 {
+		f.forgets |= markExec
+	}
+	return f
+}
+
+func (f *settledFile) private() bool { return f.forgets&markPrivate != 0 }
+
+func (f *settledFile) since() uint32 { return f.forgets >> markBits }
+
+// mode is that of a regular file that may be executed or not.
+func (f *settledFile) mode() fs.FileMode {
+	if f.forgets&markExec != 0 {
+		return 0o100
+	}
+	return 0
 }
 
 // settledFiles finds files by their paths. A map would take twice the memory, and there

@@ -111,8 +111,8 @@ func (v *view) stat(abs string) (store.Stat, bool) {
 		}
 		return f.stat, true
 	}
-	if at := v.settled.find(keyOfPath(abs)); at != nil && !v.forgotten(abs, at.forgets) {
-		in, _ := v.index(at.private).At(at.in)
+	if at := v.settled.find(keyOfPath(abs)); at != nil && !v.forgotten(abs, at.since()) {
+		in, _ := v.index(at.private()).At(at.in)
 		return in.Stat, true
 	}
 	return store.Stat{}, false
@@ -158,14 +158,14 @@ func (v *view) find(abs string) *file {
 		return f
 	}
 	at := v.settled.find(keyOfPath(abs))
-	if at == nil || v.forgotten(abs, at.forgets) {
+	if at == nil || v.forgotten(abs, at.since()) {
 		return nil
 	}
-	in, ok := v.index(at.private).At(at.in)
+	in, ok := v.index(at.private()).At(at.in)
 	if !ok {
 		return nil
 	}
-	f := &file{seen: true, stat: in.Stat, mode: at.mode, sum: in.Sum}
+	f := &file{seen: true, stat: in.Stat, mode: at.mode(), sum: in.Sum}
 	f.done.Store(true)
 	return f
 }
@@ -183,7 +183,7 @@ func (v *view) keep(abs string, f *file, in store.Entry) {
 	}
 	delete(v.files, abs)
 	if v.before == nil {
-		v.settled.put(settledFile{keyOfPath(abs), in, f.mode, v.forgets, v.opt.private(abs)})
+		v.settled.put(settledAs(keyOfPath(abs), in, f.mode, v.opt.private(abs), v.forgets))
 	}
 }
 
@@ -277,7 +277,7 @@ func (v *view) known(seen *file, ref Ref, abs string) (f *file, ok bool) {
 		return f, f.done.Load() && f.err == nil
 	}
 	if v.before == nil {
-		v.settled.put(settledFile{keyOfPath(abs), in, seen.mode, v.forgets, private})
+		v.settled.put(settledAs(keyOfPath(abs), in, seen.mode, private, v.forgets))
 	}
 	seen.sum = sum
 	seen.done.Store(true)
