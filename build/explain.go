@@ -193,7 +193,7 @@ func (s *session) account(n *node, p *progress, redacted bool) Account {
 		}
 		a.Reads = append(a.Reads, r)
 	}
-	last := s.last(n)
+	last := s.lastWhole(n)
 	rec := d.rec
 	if rec == nil {
 		rec = last

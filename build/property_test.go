@@ -27,7 +27,7 @@ const testGap = 20 * time.Millisecond
 func init() {
 	safetyGap = testGap
 	// So that what is found out again, written in pieces or digested so is tested, too.
-	manyInputs, wholeDecisions, pieceSize, wholeManifest, longPiece = 3, 2, 100, 900, 50
+	manyInputs, wholeDecisions, pieceSize, wholeManifest, longPiece, briefRecord = 3, 2, 100, 900, 50, 200
 }
 
 // model is a random pipeline: what it declares is a function of its fields,

@@ -148,21 +148,38 @@ func (l *appendLog) reader() (*os.File, error) {
 	return nil, fs.ErrClosed
 }
 
-// read returns the payload of an entry that scan found to be good. It is checked
-// again: somebody may have written over it since.
-func (l *appendLog) read(s span) ([]byte, error) {
+// read returns the payload of an entry that scan found to be good, or as much of its
+// beginning as is asked for. It is checked again, all of it: somebody may have written
+// over it since.
+func (l *appendLog) read(s span, most int) ([]byte, error) {
 	from, err := l.reader()
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, entryHead+int(s.size))
+	b := make([]byte, entryHead+min(int(s.size), most))
 	if _, err := from.ReadAt(b, s.at-entryHead); err != nil {
 		return nil, err
 	}
-	if binary.LittleEndian.Uint32(b) != s.size || checksum(b[:4], b[entryHead:]) != binary.LittleEndian.Uint32(b[4:]) {
+	sum := checksum(b[:4], b[entryHead:])
+	if behind := int64(s.size) - int64(len(b)-entryHead); behind > 0 {
+		rest := checksummer(sum)
+		if n, err := io.Copy(&rest, io.NewSectionReader(from, s.at+int64(len(b)-entryHead), behind)); err != nil || n < behind {
+			return nil, errors.Join(io.ErrUnexpectedEOF, err)
+		}
+		sum = uint32(rest)
+	}
+	if binary.LittleEndian.Uint32(b) != s.size || sum != binary.LittleEndian.Uint32(b[4:]) {
 		return nil, fmt.Errorf("the entry at %d is damaged", s.at)
 	}
 	return b[entryHead:], nil
+}
+
+// checksummer goes on with a checksum.
+type checksummer uint32
+
+func (c *checksummer) Write(b []byte) (int, error) {
+	*c = checksummer(crc32.Update(uint32(*c), castagnoli, b))
+	return len(b), nil
 }
 
 func newLog(path, header string, perm fs.FileMode) *appendLog {

@@ -68,7 +68,7 @@ func openRecords(path string, perm Perm, write bool) (*Records, error) {
 func (r *Records) keep(places []place) error {
 	return r.rewrite(len(places), func(yield func(payload, error) bool) {
 		for _, p := range places { // one after another: they may be large
-			entry, err := r.log.read(p.span)
+			entry, err := r.log.read(p.span, maxEntry)
 			if !yield(payload{entry}, err) {
 				return
 			}
@@ -167,7 +167,21 @@ func (r *Records) Last(step string) (Record, bool) {
 	if !ok {
 		return Record{}, false
 	}
-	return r.record(at)
+	return r.record(at, maxEntry)
+}
+
+// LastBrief returns the newest record of a step with the first brief bytes of its body, and
+// how long that is.
+func (r *Records) LastBrief(step string, brief int) (rec Record, size int, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	at, ok := r.last(step)
+	if !ok {
+		return Record{}, 0, false
+	}
+	e := r.entries[at]
+	rec, ok = r.record(at, len(e.head)+brief)
+	return rec, int(e.size) - len(e.head), ok
 }
 
 func (r *Records) last(step string) (at uint32, ok bool) {
@@ -190,7 +204,7 @@ func (r *Records) ByKey(key Sum) (Record, bool) {
 	if !ok {
 		return Record{}, false
 	}
-	return r.record(at)
+	return r.record(at, maxEntry)
 }
 
 // All returns every record, the oldest first.
@@ -199,16 +213,17 @@ func (r *Records) All() []Record {
 	defer r.mu.RUnlock()
 	all := make([]Record, 0, len(r.entries))
 	for at := range r.entries {
-		if rec, ok := r.record(uint32(at)); ok {
+		if rec, ok := r.record(uint32(at), maxEntry); ok {
 			all = append(all, rec)
 		}
 	}
 	return all
 }
 
-// record reads an entry. One that cannot be read any more is as good as not there.
-func (r *Records) record(at uint32) (Record, bool) {
-	entry, err := r.log.read(r.entries[at].span)
+// record reads an entry, or so many bytes of it. One that cannot be read any more is as
+// good as not there.
+func (r *Records) record(at uint32, most int) (Record, bool) {
+	entry, err := r.log.read(r.entries[at].span, most)
 	head := r.entries[at].head
 	if err != nil || !bytes.HasPrefix(entry, head) {
 		return Record{}, false
