@@ -205,7 +205,7 @@ func (ix *Index) Lost() int64 { return ix.log.lost }
 
 // flushChunk bounds one entry of the log, so that damage to one loses little, and
 // with it what is kept of names before it is written.
-const flushChunk = 256 << 10
+var flushChunk = 256 << 10
 
 // Flush appends what is new to the log.
 func (ix *Index) Flush() error {

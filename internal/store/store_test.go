@@ -80,7 +80,7 @@ func openEntries(path, header string, perm fs.FileMode, write bool) (*appendLog,
 	return l, entries, err
 }
 
-func init() { oneWrite = 16 } // so that entries of all tests are written in several ways
+func init() { oneWrite, flushChunk = 16, 3000 } // so that entries of all tests are written in several ways
 
 // TestLogPrefix holds that whatever happens to a log, what is read is a prefix
 // of what was written, and that it can be appended to after that.
