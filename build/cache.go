@@ -251,7 +251,7 @@ func (s *session) verifyRecords(st *store.Store, add func(name, why string)) err
 	for _, stored := range all {
 		if rec, err := decodeRecord(stored); err != nil {
 			add("record of "+stored.Step, err.Error())
-		} else if _, err := decodeManifest(rec.manifest); err != nil {
+		} else if _, err := decodeManifest(rec.manifest.joined()); err != nil {
 			add("record of "+stored.Step, err.Error())
 		} else {
 			good = append(good, stored)

@@ -275,7 +275,7 @@ func (s *session) recordOf(n *node, key store.Sum, encoded []byte) *record {
 	var err error
 	if len(encoded) == 0 {
 		rec, err = decodeRecord(stored)
-	} else if rec, err = readRecord(stored); err == nil && !bytes.Equal(rec.manifest, encoded) { // which spares a second digest
+	} else if rec, err = readRecord(stored); err == nil && !bytes.Equal(rec.manifest.joined(), encoded) { // which spares a second digest
 		err = errDamaged
 	}
 	if err != nil {
@@ -312,26 +312,52 @@ func (n *node) order(rec *record) *record {
 	return rec
 }
 
-// last returns the newest readable record of a step, nil if there is none.
+// briefRecord is how much of a record is read for what its step has made: nearly always
+// it is that, and the manifest of a step that lists a large store is a thousand times as
+// long. Less in tests.
+var briefRecord = 32 << 10
+
+// last returns the newest readable record of a step without its manifest, nil if there is
+// none.
 func (s *session) last(n *node) *record {
 	st := s.tier(n.secret)
 	if st == nil {
 		return nil
 	}
-	stored, ok := st.Records.Last(n.Name)
+	stored, size, ok := st.Records.LastBrief(n.Name, briefRecord)
 	if !ok {
 		return nil
 	}
-	rec, err := decodeRecord(stored)
-	if err != nil {
+	var rec *record
+	var err error
+	if len(stored.Body) < size {
+		if rec, err = (&reader{b: stored.Body}).madeBy(stored.Key); err != nil {
+			rec = s.lastWhole(n)
+		}
+	} else if rec, err = decodeRecord(stored); err != nil {
 		return nil
+	}
+	if rec != nil {
+		rec.manifest = nil
 	}
 	return rec
 }
 
+// lastWhole is last with the manifest.
+func (s *session) lastWhole(n *node) *record {
+	if st := s.tier(n.secret); st != nil {
+		if stored, ok := st.Records.Last(n.Name); ok {
+			if rec, err := decodeRecord(stored); err == nil {
+				return rec
+			}
+		}
+	}
+	return nil
+}
+
 func (s *session) lastManifest(n *node) []byte {
-	if rec := s.last(n); rec != nil {
-		return rec.manifest
+	if rec := s.lastWhole(n); rec != nil {
+		return rec.manifest.joined()
 	}
 	return nil
 }

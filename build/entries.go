@@ -9,7 +9,7 @@ import (
 // manifest holds. As a list of entries a study of a hundred thousand runs would take
 // three times the memory, and then the manifest beside it.
 type entryList struct {
-	text  [][]byte // which follow each other; no entry begins in one and ends in another
+	text  pieces // no entry begins in one and ends in another
 	count int
 	bytes int64 // that the files hold whose bytes count
 }
@@ -36,15 +36,6 @@ func (l entryList) entries() []entry {
 	return slices.AppendSeq(make([]entry, 0, l.count), l.all())
 }
 
-// size is how long the text is.
-func (l entryList) size() int {
-	size := 0
-	for _, piece := range l.text {
-		size += len(piece)
-	}
-	return size
-}
-
 // listOf returns a list of some entries, in any order.
 func listOf(entries ...entry) entryList {
 	var b entryWriter
@@ -54,8 +45,8 @@ func listOf(entries ...entry) entryList {
 	return b.list()
 }
 
-// pieceSize is from what length on a piece of text is not written on: a text of many
-// megabytes that grows would be in memory twice. Less in tests.
+// pieceSize is how long a piece of text becomes, about: a text of many megabytes that
+// grows would be in memory twice. Less in tests.
 var pieceSize = 64 << 10
 
 // entryWriter makes a list.
@@ -72,13 +63,24 @@ func (b *entryWriter) add(e entry) {
 	if b.count > 0 && compareRefs(b.last, e.ref) > 0 {
 		b.unsorted = true
 	}
-	if len(b.w.b) >= pieceSize {
+	if len(b.w.b) >= pieceSize-len(e.ref.Path)-len(e.meaning)-spare {
 		b.close()
+		b.begin()
 	}
 	b.w.entry(b.last, e)
 	b.last = e.ref
 	b.bytes += e.size
 	b.count++
+}
+
+// spare is what an entry takes beside its path and meaning, with the name of its root.
+const spare = 128
+
+// begin makes room for a whole piece behind others. Of one that grows a part is in vain.
+func (b *entryWriter) begin() {
+	if len(b.full) > 0 {
+		b.w.b = make([]byte, 0, pieceSize)
+	}
 }
 
 // close ends the last piece.
@@ -103,12 +105,11 @@ func (b *entryWriter) append(more *entryWriter) {
 	r := reader{b: more.full[0]}
 	first := r.entry(Ref{})
 	b.add(first)
-	if len(b.w.b)+len(r.b) <= pieceSize {
-		b.w.b = append(b.w.b, r.b...)
-	} else {
+	if len(b.w.b)+len(r.b) > pieceSize {
 		b.close()
-		b.full = append(b.full, r.b)
+		b.begin()
 	}
+	b.w.b = append(b.w.b, r.b...)
 	if len(more.full) > 1 {
 		b.close()
 		b.full = append(b.full, more.full[1:]...)

@@ -193,7 +193,7 @@ func (s *session) account(n *node, p *progress, redacted bool) Account {
 		}
 		a.Reads = append(a.Reads, r)
 	}
-	last := s.last(n)
+	last := s.lastWhole(n)
 	rec := d.rec
 	if rec == nil {
 		rec = last
@@ -219,7 +219,7 @@ func (s *session) account(n *node, p *progress, redacted bool) Account {
 		}
 	}
 	if last != nil && !hide {
-		if then, err := decodeManifest(last.manifest); err == nil {
+		if then, err := decodeManifest(last.manifest.joined()); err == nil {
 			for _, c := range changes(then, d.manifest) {
 				c.Name, c.Then, c.Now = s.opt.Redact(c.Name), s.opt.Redact(c.Then), s.opt.Redact(c.Now)
 				a.Changes = append(a.Changes, c)

@@ -49,6 +49,32 @@ func TestInputMovesAndMovesBack(t *testing.T) {
 	}
 }
 
+// What the index has of inputs is read from its file when it is asked for. Where that is
+// lost while a step runs nobody can tell whether they are what they were.
+func TestIndexLostMeanwhile(t *testing.T) {
+	s := newSpace(t)
+	s.write("in", "A")
+	lose := false
+	step := copyStep("a", "in", "out")
+	plain := step.Run
+	step.Run = func(ctx context.Context, t *Task) error {
+		if lose {
+			if err := os.Truncate(filepath.Join(s.opt.PublicCache, "index"), 0); err != nil {
+				return err
+			}
+		}
+		return plain(ctx, t)
+	}
+	s.steps = []Step{step}
+	s.expect("ran a")
+	time.Sleep(testGap + testGap/2) // nothing is remembered of what is young
+	s.expect("")
+	s.steps[0].Params, lose = map[string]any{"again": true}, true
+	s.fails("failed a", "tainted: while the step ran input")
+	lose = false
+	s.expect("ran a unchanged")
+}
+
 // One private file may lie beside public ones: its root holds that file alone.
 func TestRootOfOneFile(t *testing.T) {
 	s := newSpace(t)

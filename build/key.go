@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math/bits"
@@ -143,10 +144,31 @@ func (n *node) manifest(groups []group, ledgers entryList) (*manifest, error) {
 	return m, nil
 }
 
-func (m *manifest) encode() []byte {
-	var w writer
+// encode returns the encoding, of which the lists of entries are parts as they are: that
+// of a step which lists a large store would be in memory twice.
+func (m *manifest) encode() pieces {
+	w := writer{whole: true}
 	m.write(&w)
-	return w.b
+	return w.pieces()
+}
+
+// pieces are bytes that follow each other.
+type pieces [][]byte
+
+// joined returns the bytes in one piece.
+func (p pieces) joined() []byte {
+	if len(p) == 1 {
+		return p[0]
+	}
+	return bytes.Join(p, nil)
+}
+
+func (p pieces) size() int {
+	size := 0
+	for _, piece := range p {
+		size += len(piece)
+	}
+	return size
 }
 
 // wholeManifest is up to what length a manifest is encoded to compute its key. Longer
@@ -158,6 +180,7 @@ var wholeManifest = 1 << 20
 // that is too long: then there are none.
 func (m *manifest) key(w *writer) store.Sum {
 	if m.room() <= wholeManifest {
+		w.b = slices.Grow(w.b, m.room())
 		m.write(w)
 		return keyOf(w.b)
 	}
@@ -173,20 +196,17 @@ func (m *manifest) key(w *writer) store.Sum {
 // room is about how long the encoding is. Too little costs a copy; see also key.
 func (m *manifest) room() int {
 	const short = 512 // what is nowhere long
-	size := short + m.ledgers.size()
+	size := short + m.ledgers.text.size()
 	for _, p := range m.params {
 		size += len(p.name) + len(p.value) + 4
 	}
 	for _, g := range m.inputs {
-		size += len(g.input.pattern) + g.entries.size() + 16
+		size += len(g.input.pattern) + g.entries.text.size() + 16
 	}
 	return size
 }
 
 func (m *manifest) write(w *writer) {
-	if w.hash == nil {
-		w.b = slices.Grow(w.b, m.room())
-	}
 	w.str(m.format)
 	w.str(m.step)
 	w.str(m.code)
@@ -242,28 +262,50 @@ func decodeManifest(b []byte) (*manifest, error) {
 	return m, r.end()
 }
 
-func keyOf(encoded []byte) store.Sum { return blake3.Sum256(encoded) }
+func keyOf(encoded ...[]byte) store.Sum {
+	if len(encoded) == 1 {
+		return blake3.Sum256(encoded[0])
+	}
+	hash := blake3.New()
+	for _, piece := range encoded {
+		_, _ = hash.Write(piece) // a hash does not fail
+	}
+	return store.Sum(hash.Sum(nil))
+}
 
 // writer and reader are the one binary form of manifests and records: numbers
 // as unsigned varints, strings with their length in front.
 type writer struct {
-	b    []byte
-	hash *blake3.Hasher // nil, or where b goes before what is long
+	b     []byte
+	hash  *blake3.Hasher // nil, or where b goes before what is long
+	whole bool           // what is long becomes a piece as it is
+	full  pieces         // before b
 }
+
+// pieces returns what was written.
+func (w *writer) pieces() pieces { return append(w.full, w.b) }
 
 func (w *writer) byte(c byte)   { w.b = append(w.b, c) }
 func (w *writer) num(n int)     { w.b = binary.AppendUvarint(w.b, uint64(n)) }
 func (w *writer) int64(n int64) { w.b = binary.AppendUvarint(w.b, uint64(n)) }
 func (w *writer) str(s string)  { w.num(len(s)); w.b = append(w.b, s...) }
 func (w *writer) raw(b []byte) {
-	if w.hash == nil {
+	switch {
+	case w.hash != nil:
+		_, _ = w.hash.Write(w.b) // a hash does not fail
+		_, _ = w.hash.Write(b)
+		w.b = w.b[:0]
+	case w.whole && len(b) >= longPiece:
+		w.full = append(w.full, w.b, b)
+		w.b = nil
+	default:
 		w.b = append(w.b, b...)
-		return
 	}
-	_, _ = w.hash.Write(w.b) // a hash does not fail
-	_, _ = w.hash.Write(b)
-	w.b = w.b[:0]
 }
+
+// longPiece is from what length on it pays not to copy. Less in tests.
+var longPiece = 4 << 10
+
 func (w *writer) sum(s store.Sum) { w.b = append(w.b, s[:]...) }
 func (w *writer) bool(v bool) {
 	if v {

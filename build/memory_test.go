@@ -27,25 +27,25 @@ func TestListsAreSmall(t *testing.T) {
 	}
 	const most = 64 // 32 of a digest, some 22 of a name, the rest of kind, size and lengths
 	files := runs * len(names)
-	if l := w.list(); l.count != files || l.size() > most*files {
-		t.Errorf("%d bytes each for %d files, want at most %d", l.size()/files, l.count, most)
+	if l := w.list(); l.count != files || l.text.size() > most*files {
+		t.Errorf("%d bytes each for %d files, want at most %d", l.text.size()/files, l.count, most)
 	}
 }
 
 // TestSettledFilesAreSmall holds what the view keeps of a file that the index has to
 // half of what a map would take.
 func TestSettledFilesAreSmall(t *testing.T) {
-	const files, most = 100_000, 64
-	before, in := allocated(), new(store.Indexed)
+	const files, most = 100_000, 40
+	before := allocated()
 	s := newSettledFiles(0)
 	for i := range files {
-		s.put(settledFile{path: keyOfPath(fmt.Sprint(i)), in: in})
+		s.put(settledFile{path: keyOfPath(fmt.Sprint(i)), in: store.Entry(i + 1)})
 	}
 	if each := (allocated() - before) / files; each > most {
 		t.Errorf("%d bytes for each file, want at most %d", each, most)
 	}
 	for i := range files {
-		if f := s.find(keyOfPath(fmt.Sprint(i))); f == nil || f.in != in {
+		if f := s.find(keyOfPath(fmt.Sprint(i))); f == nil || f.in != store.Entry(i+1) {
 			t.Fatalf("file %d is not found", i)
 		}
 	}

@@ -74,7 +74,7 @@ type source struct {
 func packList(recs []*record, sources []source) ([]byte, error) {
 	p := packed{Format: packFormat, Records: []packedRecord{}, Sources: []packedFile{}}
 	for _, rec := range recs {
-		m, err := decodeManifest(rec.manifest)
+		m, err := decodeManifest(rec.manifest.joined())
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +99,7 @@ func (s *session) sources(ctx context.Context, recs []*record) ([]source, error)
 	}
 	madeHere, read := map[Ref]bool{}, map[Ref][]entry{}
 	for _, rec := range recs {
-		m, err := decodeManifest(rec.manifest)
+		m, err := decodeManifest(rec.manifest.joined())
 		if err != nil {
 			continue
 		}
@@ -257,7 +257,7 @@ func (s *session) lastPublic(done *CacheExported) (recs []*record, stored []stor
 // them: parameters, names and paths.
 func (s *session) sayNothing(recs []*record) error {
 	for _, rec := range recs {
-		m, err := decodeManifest(rec.manifest)
+		m, err := decodeManifest(rec.manifest.joined())
 		if err != nil {
 			return err
 		}
@@ -330,8 +330,11 @@ func encodeRecords(recs []store.Record) []byte {
 	for _, r := range recs {
 		w.str(r.Step)
 		w.sum(r.Key)
-		w.num(len(r.Body) + len(r.Tail))
-		w.b = append(append(w.b, r.Body...), r.Tail...)
+		w.num(len(r.Body) + pieces(r.Tail).size())
+		w.b = append(w.b, r.Body...)
+		for _, part := range r.Tail {
+			w.b = append(w.b, part...)
+		}
 	}
 	return w.b
 }
@@ -458,7 +461,7 @@ func readPack(manifest, records []byte) (*pack, error) {
 		if err != nil {
 			return nil, fmt.Errorf("record %d: %w", i, err)
 		}
-		m, err := decodeManifest(rec.manifest)
+		m, err := decodeManifest(rec.manifest.joined())
 		if err != nil || m.step != r.Step || checkName(r.Step) != nil {
 			return nil, fmt.Errorf("record %d is not that of its step", i)
 		}

@@ -273,7 +273,7 @@ func TestCacheImportRefuses(t *testing.T) {
 			recs, src := change(p.recs, p.sources)
 			var stored []store.Record
 			for _, rec := range recs {
-				man, err := decodeManifest(rec.manifest)
+				man, err := decodeManifest(rec.manifest.joined())
 				if err != nil {
 					t.Fatal(err)
 				}

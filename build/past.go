@@ -55,7 +55,7 @@ func (p *Past) manifest(key string) *manifest {
 		if err != nil {
 			continue // damaged is as good as not there
 		}
-		if m, err := decodeManifest(rec.manifest); err == nil {
+		if m, err := decodeManifest(rec.manifest.joined()); err == nil {
 			return m
 		}
 	}

@@ -206,12 +206,12 @@ func (d *disk) deceive(t testing.TB, o Options) {
 					continue
 				}
 				ref := Ref{name, relative(root.Path, abs)}.String()
-				if k := st.Index.Get([]byte(ref), was); k != nil {
+				if e, sum := st.Index.Get([]byte(ref), was); e != 0 {
 					now, _, err := store.Lstat(abs)
 					if err != nil {
 						t.Fatal(err)
 					}
-					st.Index.Put([]byte(ref), now, k.Sum)
+					st.Index.Put([]byte(ref), now, sum)
 					deceived++
 				}
 			}

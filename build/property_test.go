@@ -27,7 +27,7 @@ const testGap = 20 * time.Millisecond
 func init() {
 	safetyGap = testGap
 	// So that what is found out again, written in pieces or digested so is tested, too.
-	manyInputs, wholeDecisions, pieceSize, wholeManifest = 3, 2, 100, 900
+	manyInputs, wholeDecisions, pieceSize, wholeManifest, longPiece, briefRecord = 3, 2, 100, 900, 50, 200
 }
 
 // model is a random pipeline: what it declares is a function of its fields,
@@ -655,7 +655,7 @@ func TestManifestInjective(t *testing.T) {
 			kind := inputKind(rapid.IntRange(int(inFile), int(inOutputsOf)).Draw(t, "input"))
 			m.inputs = append(m.inputs, group{Input{kind, text.Draw(t, "root"), text.Draw(t, "pattern"), text.Draw(t, "as")}, entries(t)})
 		}
-		b := m.encode()
+		b := m.encode().joined()
 		back, err := decodeManifest(b)
 		if err != nil {
 			t.Fatalf("%+v does not decode: %v", m, err)
@@ -674,7 +674,7 @@ func TestManifestInjective(t *testing.T) {
 		}
 		// Damage is an error or another manifest, never a panic.
 		b[rand.IntN(len(b))] ^= 1 << rand.IntN(8)
-		if back, err = decodeManifest(b); err == nil && !bytes.Equal(back.encode(), b) {
+		if back, err = decodeManifest(b); err == nil && !bytes.Equal(back.encode().joined(), b) {
 			t.Fatalf("two encodings of %+v", back)
 		}
 	})

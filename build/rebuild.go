@@ -299,7 +299,7 @@ func (s *session) rerun(ctx context.Context, n *node, d decision) (other *anothe
 	if err != nil {
 		return nil, err
 	}
-	if keyOf(manifest) != d.key {
+	if keyOf(manifest...) != d.key {
 		return nil, errors.New("it changed a ledger in its place, not the copy that it was given: it must ask for the path")
 	}
 	for i := range outs {

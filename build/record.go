@@ -19,7 +19,7 @@ type record struct {
 	key      store.Sum
 	elapsed  time.Duration
 	outs     []made // in the order of their refs
-	manifest []byte
+	manifest pieces
 }
 
 // made is an output as it was left.
@@ -111,14 +111,14 @@ func (r *record) stored(step string) store.Record {
 		w.sum(m.sum)
 		w.files(m.files)
 	}
-	w.num(len(r.manifest))
+	w.num(r.manifest.size())
 	return store.Record{Step: step, Key: r.key, Body: w.b, Tail: r.manifest}
 }
 
 // decodeRecord reads a record and checks that it is the one of its key.
 func decodeRecord(rec store.Record) (*record, error) {
 	out, err := readRecord(rec)
-	if err == nil && keyOf(out.manifest) != rec.Key {
+	if err == nil && keyOf(out.manifest...) != rec.Key {
 		return nil, errDamaged
 	}
 	return out, err
@@ -127,8 +127,21 @@ func decodeRecord(rec store.Record) (*record, error) {
 // readRecord reads a record. That its manifest is the one of its key is for the
 // caller to check.
 func readRecord(rec store.Record) (*record, error) {
-	out := &record{key: rec.Key}
 	r := reader{b: rec.Body}
+	out, err := r.madeBy(rec.Key)
+	if err != nil {
+		return nil, err
+	}
+	out.manifest = pieces{r.take(r.num())}
+	if r.end() != nil {
+		return nil, errDamaged
+	}
+	return out, nil
+}
+
+// madeBy reads what was made, which comes before the manifest.
+func (r *reader) madeBy(key store.Sum) (*record, error) {
+	out := &record{key: key}
 	seconds := math.Float64frombits(uint64(r.int64()))
 	if !(seconds >= 0 && seconds < math.MaxInt32) {
 		r.bad = true
@@ -141,10 +154,6 @@ func readRecord(rec store.Record) (*record, error) {
 			return nil, errDamaged
 		}
 		out.outs = append(out.outs, m)
-	}
-	out.manifest = r.take(r.num())
-	if r.end() != nil {
-		return nil, errDamaged
 	}
 	return out, nil
 }

@@ -237,12 +237,12 @@ func (s *session) attempt(ctx context.Context, n *node, d *decision, log *slog.L
 	if err := s.publish(n, outs, staging); err != nil {
 		return nil, err
 	}
-	return &record{key: keyOf(encoded), outs: outs, manifest: encoded}, nil
+	return &record{key: keyOf(encoded...), outs: outs, manifest: encoded}, nil
 }
 
 // settleInputs looks at the inputs again after the run, and returns the manifest that
 // the step ran under: that of before, with the ledgers as they are now.
-func (s *session) settleInputs(ctx context.Context, n *node, d *decision) ([]byte, error) {
+func (s *session) settleInputs(ctx context.Context, n *node, d *decision) (pieces, error) {
 	v := s.view.after()
 	now, err := resolver{s: s, v: v, strict: true}.resolve(ctx, n)
 	if err != nil {
@@ -251,7 +251,7 @@ func (s *session) settleInputs(ctx context.Context, n *node, d *decision) ([]byt
 	m := *d.manifest
 	m.inputs = now
 	encoded := m.encode()
-	if keyOf(encoded) != d.key {
+	if keyOf(encoded...) != d.key {
 		return nil, fmt.Errorf("tainted: while the step ran %s; nothing was recorded, build again", s.whatMoved(ctx, n, now))
 	}
 	// Equal contents are not enough: a file may have been changed and changed

@@ -9,9 +9,39 @@ import (
 // settledFile is a regular file, no link, that was looked at.
 type settledFile struct {
 	path    pathKey
-	in      *store.Indexed // nil: it was forgotten
-	mode    fs.FileMode
-	forgets uint32 // of the view, when it was looked at
+	in      store.Entry // of the index of its tier; 0: it was forgotten
+	forgets uint32      // of the view, when it was looked at, and the marks
+}
+
+// Marks of a settled file: of its mode nothing else is asked for. A build forgets far
+// fewer trees than there is room for beside them.
+const (
+	markPrivate = 1 << iota // by where it is, see Options.private
+	markExec                // its owner may execute it
+	markBits    = iota
+)
+
+func settledAs(path pathKey, in store.Entry, mode fs.FileMode, private bool, forgets uint32) settledFile {
+	f := settledFile{path, in, forgets << markBits}
+	if private {
+		f.forgets |= markPrivate
+	}
+	if mode&0o100 != 0 {
+		f.forgets |= markExec
+	}
+	return f
+}
+
+func (f *settledFile) private() bool { return f.forgets&markPrivate != 0 }
+
+func (f *settledFile) since() uint32 { return f.forgets >> markBits }
+
+// mode is that of a regular file that may be executed or not.
+func (f *settledFile) mode() fs.FileMode {
+	if f.forgets&markExec != 0 {
+		return 0o100
+	}
+	return 0
 }
 
 // settledFiles finds files by their paths. A map would take twice the memory, and there
@@ -35,7 +65,7 @@ func (s *settledFiles) is(path pathKey) func(at uint32) bool {
 
 // find returns what is known of a path, nil if nothing is.
 func (s *settledFiles) find(path pathKey) *settledFile {
-	if at, ok := s.places.Find(path[0], s.is(path)); ok && s.at(at).in != nil {
+	if at, ok := s.places.Find(path[0], s.is(path)); ok && s.at(at).in != 0 {
 		return s.at(at)
 	}
 	return nil
@@ -60,6 +90,6 @@ func (s *settledFiles) put(f settledFile) {
 // forget drops what is known of a path.
 func (s *settledFiles) forget(path pathKey) {
 	if f := s.find(path); f != nil {
-		f.in = nil
+		f.in = 0
 	}
 }

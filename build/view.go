@@ -89,7 +89,8 @@ func (v *view) after() *view {
 
 // compare holds a file that was looked at against what was seen before.
 func (v *view) compare(abs string, now store.Stat) {
-	// Another step may be looking at it for the first time just now.
+	// Another step may be looking at it for the first time just now. What cannot be read
+	// any more is not taken to be the same.
 	if was, known := v.before.stat(abs); known && was != now {
 		v.mu.Lock()
 		defer v.mu.Unlock()
@@ -99,7 +100,8 @@ func (v *view) compare(abs string, now store.Stat) {
 	}
 }
 
-// stat returns the Stat of a file that was found.
+// stat returns the Stat of a file that was found; none of one that the index has lost
+// meanwhile.
 func (v *view) stat(abs string) (store.Stat, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -109,8 +111,9 @@ func (v *view) stat(abs string) (store.Stat, bool) {
 		}
 		return f.stat, true
 	}
-	if at := v.settled.find(keyOfPath(abs)); at != nil && !v.forgotten(abs, at.forgets) {
-		return at.in.Stat, true
+	if at := v.settled.find(keyOfPath(abs)); at != nil && !v.forgotten(abs, at.since()) {
+		in, _ := v.index(at.private()).At(at.in)
+		return in.Stat, true
 	}
 	return store.Stat{}, false
 }
@@ -155,18 +158,22 @@ func (v *view) find(abs string) *file {
 		return f
 	}
 	at := v.settled.find(keyOfPath(abs))
-	if at == nil || v.forgotten(abs, at.forgets) {
+	if at == nil || v.forgotten(abs, at.since()) {
 		return nil
 	}
-	f := &file{seen: true, stat: at.in.Stat, mode: at.mode, sum: at.in.Sum}
+	in, ok := v.index(at.private()).At(at.in)
+	if !ok {
+		return nil
+	}
+	f := &file{seen: true, stat: in.Stat, mode: at.mode(), sum: in.Sum}
 	f.done.Store(true)
 	return f
 }
 
 // keep holds on to a file that the index has by that alone, or, in a view that only
 // tells what has moved, not at all.
-func (v *view) keep(abs string, f *file, in *store.Indexed) {
-	if in == nil || !f.seen || v.changed != nil && v.changed(abs) {
+func (v *view) keep(abs string, f *file, in store.Entry) {
+	if in == 0 || !f.seen || v.changed != nil && v.changed(abs) {
 		return
 	}
 	v.mu.Lock()
@@ -176,7 +183,7 @@ func (v *view) keep(abs string, f *file, in *store.Indexed) {
 	}
 	delete(v.files, abs)
 	if v.before == nil {
-		v.settled.put(settledFile{keyOfPath(abs), in, f.mode, v.forgets})
+		v.settled.put(settledAs(keyOfPath(abs), in, f.mode, v.opt.private(abs), v.forgets))
 	}
 }
 
@@ -226,7 +233,7 @@ func (v *view) settle(f *file, ref Ref, abs string) error {
 	if f.done.Load() {
 		return f.err
 	}
-	var in *store.Indexed
+	var in store.Entry
 	in, f.err = v.look(f, ref, abs)
 	if f.err == nil && v.changed != nil && v.changed(abs) {
 		f.sum = other(f.sum)
@@ -251,13 +258,14 @@ func (v *view) known(seen *file, ref Ref, abs string) (f *file, ok bool) {
 	if !seen.mode.IsRegular() || !seen.seen || v.changed != nil {
 		return seen, false
 	}
-	ix := v.index(v.opt.private(abs))
+	private := v.opt.private(abs)
+	ix := v.index(private)
 	if ix == nil {
 		return seen, false
 	}
 	var room [256]byte
-	in := ix.Get(ref.appendTo(room[:0]), seen.stat)
-	if in == nil {
+	in, sum := ix.Get(ref.appendTo(room[:0]), seen.stat)
+	if in == 0 {
 		return seen, false
 	}
 	if v.before != nil {
@@ -269,9 +277,9 @@ func (v *view) known(seen *file, ref Ref, abs string) (f *file, ok bool) {
 		return f, f.done.Load() && f.err == nil
 	}
 	if v.before == nil {
-		v.settled.put(settledFile{keyOfPath(abs), in, seen.mode, v.forgets})
+		v.settled.put(settledAs(keyOfPath(abs), in, seen.mode, private, v.forgets))
 	}
-	seen.sum = in.Sum
+	seen.sum = sum
 	seen.done.Store(true)
 	return seen, true
 }
@@ -284,20 +292,20 @@ func other(sum store.Sum) store.Sum {
 }
 
 // look fills in what the file system and the index say of a file.
-func (v *view) look(f *file, ref Ref, abs string) (in *store.Indexed, err error) {
+func (v *view) look(f *file, ref Ref, abs string) (in store.Entry, err error) {
 	private := v.opt.private(abs)
 	if !f.seen {
 		if f.stat, f.mode, err = store.Lstat(abs); err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
 	f.seen = f.mode&fs.ModeSymlink == 0
 	if !f.seen {
 		if f.stat, f.mode, err = store.FileStat(abs); err != nil {
-			return nil, err // a loop is told better than by checkLink
+			return 0, err // a loop is told better than by checkLink
 		}
 		if err := v.checkLink(abs, private); err != nil {
-			return nil, err
+			return 0, err
 		}
 	}
 	if !f.mode.IsRegular() {
@@ -305,7 +313,7 @@ func (v *view) look(f *file, ref Ref, abs string) (in *store.Indexed, err error)
 		if f.mode.IsDir() {
 			what = "a directory"
 		}
-		return nil, fmt.Errorf("it is %s", what)
+		return 0, fmt.Errorf("it is %s", what)
 	}
 	var room [256]byte
 	f.sum, f.stat, in, err = hash(v.index(private), ref.appendTo(room[:0]), abs, f.stat)
@@ -313,18 +321,18 @@ func (v *view) look(f *file, ref Ref, abs string) (in *store.Indexed, err error)
 }
 
 // hash returns the digest of a file with this Stat, from the index if it is there,
-// and what the index has of it from now on.
-func hash(ix *store.Index, name []byte, abs string, st store.Stat) (store.Sum, store.Stat, *store.Indexed, error) {
+// and what the index has of it from now on, 0 being nothing.
+func hash(ix *store.Index, name []byte, abs string, st store.Stat) (store.Sum, store.Stat, store.Entry, error) {
 	if ix == nil {
 		sum, st, err := store.Hash(abs)
-		return sum, st, nil, err
+		return sum, st, 0, err
 	}
-	if in := ix.Get(name, st); in != nil {
-		return in.Sum, st, in, nil
+	if in, sum := ix.Get(name, st); in != 0 {
+		return sum, st, in, nil
 	}
 	sum, st, err := store.Hash(abs)
 	if err != nil {
-		return sum, st, nil, err
+		return sum, st, 0, err
 	}
 	return sum, st, ix.Put(name, st, sum), nil
 }

@@ -164,6 +164,19 @@ func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside 
 	const chunk = parallelFiles / 4
 	parts := make([][]entryWriter, (len(entries)+chunk-1)/chunk)
 	errs := make([]error, len(parts))
+	var mu sync.Mutex
+	taken := 0 // parts, which follow each other; the others are few
+	take := func(i int, found []entryWriter, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		parts[i], errs[i] = found, err
+		for ; taken < len(parts) && parts[taken] != nil && errs[taken] == nil; taken++ {
+			for k := range parts[taken] {
+				w.found[k].append(&parts[taken][k])
+			}
+			parts[taken] = nil
+		}
+	}
 	next := make(chan int, len(parts))
 	for i := range parts {
 		next <- i
@@ -175,11 +188,11 @@ func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside 
 			for i := range next {
 				part := *w
 				part.branch, part.found, part.unread = true, make([]entryWriter, len(w.ins)), make([][]match, len(w.ins))
-				errs[i] = part.visitAll(dir, entries[i*chunk:min((i+1)*chunk, len(entries))], at, outside)
-				if errs[i] == nil {
-					errs[i] = part.readAll()
+				err := part.visitAll(dir, entries[i*chunk:min((i+1)*chunk, len(entries))], at, outside)
+				if err == nil {
+					err = part.readAll()
 				}
-				parts[i] = part.found
+				take(i, part.found, err)
 			}
 		})
 	}
@@ -187,11 +200,6 @@ func (w *walker) spread(dir string, entries []dirEntry, at []positions, outside 
 	for _, err := range errs {
 		if err != nil {
 			return err
-		}
-	}
-	for _, found := range parts {
-		for k := range found {
-			w.found[k].append(&found[k])
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ const (
 	room = 100 << 20
 	// sparing is how much garbage may lie about at least, in percent: where more is in
 	// use than there is room for, collecting without a pause would not help.
-	sparing = 15
+	sparing = 5
 	// overhead is what the runtime takes beside what is in use: spans that are free in
 	// part, and those that it has not given back yet. It was measured with 90 MB in use: 20 to 36 MB.
 	overhead = 28 << 20

@@ -188,8 +188,9 @@ func (s *study) ask() error {
 
 // encoded is the digest of the file that would hold a value.
 func encoded(v any) (string, error) {
-	data, err := extract.Encode(v)
-	return digest(data), err
+	hash := blake3.New()
+	err := extract.Encode(hash, v)
+	return hex.EncodeToString(hash.Sum(nil)), err
 }
 
 func digest(data []byte) string {

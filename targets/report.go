@@ -206,6 +206,7 @@ func (s *study) sayRuns(ctx context.Context, built *build.Summary) error {
 		}
 		s.say("%s%s", runs, where)
 	case done(stepCheckpoint, build.StateRan, build.StateRestored):
+		giveBack() // the build is over
 		db, err := duckfile.Open(ctx, s.settings.PublicDB)
 		if err != nil {
 			return err

@@ -151,29 +151,27 @@ func (s *study) index() build.Step {
 
 // runs are the steps of the runs that are used.
 func (s *study) runs(_ context.Context, t *build.Task) ([]build.Step, error) {
-	var index extract.Index
-	if err := extract.Read(t.Out(build.Ref{Root: rootPrivate, Path: indexFile}), &index); err != nil {
-		return nil, err
-	}
-	named := func(*extract.IndexedRun) bool { return false }
+	named := func(extract.IndexedRun) bool { return false }
 	if s.settings.BootstrapRisks {
 		registry, err := readRegistry(t)
 		if err != nil {
 			return nil, err
 		}
-		named = func(run *extract.IndexedRun) bool { return run.Configuration.Named(registry) }
+		named = func(run extract.IndexedRun) bool { return run.Configuration.Named(registry) }
 	}
-	// Of a large store most runs may have no step, and what these hold lasts.
 	var runs []extract.IndexedRun
-	for _, run := range index.Runs {
+	err := extract.EachRun(t.Out(build.Ref{Root: rootPrivate, Path: indexFile}), func(run extract.IndexedRun) {
 		if run.Verdict == extract.Used && s.chosen(run) {
 			runs = append(runs, run)
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	steps := make([]build.Step, len(runs))
 	for i := range runs {
 		run := &runs[i]
-		steps[i] = retried(s.run(run, named(run)))
+		steps[i] = retried(s.run(run, named(*run)))
 	}
 	return steps, nil
 }

@@ -1,7 +1,10 @@
 package extract
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -19,29 +22,75 @@ const privateMode fs.FileMode = 0o600
 // and a checkpoint hundreds of thousands of numbers of records. Equal values give
 // equal bytes: struct fields keep their order, maps are sorted by key and no
 // number is rounded. The folder must exist.
-func Write(path string, v any) error {
-	data, err := Encode(v)
+func Write(path string, v any) (err error) {
+	// The draft lies beside path, whatever TMPDIR says: nothing private may ever lie
+	// outside the private directory.
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(privateMode))
 	if err != nil {
+		return fmt.Errorf("write extracted data: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Cleanup()) }()
+	if err := Encode(f, v); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return writePrivate(path, data)
+	if err := f.CloseAtomicallyReplace(); err != nil {
+		return fmt.Errorf("write extracted data: %w", err)
+	}
+	return nil
 }
 
-// Encode returns what Write writes.
-func Encode(v any) ([]byte, error) {
+// Encode writes what is in a file that Write makes. Of an index it holds one run at a
+// time: a large store has a hundred thousand.
+func Encode(w io.Writer, v any) error {
 	if err := checkFormat(v); err != nil {
-		return nil, err
+		return err
 	}
-	record, ok := v.(*Record)
-	if !ok {
-		return storeEncoding.Marshal(v)
+	out := bufio.NewWriterSize(w, fileBuffer)
+	var err error
+	switch v := v.(type) {
+	case *Index:
+		err = v.encode(storeEncoding.NewEncoder(out))
+	case *Record:
+		e := recordEncoding.NewEncoder(out)
+		if err = e.Encode(&v.Head); err == nil {
+			err = e.Encode(v)
+		}
+	default:
+		err = storeEncoding.NewEncoder(out).Encode(v)
 	}
-	head, err := recordEncoding.Marshal(&record.Head)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	rest, err := recordEncoding.Marshal(record)
-	return append(head, rest...), err
+	return out.Flush()
+}
+
+// fileBuffer is large enough that system calls are no part of the time.
+const fileBuffer = 64 << 10
+
+// indexHead is what a file of an index begins with. Its runs follow.
+type indexHead struct {
+	Format     string `json:"format"`
+	Experiment string `json:"experiment"`
+	Synthetic  bool   `json:"synthetic"`
+	Count      int    `json:"count"` // of runs: an index that was cut is none
+}
+
+// listedRun is a run as it stands there.
+type listedRun struct {
+	Run  IndexedRun `json:"run"`
+	From References `json:"from,omitempty"`
+}
+
+func (x *Index) encode(e *cbor.Encoder) error {
+	if err := e.Encode(indexHead{x.Format, x.Experiment, x.Synthetic, len(x.Runs)}); err != nil {
+		return err
+	}
+	for _, run := range x.Runs {
+		if err := e.Encode(listedRun{run, x.From[run.RunID]}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Read fills an *Index, an *Upstream, a *Record or its *Head from path. A file of
@@ -49,8 +98,11 @@ func Encode(v any) ([]byte, error) {
 // half-understood record would publish half a result. Of a file of which a Head is
 // wanted no more is read.
 func Read(path string, v any) error {
-	if head, ok := v.(*Head); ok {
-		return readHead(path, head)
+	switch v := v.(type) {
+	case *Head:
+		return readHead(path, v)
+	case *Index:
+		return readAll(path, v)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -82,6 +134,51 @@ func decode(data []byte, v any) error {
 		return err
 	}
 	return recordDecoding.Unmarshal(rest, record)
+}
+
+// readAll fills an index.
+func readAll(path string, x *Index) error {
+	head, err := eachRun(path, func(run listedRun) {
+		x.Runs = append(x.Runs, run.Run)
+		if len(run.From) > 0 {
+			if x.From == nil {
+				x.From = map[string]References{}
+			}
+			x.From[run.Run.RunID] = run.From
+		}
+	})
+	x.Format, x.Experiment, x.Synthetic = head.Format, head.Experiment, head.Synthetic
+	return err
+}
+
+// EachRun calls each with the runs of a file that holds an index, one after another: of
+// a large one most have no pickle. It fails as [Read] does, which may be after some runs.
+func EachRun(path string, each func(run IndexedRun)) error {
+	_, err := eachRun(path, func(run listedRun) { each(run.Run) })
+	return err
+}
+
+func eachRun(path string, each func(run listedRun)) (head indexHead, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return head, fmt.Errorf("read extracted data: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // read only: nothing can be lost
+	d := storeDecoding.NewDecoder(f)
+	if err := read(path, &head, d.Decode(&head)); err != nil {
+		return head, err
+	}
+	for range head.Count {
+		var run listedRun
+		if err := d.Decode(&run); err != nil {
+			return head, read(path, &head, err)
+		}
+		each(run)
+	}
+	if err := d.Skip(); err != io.EOF {
+		return head, read(path, &head, errors.Join(errors.New("there is more after its last run"), err))
+	}
+	return head, nil
 }
 
 func readHead(path string, head *Head) error {
@@ -138,6 +235,8 @@ func checkFormat(v any) error {
 	switch v := v.(type) {
 	case *Index:
 		got, want = v.Format, IndexFormat
+	case *indexHead:
+		got, want = v.Format, IndexFormat
 	case *Record:
 		got, want = v.Format, RecordFormat
 	case *Head:
@@ -149,15 +248,6 @@ func checkFormat(v any) error {
 	}
 	if got != want {
 		return fmt.Errorf("its format is %q, not %q: extract again with this version", got, want)
-	}
-	return nil
-}
-
-// writePrivate makes its draft beside path, whatever TMPDIR says: nothing private
-// may ever lie outside the private directory.
-func writePrivate(path string, data []byte) error {
-	if err := renameio.WriteFile(path, data, privateMode, renameio.IgnoreUmask(), renameio.WithTempDir(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("write extracted data: %w", err)
 	}
 	return nil
 }

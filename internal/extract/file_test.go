@@ -63,7 +63,7 @@ func TestFiles(t *testing.T) {
 	if !bytes.Equal(first, second) {
 		t.Error("the same record gave different bytes")
 	}
-	index := &Index{Format: IndexFormat, Runs: []IndexedRun{{RunID: "a <b> & c"}}}
+	index := &Index{Format: IndexFormat, Experiment: "1", Runs: []IndexedRun{{RunID: "a <b> & c"}, {RunID: "b", Verdict: Used}}, From: map[string]References{"b": {"stage": "a"}}}
 	if err := Write(path, index); err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +73,13 @@ func TestFiles(t *testing.T) {
 	}
 	if diff := cmp.Diff(index, &read); diff != "" {
 		t.Errorf("index (-want +got):\n%s", diff)
+	}
+	var runs []IndexedRun
+	if err := EachRun(path, func(run IndexedRun) { runs = append(runs, run) }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(index.Runs, runs); diff != "" {
+		t.Errorf("runs, one after another (-want +got):\n%s", diff)
 	}
 }
 
@@ -114,6 +121,8 @@ func TestFilesRefused(t *testing.T) {
 		return string(data)
 	}
 	head := record(map[string]any{"format": RecordFormat})
+	index := record(map[string]any{"format": IndexFormat, "count": 1})
+	run := record(map[string]any{"run": map[string]any{"run_id": "a"}})
 	for name, c := range map[string]struct {
 		text string
 		into any
@@ -130,7 +139,11 @@ func TestFilesRefused(t *testing.T) {
 		"nothing":               {"", new(Record), "EOF"},
 		"format of an index":    {record(map[string]any{"format": "plr.index/0"}), new(Index), "extract again"},
 		"field of an index":     {record(map[string]any{"format": IndexFormat, "colour": 1}), new(Index), "unknown field"},
-		"more than an index":    {record(map[string]any{"format": IndexFormat}) + "\xa0", new(Index), "extraneous"},
+		"more than an index":    {index + run + run, new(Index), "there is more after its last run"},
+		"damage behind it":      {index + run + "\xff", new(Index), "there is more after its last run"},
+		"fewer runs":            {index, new(Index), "EOF"},
+		"a run that is cut":     {index + run[:7], new(Index), "EOF"},
+		"field of a run":        {index + record(map[string]any{"colour": 1}), new(Index), "unknown field"},
 		"an index in JSON":      {`{"format": "plr.index/2"}`, new(Index), "another version of this program wrote it, or it is damaged"},
 		"format of a head":      {record(map[string]any{"format": "plr.run/0"}), new(Head), "extract again"},
 		"a head that is cut":    {head[:5], new(Head), "another version of this program wrote it, or it is damaged"},

@@ -136,8 +136,7 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 	for i := range runs {
 		run := runs[i]
 		r := IndexedRun{RunID: spelled(run.ID), Name: run.Name}
-		if from := (References{}); judge(ctx, store, reg, run, o, &r, from) {
-			x.From[run.ID] = from
+		if judge(ctx, store, reg, run, o.Exclude, &r) {
 			rivals = append(rivals, rival{i, &runs[i]})
 		}
 		x.Runs = append(x.Runs, r)
@@ -161,13 +160,42 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 	if err := x.findFlaws(ctx, store, rivals); err != nil {
 		return nil, err
 	}
-	x.place(store, places)
-	for _, r := range x.Runs {
-		if r.Verdict != Used {
-			delete(x.From, r.RunID)
+	for _, v := range rivals {
+		if x.Runs[v.at].Verdict == Used && !x.refer(ctx, store, *v.run, v.at, stagesOf(o.Upstream)) {
+			places[v.at] = ""
 		}
 	}
+	x.place(store, places)
 	return x, nil
+}
+
+// refer says which runs of the stages before it a used run names. Where it cannot, the
+// run is not used, and false is returned.
+func (x *Index) refer(ctx context.Context, store mlflow.Store, run mlflow.Run, at int, stages []string) bool {
+	if len(stages) == 0 {
+		return true // no name of a param would be all of them
+	}
+	names := make([]string, len(stages))
+	for i, stage := range stages {
+		names[i] = classificationReference(stage)
+	}
+	params, err := store.Params(ctx, run, names...)
+	if err != nil {
+		r := &x.Runs[at]
+		r.Verdict, r.Reason, r.Detail = BadMeta, ReasonParams, printable(err.Error())
+		r.Artifact, r.Remote = "", nil
+		return false
+	}
+	from := References{}
+	for i, stage := range stages {
+		if value := params[names[i]]; value != "" {
+			from[stage] = value
+		}
+	}
+	if len(from) > 0 {
+		x.From[run.ID] = from
+	}
+	return true
 }
 
 // listings is how many artifact directories are listed at once: a tracking
@@ -353,10 +381,8 @@ func isClassification(r mlflow.Run) bool {
 	return r.Err == nil && ok
 }
 
-// judge gives a verdict that needs no other run, or returns true and says which
-// upstream runs the run names.
-func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run mlflow.Run, o IndexOptions, r *IndexedRun, from References) bool {
-	exclude := o.Exclude
+// judge gives a verdict that needs no other run, or returns true.
+func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run mlflow.Run, exclude []config.ExcludedRun, r *IndexedRun) bool {
 	decide := func(v Verdict, reason, detail string) bool {
 		r.Verdict, r.Reason, r.Detail = v, reason, printable(detail)
 		return false
@@ -387,14 +413,9 @@ func judge(ctx context.Context, store mlflow.Store, reg *config.Registry, run ml
 		return decide(verdict, reason, detail)
 	}
 	r.Open = run.Status == mlflow.Running || run.Status == mlflow.Scheduled
-	params, err := store.Params(ctx, run, indexedParams(stagesOf(o.Upstream))...)
+	params, err := store.Params(ctx, run, indexedParams(nil)...)
 	if err != nil {
 		return decide(BadMeta, ReasonParams, err.Error())
-	}
-	for _, flow := range o.Upstream {
-		if value := params[classificationReference(flow.Stage)]; value != "" {
-			from[flow.Stage] = value
-		}
 	}
 	if differ := disagreements(reg, r.Configuration, params); len(differ) > 0 {
 		return decide(BadMeta, ReasonDisagree, strings.Join(differ, "; "))

@@ -9,7 +9,7 @@ package extract
 // latter is published, too, as the version of what read a pickle: it is raised
 // when the same pickle gives other numbers.
 const (
-	IndexFormat  = "plr.index/3"
+	IndexFormat  = "plr.index/4"
 	RecordFormat = "plr.run/3"
 )
 

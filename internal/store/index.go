@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -30,71 +31,19 @@ type Index struct {
 	log   *appendLog
 	gap   int64
 	clock int64 // of the file system, when the index was opened; 0: unknown
-
-	// What the log held when it was opened, the newest of each file. Nothing of it
-	// changes any more, so it is read without a lock.
-	read digests
-	live int64 // about how large the entries of the log are that these were in
+	live  int64 // about how large the entries of the log are that are the newest of their files
 
 	mu       sync.RWMutex
-	recent   digests // since the index was opened
-	pending  chunks  // of recent, what is not yet in the log
+	files    digests
 	meanings map[meaningKey]string
 	pendingM []meaningKey
 	failed   error // to write what was put, for Flush
 }
 
-// Indexed is what is remembered of a file. It does not change.
+// Indexed is what is remembered of a file.
 type Indexed struct {
 	Stat Stat
 	Sum  Sum
-}
-
-// digests are what is known of files, by hashes of their names. Names themselves
-// would take twice the memory: where the Stat is the same, so is the file, whatever
-// it is called.
-type digests struct {
-	places Table     // by index of known
-	known  [][]known // knownChunk in each but the last; they stay where they are
-}
-
-// known is what was indexed of a file.
-type known struct {
-	name uint64 // its hash
-	Indexed
-}
-
-// knownChunk is how many files room is made for at once: to grow as slices do would
-// take twice the memory for a while.
-const knownChunk = 1 << 10
-
-func (d *digests) at(i uint32) *known { return &d.known[i/knownChunk][i%knownChunk] }
-
-// find returns what is known of a file, nil if nothing is.
-func (d *digests) find(name uint64) *known {
-	if at, ok := d.places.Find(name, d.named(name)); ok {
-		return d.at(at)
-	}
-	return nil
-}
-
-// named says of places whether a file is there whose name has this hash.
-func (d *digests) named(name uint64) func(at uint32) bool {
-	return func(at uint32) bool { return d.at(at).name == name }
-}
-
-// put keeps what is known of a file, beside what was known of it before, which
-// somebody may be looking at.
-func (d *digests) put(name uint64, e Indexed) *known {
-	last := len(d.known) - 1
-	if last < 0 || len(d.known[last]) == knownChunk {
-		d.known = append(d.known, make([]known, 0, knownChunk))
-		last++
-	}
-	d.known[last] = append(d.known[last], known{name, e}) // before the table grows, which asks for hashes
-	at := uint32(last*knownChunk + len(d.known[last]) - 1)
-	d.places.Put(name, at, d.named(name), func(at uint32) uint64 { return d.at(at).name })
-	return d.at(at)
 }
 
 type meaningKey struct {
@@ -120,22 +69,35 @@ const (
 const SafetyGap = 2 * time.Second
 
 func openIndex(dir string, perm Perm, gap time.Duration, write bool) (*Index, error) {
-	ix := &Index{gap: int64(gap), read: digests{places: NewTable(0)}, recent: digests{places: NewTable(0)}, meanings: map[meaningKey]string{}}
 	path := filepath.Join(dir, "index")
-	if info, err := os.Stat(path); err == nil { // so that the table need not grow, as a rule
-		ix.read.places = NewTable(int(min(info.Size(), maxEntry)) / typicalEntry)
+	ix, err := readIndex(path, perm, gap, write)
+	if err != nil || ix.log.f == nil {
+		return ix, err
 	}
-	var err error
-	if ix.log, err = openLog(path, indexHeader, perm.File, write, func(_ span, payload []byte) { ix.load(payload) }); err != nil {
-		return nil, err
-	}
-	if ix.log.f == nil {
-		return ix, nil
+	if write && wasteful(ix.log.size, ix.live) {
+		if err := errors.Join(ix.compact(), ix.log.close()); err != nil {
+			return nil, err
+		}
+		if ix, err = readIndex(path, perm, gap, write); err != nil {
+			return nil, err
+		}
 	}
 	ix.clock = probe(filepath.Join(dir, "clock"), perm.File)
-	if write && wasteful(ix.log.size, ix.live) {
-		return ix, ix.compact()
+	return ix, nil
+}
+
+func readIndex(path string, perm Perm, gap time.Duration, write bool) (*Index, error) {
+	ix := &Index{gap: int64(gap), meanings: map[meaningKey]string{}}
+	ix.files.places = NewTable(0)
+	ix.files.from = math.MaxInt64 // all is in the log
+	ix.files.windows.New = func() any { return new(window) }
+	ix.log = newLog(path, indexHeader, perm.File)
+	ix.files.log = ix.log
+	w := new(window)
+	if err := ix.log.open(write, func(s span, payload []byte) { ix.load(s, payload, w) }); err != nil {
+		return nil, err
 	}
+	ix.files.from = ix.log.size
 	return ix, nil
 }
 
@@ -158,36 +120,66 @@ func (ix *Index) Young(st Stat) bool {
 	return st.Mtime >= limit || st.Ctime >= limit
 }
 
-// Get returns what is remembered of a file that has this Stat, nil if nothing is.
-func (ix *Index) Get(name []byte, st Stat) *Indexed {
-	// What was read with the log is right where its Stat is, whatever has been put
-	// since.
-	hash := maphash.Bytes(seed, name)
-	if k := ix.read.find(hash); k != nil && k.Stat == st {
-		return &k.Indexed
-	}
+// Get returns what is remembered of a file that has this Stat, and its digest; 0 if
+// nothing is.
+func (ix *Index) Get(name []byte, st Stat) (Entry, Sum) {
+	w := ix.files.windows.Get().(*window)
+	defer ix.files.windows.Put(w)
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
-	if k := ix.recent.find(hash); k != nil && k.Stat == st {
-		return &k.Indexed
+	if e, in := ix.files.find(name, maphash.Bytes(seed, name), w); in.Stat == st {
+		return e, in.Sum
 	}
-	return nil
+	return 0, Sum{}
 }
 
-// Put remembers the digest of a file, unless it is young: then it returns nil.
-func (ix *Index) Put(name []byte, st Stat, sum Sum) *Indexed {
+// At returns what an entry says. False means that it cannot be read any more.
+func (ix *Index) At(e Entry) (Indexed, bool) {
+	w := ix.files.windows.Get().(*window)
+	defer ix.files.windows.Put(w)
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	_, in, ok := ix.files.read(e, w)
+	return in, ok
+}
+
+// Put remembers the digest of a file, unless it is young: then it returns 0.
+func (ix *Index) Put(name []byte, st Stat, sum Sum) Entry {
 	if ix.Young(st) {
-		return nil
+		return 0
 	}
+	w := ix.files.windows.Get().(*window)
+	defer ix.files.windows.Put(w)
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	k := ix.recent.put(maphash.Bytes(seed, name), Indexed{st, sum})
-	ix.pending.add(name, st, sum)
-	if len(ix.pending.full) > 0 { // the names of a large store are not for the memory
-		ix.failed = errors.Join(ix.failed, ix.log.append(ix.pending.full...))
-		ix.pending.full = nil
+	d := &ix.files
+	if len(d.pending) == 0 {
+		d.pending = append(d.pending, entryFiles)
 	}
-	return &k.Indexed
+	n := len(d.pending)
+	d.pending = encodeFile(d.pending, name, Indexed{st, sum})
+	e, _ := d.put(name, d.pending[n:], maphash.Bytes(seed, name), d.from+int64(n), w)
+	if len(d.pending) > flushChunk { // the names of a large store are not for the memory
+		ix.failed = errors.Join(ix.failed, ix.write())
+	}
+	return e
+}
+
+// write puts the pending files into the log. Where that fails they stay here.
+func (ix *Index) write() error {
+	d := &ix.files
+	if len(d.pending) == 0 {
+		return nil
+	}
+	err := ix.log.append(payload{d.pending})
+	s := stretch{from: d.from, at: ix.log.end - int64(len(d.pending))}
+	d.from += int64(len(d.pending))
+	if err != nil || ix.log.f == nil {
+		s.unsent, d.pending = d.pending, nil
+	}
+	d.stretches = append(d.stretches, s)
+	d.pending = d.pending[:0]
+	return err
 }
 
 // Meaning returns the digest of meaning of contents.
@@ -213,26 +205,24 @@ func (ix *Index) Lost() int64 { return ix.log.lost }
 
 // flushChunk bounds one entry of the log, so that damage to one loses little, and
 // with it what is kept of names before it is written.
-const flushChunk = 256 << 10
+var flushChunk = 256 << 10
 
 // Flush appends what is new to the log.
 func (ix *Index) Flush() error {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	payloads := ix.pending.all()
+	err := errors.Join(ix.failed, ix.write())
+	var payloads []payload
 	for _, k := range ix.pendingM {
 		payloads = append(payloads, payload{encodeMeaning(k, ix.meanings[k])})
 	}
-	failed := ix.failed
-	ix.pending, ix.pendingM, ix.failed = chunks{}, nil, nil
-	return errors.Join(failed, ix.log.append(payloads...))
+	ix.pendingM, ix.failed = nil, nil
+	return errors.Join(err, ix.log.append(payloads...))
 }
 
 // compact writes a log without what others have taken the place of. It is
-// called before anything was put. The log is read again for the names.
+// called before anything was put, and nothing can be found afterwards.
 func (ix *Index) compact() error {
-	c := chunks{}
-	written := make([]bool, len(ix.read.known)*knownChunk)
 	info, err := ix.log.in.Stat()
 	if err != nil {
 		return err
@@ -240,79 +230,49 @@ func (ix *Index) compact() error {
 	if _, err := ix.log.in.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	_, err = scan(ix.log.in, info.Size(), indexHeader, func(_ span, payload []byte) {
-		eachFile(payload, func(name []byte, e Indexed, _ int) {
-			hash := maphash.Bytes(seed, name)
-			if at, ok := ix.read.places.Find(hash, ix.read.named(hash)); ok && !written[at] && ix.read.at(at).Indexed == e {
-				written[at] = true
-				c.add(name, e.Stat, e.Sum)
+	d := &ix.files
+	return ix.log.rewrite(func(yield func(payload, error) bool) {
+		more := true
+		last := []byte{entryFiles}
+		flush := func() {
+			if len(last) > 1 && more {
+				more = yield(payload{last}, nil)
 			}
+			last = last[:1]
+		}
+		_, err := scan(ix.log.in, info.Size(), indexHeader, func(s span, b []byte) {
+			eachFile(b, func(at int, name, entry []byte) {
+				if d.newest(maphash.Bytes(seed, name), s.at+int64(at)) {
+					last = append(last, entry...)
+				}
+				if len(last) > flushChunk {
+					flush()
+				}
+			})
 		})
-	})
-	if err != nil {
-		return err
-	}
-	payloads := c.all()
-	for k, m := range ix.meanings {
-		payloads = append(payloads, payload{encodeMeaning(k, m)})
-	}
-	return ix.log.rewrite(payloads)
+		flush()
+		for k, m := range ix.meanings {
+			more = more && yield(payload{encodeMeaning(k, m)}, nil)
+		}
+		if err != nil && more {
+			yield(nil, err)
+		}
+	}, func(span, payload) {})
 }
 
-// chunks are entries of the log that hold files: the length of a name and the
-// name, what its Stat says in words of eight bytes, and its digest.
-type chunks struct {
-	full []payload
-	last []byte
-}
-
-const (
-	fixedSize = 5*8 + len(Sum{})
-	// typicalEntry is about what a file takes of the log, to begin with a table
-	// that need not grow.
-	typicalEntry = fixedSize + 48
-)
-
-func (c *chunks) add(name []byte, st Stat, sum Sum) {
-	b := c.last
-	if len(b) == 0 {
-		b = append(b, entryFiles)
-	}
-	b = binary.AppendUvarint(b, uint64(len(name)))
-	b = append(b, name...)
-	for _, v := range [...]uint64{st.Dev, st.Ino, uint64(st.Size), uint64(st.Mtime), uint64(st.Ctime)} {
-		b = binary.LittleEndian.AppendUint64(b, v)
-	}
-	c.last = append(b, sum[:]...)
-	if len(c.last) > flushChunk {
-		c.full, c.last = append(c.full, payload{c.last}), nil
-	}
-}
-
-func (c *chunks) all() []payload {
-	if len(c.last) > 0 {
-		c.full, c.last = append(c.full, payload{c.last}), nil
-	}
-	return c.full
-}
-
-// eachFile calls f with the files of an entry of the log, in their order, and with
-// how many bytes each takes. What it cannot read it leaves out.
-func eachFile(payload []byte, f func(name []byte, e Indexed, size int)) {
+// eachFile calls f with the files of an entry of the log, in their order: with where
+// each begins, and its bytes. What it cannot read it leaves out.
+func eachFile(payload []byte, f func(at int, name []byte, entry []byte)) {
 	if len(payload) == 0 || payload[0] != entryFiles {
 		return
 	}
-	for b := payload[1:]; len(b) > 0; {
-		n, k := binary.Uvarint(b)
-		if k <= 0 || n > uint64(len(b)-k) || len(b)-k-int(n) < fixedSize {
+	for at := 1; at < len(payload); {
+		name, _, size := decodeFile(payload[at:])
+		if size == 0 || size > len(payload)-at {
 			return
 		}
-		size := k + int(n) + fixedSize
-		fixed := b[size-fixedSize : size]
-		word := func(i int) uint64 { return binary.LittleEndian.Uint64(fixed[8*i:]) }
-		e := Indexed{Stat: Stat{word(0), word(1), int64(word(2)), int64(word(3)), int64(word(4))}, Sum: Sum(fixed[5*8:])}
-		f(b[k:size-fixedSize], e, size)
-		b = b[size:]
+		f(at, name, payload[at:at+size])
+		at += size
 	}
 }
 
@@ -326,20 +286,16 @@ func encodeMeaning(k meaningKey, meaning string) []byte {
 }
 
 // load takes one entry of the log. What it cannot read it leaves out.
-func (ix *Index) load(b []byte) {
+func (ix *Index) load(s span, b []byte, w *window) {
 	if len(b) == 0 {
 		return
 	}
 	switch b[0] {
 	case entryFiles:
-		eachFile(b, func(name []byte, e Indexed, size int) {
-			hash := maphash.Bytes(seed, name)
-			if k := ix.read.find(hash); k != nil {
-				k.Indexed = e // nobody has seen it yet
-				return
+		eachFile(b, func(at int, name, entry []byte) {
+			if _, again := ix.files.put(name, entry, maphash.Bytes(seed, name), s.at+int64(at), w); !again {
+				ix.live += int64(len(entry))
 			}
-			ix.read.put(hash, e)
-			ix.live += int64(size)
 		})
 	case entryMeaning:
 		b = b[1:]

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 )
@@ -25,6 +26,7 @@ type appendLog struct {
 	f     *os.File // nil: not writable
 	owner bool     // may be rewritten
 	size  int64    // of the good part
+	end   int64    // where in the file ends what was appended last; others may have appended, too
 	lost  int64    // what was there beside the good part when the log was opened
 }
 
@@ -135,65 +137,106 @@ func ended(err error) error {
 	return err
 }
 
-// read returns the payload of an entry that scan found to be good. It is checked
-// again: somebody may have written over it since.
-func (l *appendLog) read(s span) ([]byte, error) {
-	from := l.in
-	if l.owner && l.f != nil {
-		from = l.f
+// reader is the file that has all that was found and was appended since.
+func (l *appendLog) reader() (*os.File, error) {
+	switch {
+	case l.owner && l.f != nil:
+		return l.f, nil
+	case l.in != nil:
+		return l.in, nil
 	}
-	if from == nil {
-		return nil, fs.ErrClosed
+	return nil, fs.ErrClosed
+}
+
+// read returns the payload of an entry that scan found to be good, or as much of its
+// beginning as is asked for. It is checked again, all of it: somebody may have written
+// over it since.
+func (l *appendLog) read(s span, most int) ([]byte, error) {
+	from, err := l.reader()
+	if err != nil {
+		return nil, err
 	}
-	b := make([]byte, entryHead+int(s.size))
+	b := make([]byte, entryHead+min(int(s.size), most))
 	if _, err := from.ReadAt(b, s.at-entryHead); err != nil {
 		return nil, err
 	}
-	if binary.LittleEndian.Uint32(b) != s.size || checksum(b[:4], b[entryHead:]) != binary.LittleEndian.Uint32(b[4:]) {
+	sum := checksum(b[:4], b[entryHead:])
+	if behind := int64(s.size) - int64(len(b)-entryHead); behind > 0 {
+		rest := checksummer(sum)
+		if n, err := io.Copy(&rest, io.NewSectionReader(from, s.at+int64(len(b)-entryHead), behind)); err != nil || n < behind {
+			return nil, errors.Join(io.ErrUnexpectedEOF, err)
+		}
+		sum = uint32(rest)
+	}
+	if binary.LittleEndian.Uint32(b) != s.size || sum != binary.LittleEndian.Uint32(b[4:]) {
 		return nil, fmt.Errorf("the entry at %d is damaged", s.at)
 	}
 	return b[entryHead:], nil
 }
 
-// openLog reads a log and calls each with its entries. With write it is cut to its
+// checksummer goes on with a checksum.
+type checksummer uint32
+
+func (c *checksummer) Write(b []byte) (int, error) {
+	*c = checksummer(crc32.Update(uint32(*c), castagnoli, b))
+	return len(b), nil
+}
+
+func newLog(path, header string, perm fs.FileMode) *appendLog {
+	return &appendLog{path: path, header: header, perm: perm}
+}
+
+// open reads the log and calls each with its entries. With write it is cut to its
 // good part and can be appended to; without it can be appended to if it exists and
 // is all good. Something that is no file has no good part.
-func openLog(path, header string, perm fs.FileMode, write bool, each func(s span, payload []byte)) (*appendLog, error) {
-	if len(header) != headerSize {
-		return nil, fmt.Errorf("log header %q is not of %d bytes", header, headerSize)
+func (l *appendLog) open(write bool, each func(s span, payload []byte)) error {
+	if len(l.header) != headerSize {
+		return fmt.Errorf("log header %q is not of %d bytes", l.header, headerSize)
 	}
-	l := &appendLog{path: path, header: header, perm: perm, owner: write}
+	l.owner = write
 	var err error
-	if noFile(path) {
+	if noFile(l.path) {
 		l.lost = 1
 		if write {
-			err = setAside(path, filepath.Join(filepath.Dir(path), asideDir), dirPerm(perm))
+			err = setAside(l.path, filepath.Join(filepath.Dir(l.path), asideDir), dirPerm(l.perm))
 		}
 	} else {
 		err = l.load(each)
 	}
 	if err != nil {
-		return nil, errors.Join(err, l.close())
+		return errors.Join(err, l.close())
 	}
 	switch {
 	case write:
-		l.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, perm)
+		l.f, err = os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, l.perm)
 		if err == nil && l.lost > 0 {
 			err = l.f.Truncate(l.size)
 		}
 		if err == nil && l.size == 0 {
-			err = l.write([]byte(header))
+			err = l.write([]byte(l.header))
 		}
 		if err != nil {
-			return nil, errors.Join(err, l.close())
+			return errors.Join(err, l.close())
 		}
 	case l.lost == 0 && l.size > 0:
-		// A cache that may not be written to is still good for reading.
-		if f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err == nil {
-			l.f = f
+		// A cache that may not be written to is still good for reading, and so is one
+		// that was rewritten just now.
+		f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			break
 		}
+		if !sameFile(f, l.in) {
+			return f.Close()
+		}
+		l.f = f
 	}
-	return l, nil
+	return nil
+}
+
+func sameFile(a, b *os.File) bool {
+	first, err := a.Stat()
+	second, err2 := b.Stat()
+	return err == nil && err2 == nil && os.SameFile(first, second)
 }
 
 // load reads what there is.
@@ -225,54 +268,64 @@ func (p payload) len() int {
 	return size
 }
 
-// oneWrite is how much is written at once, about. An entry whose parts are not larger goes
+// oneWrite is how much is written at once, about. An entry that is not larger goes
 // out by one write: others may append to the index, whose entries are all small. A larger
 // one is of records, which only who holds the lock of the cache appends. Less in tests.
 var oneWrite = 1 << 20
 
-// writeEntries writes entries, and returns how many bytes were written.
-func writeEntries(w io.Writer, payloads []payload) (written int64, err error) {
-	for _, p := range payloads {
-		if size := p.len(); size > maxEntry {
-			return 0, fmt.Errorf("an entry of %d bytes is too long for a log", size)
+// entryWriter writes entries.
+type entryWriter struct {
+	w       io.Writer
+	b       []byte // not written yet
+	written int64
+}
+
+func (e *entryWriter) add(p payload) error {
+	size := p.len()
+	if err := checkSize(size); err != nil {
+		return err
+	}
+	if len(e.b) > 0 && len(e.b)+entryHead+size > oneWrite {
+		if err := e.flush(nil); err != nil {
+			return err
 		}
 	}
-	var b []byte
-	flush := func(more []byte) error {
-		for _, part := range [][]byte{b, more} {
-			if len(part) == 0 {
-				continue
-			}
-			n, err := w.Write(part)
-			if written += int64(n); err != nil {
-				return err
-			}
+	var head [entryHead]byte
+	binary.LittleEndian.PutUint32(head[:], uint32(size))
+	binary.LittleEndian.PutUint32(head[4:], checksum(head[:4], p...))
+	e.b = append(e.b, head[:]...)
+	for _, part := range p {
+		if len(e.b)+len(part) <= oneWrite {
+			e.b = append(e.b, part...)
+			continue
 		}
-		b = b[:0]
-		return nil
-	}
-	for _, p := range payloads {
-		size := p.len()
-		if len(b) > 0 && len(b)+size > oneWrite {
-			if err := flush(nil); err != nil {
-				return written, err
-			}
-		}
-		var head [entryHead]byte
-		binary.LittleEndian.PutUint32(head[:], uint32(size))
-		binary.LittleEndian.PutUint32(head[4:], checksum(head[:4], p...))
-		b = append(b, head[:]...)
-		for _, part := range p {
-			if len(part) <= oneWrite {
-				b = append(b, part...)
-				continue
-			}
-			if err := flush(part); err != nil {
-				return written, err
-			}
+		if err := e.flush(part); err != nil {
+			return err
 		}
 	}
-	return written, flush(nil)
+	return nil
+}
+
+// flush writes what was not yet, and then more.
+func (e *entryWriter) flush(more []byte) error {
+	for _, part := range [][]byte{e.b, more} {
+		if len(part) == 0 {
+			continue
+		}
+		n, err := e.w.Write(part)
+		if e.written += int64(n); err != nil {
+			return err
+		}
+	}
+	e.b = e.b[:0]
+	return nil
+}
+
+func checkSize(size int) error {
+	if size > maxEntry {
+		return fmt.Errorf("an entry of %d bytes is too long for a log", size)
+	}
+	return nil
 }
 
 // append adds entries.
@@ -280,13 +333,30 @@ func (l *appendLog) append(payloads ...payload) error {
 	if l.f == nil || len(payloads) == 0 {
 		return nil
 	}
-	n, err := writeEntries(l.f, payloads)
+	for _, p := range payloads { // all or none
+		if err := checkSize(p.len()); err != nil {
+			return err
+		}
+	}
+	w := entryWriter{w: l.f}
+	var err error
+	for _, p := range payloads {
+		if err = w.add(p); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = w.flush(nil)
+	}
+	// Of a file that is appended to this is the end of what was written last.
+	end, failed := l.f.Seek(0, io.SeekCurrent)
 	switch {
 	case err == nil:
-		l.size += n
-	case l.owner && n > 0:
+		l.size += w.written
+		l.end, err = end, failed
+	case l.owner && w.written > 0:
 		// What was written in part would hide all that follows.
-		err = errors.Join(err, l.f.Truncate(l.size))
+		err = errors.Join(err, failed, l.f.Truncate(end-w.written))
 	}
 	return err
 }
@@ -307,15 +377,29 @@ func (l *appendLog) sync() error {
 	return l.f.Sync()
 }
 
-// rewrite replaces the log by one with these entries.
-func (l *appendLog) rewrite(entries []payload) error {
+// rewrite replaces the log by one with these entries, and calls each with them as they
+// are now. An error among them leaves the log as it was.
+func (l *appendLog) rewrite(entries iter.Seq2[payload, error], each func(s span, p payload)) error {
 	tmp, err := os.OpenFile(l.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, l.perm)
 	if err != nil {
 		return err
 	}
-	var size int64
+	size := int64(headerSize)
 	if _, err = tmp.Write([]byte(l.header)); err == nil {
-		size, err = writeEntries(tmp, entries)
+		w := entryWriter{w: tmp}
+		for p, bad := range entries {
+			if err = bad; err == nil {
+				err = w.add(p)
+			}
+			if err != nil {
+				break
+			}
+			each(span{size + entryHead, uint32(p.len())}, p)
+			size += entryHead + int64(p.len())
+		}
+		if err == nil {
+			err = w.flush(nil)
+		}
 	}
 	if err == nil {
 		err = tmp.Sync()
@@ -327,7 +411,7 @@ func (l *appendLog) rewrite(entries []payload) error {
 		return errors.Join(err, tmp.Close())
 	}
 	old := l.f
-	l.f, l.size = tmp, headerSize+size
+	l.f, l.size = tmp, size
 	return closeFile(old)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/maphash"
+	"iter"
 	"slices"
 	"sync"
 )
@@ -17,7 +18,7 @@ type Record struct {
 	Body []byte
 	// Tail is more of the body, for who writes records: that of a step which lists a
 	// large study need not be copied. A record that was read has none.
-	Tail []byte
+	Tail [][]byte
 }
 
 // Records finds the newest record of a step and of a key. Bodies stay on disk until
@@ -48,10 +49,9 @@ const recordsHeader = "step-records  1\n"
 const keepPerStep = 8
 
 func openRecords(path string, perm Perm, write bool) (*Records, error) {
-	r := &Records{}
+	r := &Records{log: newLog(path, recordsHeader, perm.File)}
 	r.forget(0)
-	var err error
-	if r.log, err = openLog(path, recordsHeader, perm.File, write, r.remember); err != nil {
+	if err := r.log.open(write, r.remember); err != nil {
 		return nil, err
 	}
 	// What is kept is at least the newest: what is not wasteful measured by that
@@ -66,25 +66,24 @@ func openRecords(path string, perm Perm, write bool) (*Records, error) {
 
 // keep writes a log of some of the entries only.
 func (r *Records) keep(places []place) error {
-	entries := make([]payload, len(places))
-	for i, p := range places {
-		entry, err := r.log.read(p.span)
-		if err != nil {
-			return err
+	return r.rewrite(len(places), func(yield func(payload, error) bool) {
+		for _, p := range places { // one after another: they may be large
+			entry, err := r.log.read(p.span, maxEntry)
+			if !yield(payload{entry}, err) {
+				return
+			}
 		}
-		entries[i] = payload{entry}
-	}
-	return r.rewrite(entries)
+	})
 }
 
 // rewrite makes these the entries of the log.
-func (r *Records) rewrite(entries []payload) error {
-	if err := r.log.rewrite(entries); err != nil {
+func (r *Records) rewrite(count int, entries iter.Seq2[payload, error]) error {
+	now := &Records{log: r.log}
+	now.forget(count)
+	if err := r.log.rewrite(entries, func(s span, p payload) { now.remember(s, p[0]) }); err != nil {
 		return err
 	}
-	r.forget(len(entries))
-	at := int64(headerSize)
-	r.rememberAll(at, entries)
+	r.entries, r.steps, r.keys, r.newest, r.room = now.entries, now.steps, now.keys, now.newest, now.room
 	return nil
 }
 
@@ -168,7 +167,21 @@ func (r *Records) Last(step string) (Record, bool) {
 	if !ok {
 		return Record{}, false
 	}
-	return r.record(at)
+	return r.record(at, maxEntry)
+}
+
+// LastBrief returns the newest record of a step with the first brief bytes of its body, and
+// how long that is.
+func (r *Records) LastBrief(step string, brief int) (rec Record, size int, ok bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	at, ok := r.last(step)
+	if !ok {
+		return Record{}, 0, false
+	}
+	e := r.entries[at]
+	rec, ok = r.record(at, len(e.head)+brief)
+	return rec, int(e.size) - len(e.head), ok
 }
 
 func (r *Records) last(step string) (at uint32, ok bool) {
@@ -191,7 +204,7 @@ func (r *Records) ByKey(key Sum) (Record, bool) {
 	if !ok {
 		return Record{}, false
 	}
-	return r.record(at)
+	return r.record(at, maxEntry)
 }
 
 // All returns every record, the oldest first.
@@ -200,16 +213,17 @@ func (r *Records) All() []Record {
 	defer r.mu.RUnlock()
 	all := make([]Record, 0, len(r.entries))
 	for at := range r.entries {
-		if rec, ok := r.record(uint32(at)); ok {
+		if rec, ok := r.record(uint32(at), maxEntry); ok {
 			all = append(all, rec)
 		}
 	}
 	return all
 }
 
-// record reads an entry. One that cannot be read any more is as good as not there.
-func (r *Records) record(at uint32) (Record, bool) {
-	entry, err := r.log.read(r.entries[at].span)
+// record reads an entry, or so many bytes of it. One that cannot be read any more is as
+// good as not there.
+func (r *Records) record(at uint32, most int) (Record, bool) {
+	entry, err := r.log.read(r.entries[at].span, most)
 	head := r.entries[at].head
 	if err != nil || !bytes.HasPrefix(entry, head) {
 		return Record{}, false
@@ -245,11 +259,13 @@ func (r *Records) Replace(recs []Record) error {
 	if !r.log.owner {
 		return errors.New("the records are open for reading only")
 	}
-	entries := make([]payload, len(recs))
-	for i, rec := range recs {
-		entries[i] = encodeRecord(rec)
-	}
-	return r.rewrite(entries)
+	return r.rewrite(len(recs), func(yield func(payload, error) bool) {
+		for _, rec := range recs {
+			if !yield(encodeRecord(rec), nil) {
+				return
+			}
+		}
+	})
 }
 
 // Lost returns how many bytes of the file could not be read when it was
@@ -261,7 +277,7 @@ func encodeRecord(r Record) payload {
 	b = binary.AppendUvarint(b, uint64(len(r.Step)))
 	b = append(b, r.Step...)
 	b = append(b, r.Key[:]...)
-	return payload{append(b, r.Body...), r.Tail}
+	return append(payload{append(b, r.Body...)}, r.Tail...)
 }
 
 func stepIn(entry []byte) []byte {

@@ -75,11 +75,12 @@ func TestRecords(t *testing.T) {
 // openEntries opens a log and returns its entries.
 func openEntries(path, header string, perm fs.FileMode, write bool) (*appendLog, [][]byte, error) {
 	var entries [][]byte
-	l, err := openLog(path, header, perm, write, func(_ span, payload []byte) { entries = append(entries, bytes.Clone(payload)) })
+	l := newLog(path, header, perm)
+	err := l.open(write, func(_ span, payload []byte) { entries = append(entries, bytes.Clone(payload)) })
 	return l, entries, err
 }
 
-func init() { oneWrite = 16 } // so that entries of all tests are written in several ways
+func init() { oneWrite, flushChunk = 16, 3000 } // so that entries of all tests are written in several ways
 
 // TestLogPrefix holds that whatever happens to a log, what is read is a prefix
 // of what was written, and that it can be appended to after that.
@@ -221,11 +222,15 @@ func TestIndex(t *testing.T) {
 	s.Index.PutMeaning("k", Sum{1}, 3, "meaning")
 	check := func(s *Store) {
 		t.Helper()
-		if k := s.Index.Get([]byte("old"), old); k == nil || *k != (Indexed{old, Sum{1}}) {
-			t.Errorf("an old file: %v", k)
+		e, sum := s.Index.Get([]byte("old"), old)
+		if e == 0 || sum != (Sum{1}) {
+			t.Fatalf("an old file: %v %v", e, sum)
+		}
+		if in, ok := s.Index.At(e); !ok || in != (Indexed{old, Sum{1}}) {
+			t.Errorf("its entry: %v %v", in, ok)
 		}
 		for name, st := range map[string]Stat{"young": young, "future": future} {
-			if s.Index.Get([]byte(name), st) != nil {
+			if e, _ := s.Index.Get([]byte(name), st); e != 0 {
 				t.Errorf("a %s file is trusted", name)
 			}
 		}
@@ -243,7 +248,7 @@ func TestIndex(t *testing.T) {
 			case 4:
 				other.Ctime++
 			}
-			if s.Index.Get([]byte("old"), other) != nil {
+			if e, _ := s.Index.Get([]byte("old"), other); e != 0 {
 				t.Errorf("a file whose stat has changed (%d) is trusted", i)
 			}
 		}

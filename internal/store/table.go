@@ -17,7 +17,7 @@ var seed = maphash.MakeSeed()
 // NewTable returns a table with room for some places.
 func NewTable(places int) Table {
 	size := 16
-	for size < 2*places {
+	for 3*size < 4*places {
 		size *= 2
 	}
 	return Table{slots: make([]uint32, size)}
@@ -49,7 +49,7 @@ func (t *Table) Put(hash uint64, at uint32, right func(at uint32) bool, hashOf f
 	}
 	t.slots[i] = at + 1
 	t.used++
-	if 2*t.used > len(t.slots) {
+	if 4*t.used > 3*len(t.slots) {
 		old := t.slots
 		*t = NewTable(len(old))
 		for _, slot := range old {

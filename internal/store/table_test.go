@@ -52,8 +52,9 @@ func TestIndexIsAMap(t *testing.T) {
 				name := fmt.Sprintf(form, i%17, i)
 				e := Indexed{Stat{Ino: uint64(i), Size: int64(round), Mtime: 1}, Sum{byte(i), byte(round)}}
 				if (i+round)%3 > 0 {
-					if k := ix.Put([]byte(name), e.Stat, e.Sum); k == nil || *k != e {
-						t.Fatalf("%s was put as %v, want %v", name, k, e)
+					at := ix.Put([]byte(name), e.Stat, e.Sum)
+					if in, ok := ix.At(at); !ok || in != e {
+						t.Fatalf("%s was put as %v (%v), want %v", name, in, ok, e)
 					}
 					want[name] = e
 				}
@@ -63,15 +64,19 @@ func TestIndexIsAMap(t *testing.T) {
 				reopen()
 			}
 			for name, e := range want {
-				if k := ix.Get([]byte(name), e.Stat); k == nil || *k != e {
-					t.Fatalf("round %d: %s: %v, want %v", round, name, k, e)
+				at, sum := ix.Get([]byte(name), e.Stat)
+				if at == 0 || sum != e.Sum {
+					t.Fatalf("round %d: %s: %v, want %v", round, name, sum, e)
+				}
+				if in, ok := ix.At(at); !ok || in != e {
+					t.Fatalf("round %d: the entry of %s: %v (%v), want %v", round, name, in, ok, e)
 				}
 				e.Stat.Size++
-				if ix.Get([]byte(name), e.Stat) != nil {
+				if at, _ := ix.Get([]byte(name), e.Stat); at != 0 {
 					t.Fatalf("round %d: %s is known with another size", round, name)
 				}
 			}
-			if ix.Get([]byte("root:no"), Stat{}) != nil {
+			if at, _ := ix.Get([]byte("root:no"), Stat{}); at != 0 {
 				t.Fatal("a file that was never put is known")
 			}
 		}
@@ -112,13 +117,13 @@ func TestRecordsAreAMap(t *testing.T) {
 			for i := range steps {
 				// Two settings after another, as a user would try them.
 				key := Sum{byte(i), byte(i >> 8), byte(round / 4 * 2), byte(round % 2)}
-				recs = append(recs, Record{fmt.Sprint("step ", i), key, []byte{byte(round)}, body})
+				recs = append(recs, Record{fmt.Sprint("step ", i), key, []byte{byte(round)}, [][]byte{body, {byte(i)}}})
 			}
 			if err := r.Append(recs); err != nil {
 				t.Fatal(err)
 			}
 			for _, rec := range recs {
-				rec.Body, rec.Tail = append(rec.Body, rec.Tail...), nil // as it is read
+				rec.Body, rec.Tail = append(rec.Body, bytes.Join(rec.Tail, nil)...), nil // as it is read
 				last[rec.Step], keys[rec.Key] = rec, rec
 			}
 		}
