@@ -632,3 +632,33 @@ func TestStoreIsNamedOnce(t *testing.T) {
 		}
 	}
 }
+
+// A run that is used must say which runs came before it, or it is not used. Of one that
+// another has taken the place of nobody asks.
+func TestReferencesThatCannotBeRead(t *testing.T) {
+	root := t.TempDir()
+	stages := []config.UpstreamFlow{{Stage: config.Imputing, Experiment: imputationID}}
+	bad := map[string]string{classificationReference(config.Imputing): "\xff"}
+	writeStore(t, root,
+		testRun{id: "01", end: 1, params: bad},
+		testRun{id: "02", end: 2, params: map[string]string{classificationReference(config.Imputing): "None"}},
+		testRun{id: "03", name: "TABM_eval-auc__simple1.0__SAITS__LOF", params: bad})
+	x := mustIndex(t, root, IndexOptions{Upstream: stages})
+	for i, want := range []IndexedRun{{Verdict: Superseded, Reason: ReasonOlder}, {Verdict: Used}, {Verdict: BadMeta, Reason: ReasonParams}} {
+		r := x.Runs[i]
+		if r.Verdict != want.Verdict || r.Reason != want.Reason || (r.Artifact != "") != (want.Verdict == Used) {
+			t.Errorf("run %d is %s (%s) with the artifact %q, want %s (%s)", i+1, r.Verdict, r.Reason, r.Artifact, want.Verdict, want.Reason)
+		}
+	}
+	if !strings.Contains(x.Runs[2].Detail, "UTF-8") || x.Err() == nil {
+		t.Errorf("the detail is %q, the error %v", x.Runs[2].Detail, x.Err())
+	}
+	if diff := cmp.Diff(map[string]References{x.Runs[1].RunID: {config.Imputing: "None"}}, x.From); diff != "" {
+		t.Errorf("references (-want +got):\n%s", diff)
+	}
+	for i, r := range mustIndex(t, root, IndexOptions{}).Runs {
+		if i > 0 && r.Verdict != Used {
+			t.Errorf("run %d is %s though nobody asks what came before it", i+1, r.Verdict)
+		}
+	}
+}
