@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -127,12 +128,7 @@ func writeElsewhere(store, dir string) error {
 		return fmt.Errorf("%s has no runs", here)
 	}
 	for _, meta := range append(metas, filepath.Join(here, "meta.yaml")) {
-		text, err := os.ReadFile(meta)
-		if err != nil {
-			return err
-		}
-		changed := artifactPlace.ReplaceAll(text, []byte("${1}file://"+dir))
-		if err := os.WriteFile(meta, changed, 0o644); err != nil {
+		if err := relocate(meta, dir); err != nil {
 			return err
 		}
 		from := filepath.Join(filepath.Dir(meta), "artifacts")
@@ -145,6 +141,19 @@ func writeElsewhere(store, dir string) error {
 		}
 	}
 	return nil
+}
+
+// relocate names a directory as the place of artifacts in a meta.yaml.
+func relocate(meta, dir string) error {
+	text, err := os.ReadFile(meta)
+	if err != nil {
+		return err
+	}
+	changed := artifactPlace.ReplaceAll(text, []byte("${1}file://"+dir))
+	if bytes.Equal(changed, text) {
+		return fmt.Errorf("%s names no place of artifacts", meta)
+	}
+	return os.WriteFile(meta, changed, 0o644)
 }
 
 // artifactPlace is an experiment's artifact_location, or the beginning of a run's
