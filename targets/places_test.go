@@ -41,6 +41,11 @@ func placedStore(t *testing.T) (s *study, locate func(location string)) {
 		t.Fatal(err)
 	}
 	write(filepath.Join(work, "configs/defaults.yaml"), "STUDY: own\n")
+	registry, err := os.ReadFile("../configs/registry.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(filepath.Join(work, "configs/registry.yaml"), string(registry))
 	getenv := func(name string) string {
 		return map[string]string{"MLFLOW_TRACKING_URI": filepath.Join(base, "mlruns")}[name]
 	}
@@ -132,11 +137,51 @@ func TestPlacesInTheKey(t *testing.T) {
 	for _, in := range s.index().Inputs {
 		inputs += in.String() + "\n"
 	}
+	if root := s.roots()[rootArtifacts]; !root.Private || filepath.Base(root.Path) != "one" {
+		t.Errorf("root %+v", root)
+	}
 	contains(t, inputs, "names of artifacts:"+strings.Repeat("?", 32)+"/artifacts/metrics/*")
+}
+
+// The step that lists the runs fails when their place is not the one that was declared,
+// although the names there are the same, and does not become fresh by the record of it.
+func TestIndexOfAnotherPlace(t *testing.T) {
+	s, locate := placedStore(t)
 	s.code = func([]string) (string, error) { return "code", nil }
-	if _, err := s.graph([]build.Step{s.index()}); err != nil {
+	var said strings.Builder
+	s.stdout = &said
+	declared := func() *build.Graph {
+		t.Helper()
+		s.places = nil
+		has(t, s)
+		graph, err := s.graph([]build.Step{s.index()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return graph
+	}
+	build := func(graph *build.Graph) error {
+		said.Reset()
+		_, err := graph.Build(t.Context(), "index")
+		return err
+	}
+	for _, location := range []string{"one", "two"} {
+		locate(location)
+		if err := build(declared()); err != nil {
+			t.Fatalf("%v\n%s", err, said.String())
+		}
+	}
+	locate("two")
+	graph := declared()
+	locate("one") // as it was once
+	if err := build(graph); err == nil {
+		t.Errorf("no error:\n%s", said.String())
+	}
+	contains(t, said.String(), errChanged.Error())
+	if err := build(declared()); err != nil {
 		t.Error(err)
 	}
+	contains(t, said.String(), "1 fresh, 0 ran")
 }
 
 // A place that holds what a build writes, or lies among it, is not looked at, and the

@@ -171,8 +171,8 @@ func (s *study) hasStore() (bool, error) {
 	return true, nil
 }
 
-// graph is the engine's view of the steps.
-func (s *study) graph(steps []build.Step) (*build.Graph, error) {
+// roots are the directories that steps name their files by.
+func (s *study) roots() map[string]build.Root {
 	roots := map[string]build.Root{
 		rootWorkspace: {Path: s.workspace},
 		rootResults:   {Path: s.settings.Results},
@@ -190,9 +190,14 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 		name := filepath.Base(s.settings.SourceDB)
 		roots[rootSource] = build.Root{Path: filepath.Dir(s.settings.SourceDB), Private: true, Only: []string{name, name + logSuffix}}
 	}
+	return roots
+}
+
+// graph is the engine's view of the steps.
+func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 	options := s.console()
 	options.Workspace = s.workspace
-	options.Roots = roots
+	options.Roots = s.roots()
 	options.PublicCache = filepath.Join(s.workspace, ".cache")
 	options.PrivateCache = filepath.Join(s.settings.PrivateDir, "cache")
 	options.Code = s.code

@@ -72,7 +72,7 @@ func (s *Files) Places(e Experiment, root string) []Place {
 		named = e.Location // of a server or a cloud
 	}
 	for _, name := range []string{path.Base(filepath.ToSlash(named)), e.ID} {
-		if filepath.IsLocal(name) && !strings.HasPrefix(name, ".") {
+		if !strings.HasPrefix(name, ".") {
 			add(filepath.Join(root, name), true)
 		}
 	}
@@ -145,7 +145,7 @@ func (s *Files) spots(r Run) (all []spot, elsewhere bool) {
 			elsewhere = false
 		}
 		for _, p := range s.places {
-			if !p.Given && filepath.Clean(named) == filepath.Join(p.Dir, filepath.FromSlash(own)) {
+			if filepath.Clean(named) == filepath.Join(p.Dir, filepath.FromSlash(own)) {
 				add(spot{p.open, p.Dir, own, withoutUser(r.ArtifactURI)})
 				elsewhere = false
 			}

@@ -77,6 +77,7 @@ func TestPlaces(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			t.Chdir(base)
 			s, err := OpenFiles(filepath.Join(base, "store"))
 			if err != nil {
 				t.Fatal(err)
