@@ -11,6 +11,7 @@ import (
 
 	"github.com/foundation-plr/pipeline/build"
 	"github.com/foundation-plr/pipeline/internal/config"
+	"github.com/foundation-plr/pipeline/internal/extract"
 	"github.com/foundation-plr/pipeline/internal/mlflow"
 )
 
@@ -141,6 +142,20 @@ func TestPlacesInTheKey(t *testing.T) {
 		t.Errorf("root %+v", root)
 	}
 	contains(t, inputs, "names of artifacts:"+strings.Repeat("?", 32)+"/artifacts/metrics/*")
+}
+
+// The files of a run are those of its place.
+func TestFilesOfPlaces(t *testing.T) {
+	s, _ := placedStore(t)
+	for place, root := range []string{"store", "artifacts", "artifacts-2"} {
+		run := &extract.IndexedRun{Place: place, Artifact: "x/artifacts/metrics/metrics_[a].pickle"}
+		if got := s.pickleOf(run).String(); got != root+":"+run.Artifact {
+			t.Errorf("pickle %s", got)
+		}
+		if got := s.codesOf(run).String(); got != root+`:x/artifacts/dict_arrays/dictArrays_\[a\].pickle` {
+			t.Errorf("codes %s", got)
+		}
+	}
 }
 
 // The step that lists the runs fails when their place is not the one that was declared,

@@ -53,8 +53,12 @@ func (s *Files) Places(e Experiment, root string) []Place {
 			}
 		}
 		for i, other := range known {
+			switch {
+			case i > 0 && resolved == other:
+				places[i-1].Given = places[i-1].Given || given
+				return
 			// The store may lie in a place: what is looked at there is called by runs.
-			if holds(other, resolved) || i > 0 && holds(resolved, other) {
+			case holds(other, resolved), i > 0 && holds(resolved, other):
 				return
 			}
 		}
