@@ -130,7 +130,9 @@ func (s *study) checkPlaces(ctx context.Context, store mlflow.Store, experiment 
 func (s *study) placeInputs() []build.Input {
 	var inputs []build.Input
 	for i := range s.outside() {
-		inputs = append(inputs, build.Names(rootOfPlace(i+1), extract.PlaceInputs()))
+		for _, pattern := range extract.PlaceInputs() {
+			inputs = append(inputs, build.Names(rootOfPlace(i+1), pattern))
+		}
 	}
 	return inputs
 }

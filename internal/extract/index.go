@@ -58,7 +58,9 @@ const artifactPattern = "[0-9]*/*/artifacts/" + metricsDir + "/*"
 
 // placePattern matches them below a directory outside the store, where beside the
 // directories of runs there may be anything.
-var placePattern = strings.Repeat("?", runIDDigits) + "/artifacts/" + metricsDir + "/*"
+var placePattern = placedRun + "/artifacts/" + metricsDir + "/*"
+
+var placedRun = strings.Repeat("?", runIDDigits)
 
 // IndexOptions say what of a store is wanted.
 type IndexOptions struct {
@@ -85,12 +87,19 @@ func IndexInputs(upstream []string) (contents, names []string) {
 		// One pattern, because a build walks through all runs for each.
 		"[0-9]*/*/params/{" + strings.Join(indexedParams(upstream), ",") + "}",
 	}
-	return contents, []string{artifactPattern}
+	return contents, namesFor("[0-9]*/*", artifactPattern)
+}
+
+// namesFor are the names that it depends on which artifacts a run has: those of its
+// metrics artifacts, and of the directories that lead to them. A link that leaves the
+// store and stands for one of these makes a run unreadable, whatever is behind it.
+func namesFor(run, artifacts string) []string {
+	return []string{artifacts, run + "/artifacts", run + "/artifacts/" + metricsDir}
 }
 
 // PlaceInputs returns what ReadIndex depends on in each directory outside a file
-// store that the store was opened with: a pattern of names.
-func PlaceInputs() string { return placePattern }
+// store that the store was opened with: patterns of names.
+func PlaceInputs() []string { return append(namesFor(placedRun, placePattern), placedRun) }
 
 // FindClassification returns the experiment whose runs ReadIndex lists, if it is among
 // those that are asked about, and false if it is not, or if there is none or several: what

@@ -1,8 +1,11 @@
 package extract
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,42 +87,88 @@ func TestIndexOfPlaces(t *testing.T) {
 	}
 }
 
-// Whatever happens to the files of a place, the index is another one only where the names
-// are others that PlaceInputs declares.
-func TestPlaceInputsAreAll(t *testing.T) {
+// Whatever happens in a place, the index is another one only where names are others, or
+// stand for something else, that PlaceInputs declares. So it is in a run directory of the
+// store, whose other files stay.
+func TestArtifactNamesAreAll(t *testing.T) {
 	id := strings.Repeat("01", runIDDigits/2)
-	names := []string{"m.pickle", "metrics_" + testName + ".pickle", "notes.txt"}
+	_, inStore := IndexInputs(config.Stages())
+	for _, name := range []string{"", "/artifacts", "/artifacts/metrics", "/artifacts/metrics/x"} {
+		if !matches(t, PlaceInputs(), id+name) || name != "" && !matches(t, inStore, "7/"+id+name) {
+			t.Errorf("%q does not count", name)
+		}
+	}
 	rapid.Check(t, func(r *rapid.T) {
 		base := t.TempDir()
 		root, kept := filepath.Join(base, "store"), filepath.Join(base, "kept")
 		writeStore(t, root, testRun{id: "01", pickles: []string{}, uri: filepath.Join(kept, id, "artifacts")})
-		state := func(label string) (string, []byte) {
-			if err := os.RemoveAll(kept); err != nil {
-				r.Fatal(err)
-			}
-			writeFiles(t, kept, map[string]string{"beside/artifacts/metrics/m.pickle": "x"})
-			for _, dir := range []string{id + "/artifacts/metrics", id + "/artifacts/dict_arrays", id + "/metrics", "other/artifacts/metrics"} {
-				for _, name := range rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID).Draw(r, label+" "+dir) {
-					writeFiles(t, kept, map[string]string{dir + "/" + name: rapid.StringN(0, 3, -1).Draw(r, "content")})
+		writeFiles(t, base, map[string]string{"out/artifacts/metrics/m.pickle": "x", "out/metrics/m.pickle": "x", "out/m.pickle": "x"})
+		if err := os.Mkdir(filepath.Join(base, "out/empty"), 0o700); err != nil {
+			r.Fatal(err)
+		}
+		// fill puts something in the place of a path: nothing, a directory, or a link.
+		var fill func(label, path string, deeper []string)
+		fill = func(label, path string, deeper []string) {
+			switch rapid.SampledFrom([]string{"nothing", "directory", "directory", "link", "link to nothing"}).Draw(r, label) {
+			case "directory":
+				if err := os.MkdirAll(path, 0o700); err != nil {
+					r.Fatal(err)
+				}
+				if len(deeper) > 0 {
+					fill(label+"/"+deeper[0], filepath.Join(path, deeper[0]), deeper[1:])
+					return
+				}
+				for _, name := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"m.pickle", "metrics_" + testName + ".pickle", "notes.txt"}), rapid.ID).Draw(r, label+" holds") {
+					writeFiles(t, path, map[string]string{name: rapid.StringN(0, 3, -1).Draw(r, "content")})
+				}
+			case "link":
+				if err := os.Symlink(filepath.Join(base, "out", rapid.SampledFrom([]string{"", "artifacts", "metrics", "empty"}).Draw(r, "target")), path); err != nil {
+					r.Fatal(err)
+				}
+			case "link to nothing":
+				if err := os.Symlink("gone", path); err != nil {
+					r.Fatal(err)
 				}
 			}
-			declared, err := filepath.Glob(filepath.Join(kept, PlaceInputs()))
+		}
+		state := func(label string) (string, string) {
+			beside := filepath.Join(root, classificationID, id, "artifacts")
+			if err := errors.Join(os.RemoveAll(kept), os.RemoveAll(beside), os.Mkdir(kept, 0o700)); err != nil {
+				r.Fatal(err)
+			}
+			fill(label+" beside", beside, []string{"metrics"})
+			fill(label+" kept", filepath.Join(kept, id), []string{"artifacts", "metrics"})
+			var declared []string
+			for dir, patterns := range map[string][]string{root: inStore, kept: PlaceInputs()} {
+				for _, pattern := range patterns {
+					found, err := filepath.Glob(filepath.Join(dir, pattern))
+					if err != nil {
+						r.Fatal(err)
+					}
+					for _, name := range found {
+						// As build.Names tells them apart.
+						kind := "behind a link that leaves"
+						if target, err := os.Readlink(name); err != nil || !filepath.IsAbs(target) {
+							kind = "neither file nor directory"
+							if info, err := os.Stat(name); err == nil {
+								kind = info.Mode().Type().String()
+							}
+						}
+						declared = append(declared, name+": "+kind)
+					}
+				}
+			}
+			slices.Sort(declared)
+			index, err := json.Marshal(indexWith(t, root, mlflow.Place{Dir: kept}))
 			if err != nil {
 				r.Fatal(err)
 			}
-			// Which of the directories above are there is in the private detail alone.
-			x := indexWith(t, root, mlflow.Place{Dir: kept})
-			x.Runs[0].Detail = ""
-			index, err := Encode(x)
-			if err != nil {
-				r.Fatal(err)
-			}
-			return strings.Join(declared, "\n"), index
+			return strings.Join(declared, "\n"), string(index)
 		}
 		before, was := state("before")
 		after, is := state("after")
-		if before == after && string(was) != string(is) {
-			r.Fatalf("another index of the same names %q", before)
+		if before == after && was != is {
+			r.Fatalf("of the names\n%s\nit is once %s\nand once %s", before, was, is)
 		}
 	})
 }
