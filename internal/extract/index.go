@@ -642,8 +642,8 @@ func chooseArtifact(ctx context.Context, store mlflow.Store, run mlflow.Run, r *
 	if !utf8.ValidString(pickle.Name) || strings.ContainsRune(pickle.Name, '\\') {
 		return decide(Unreadable, ReasonFileName, fmt.Sprintf("%q", pickle.Name))
 	}
-	// A pickle elsewhere in a file store would be no input of the step that
-	// reads the index, and a change of it would go unnoticed.
+	// A pickle elsewhere would be no input of the step that reads the index, and a
+	// change of it would go unnoticed.
 	if dirs := store.Dirs(); len(dirs) > 0 {
 		at, rel := below(dirs, pickle.File)
 		pattern := artifactPattern
@@ -651,7 +651,7 @@ func chooseArtifact(ctx context.Context, store mlflow.Store, run mlflow.Run, r *
 			pattern = placePattern
 		}
 		if ok, err := doublestar.Match(pattern, rel); err != nil || !ok {
-			return decide(NoArtifact, ReasonNoPickle, "not in a run directory: "+rel+"; copy the artifacts beside the run's meta.yaml")
+			return "", fmt.Errorf("run %s: the store lists the artifact %s, where none should be looked for", run.ID, pickle.File)
 		}
 	}
 	if pickle.File == "" {

@@ -124,8 +124,8 @@ type spot struct {
 // spots are the artifact directories that a run may have, best first:
 //
 //  1. artifacts/ beside the run's meta.yaml,
-//  2. the place that artifact_uri names, in the store or in a place that it was
-//     opened with,
+//  2. the place that artifact_uri names, if that is of a run directory of the store
+//     or in a place that it was opened with,
 //  3. where artifact_uri ends in <experiment>/<run>/artifacts, that place below
 //     the store's root; then those of the run in places that the user gave.
 //
@@ -144,7 +144,7 @@ func (s *Files) spots(r Run) (all []spot, elsewhere bool) {
 	own := path.Join(r.ID, "artifacts")
 	elsewhere = r.ArtifactURI != ""
 	if named, err := artifactPath(r.ArtifactURI); err == nil && filepath.IsAbs(named) {
-		if below, ok := s.below(named); ok {
+		if below, ok := s.below(named); ok && ofRun(below) {
 			inStore(below)
 			elsewhere = false
 		}
@@ -166,6 +166,14 @@ func (s *Files) spots(r Run) (all []spot, elsewhere bool) {
 		}
 	}
 	return all, elsewhere
+}
+
+// ofRun says whether a slash path below the root is artifacts/ in a run directory.
+// Nobody looks for artifacts elsewhere in the store: a change there would be noticed by
+// nobody who goes by what stands where runs do.
+func ofRun(dir string) bool {
+	parts := strings.Split(dir, "/")
+	return len(parts) == 3 && isNumber(parts[0]) && parts[2] == "artifacts"
 }
 
 // below returns a path of this machine as a slash path below the root.
@@ -232,7 +240,7 @@ func (s *Files) remedy(r Run, elsewhere bool) string {
 	if hint := remoteHint(r.ArtifactURI); hint != "" {
 		return "; artifact_uri is " + withoutUser(r.ArtifactURI) + hint
 	}
-	return fmt.Sprintf(", and artifact_uri (%s) is neither in the store nor in an artifact_location of experiment %s that could be looked at: "+
+	return fmt.Sprintf(", and artifact_uri (%s) names no run directory of the store, nor is it in an artifact_location of experiment %s that could be looked at: "+
 		"copy the artifacts beside the run's meta.yaml, or name in PLR_ARTIFACT_ROOT the directory that holds them as EXPERIMENT/RUN/artifacts",
 		withoutUser(r.ArtifactURI), r.Experiment)
 }
