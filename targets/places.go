@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,9 +22,9 @@ type places struct {
 	used []mlflow.Place // best first
 	// refused are there, but must not or cannot be looked at; each says why.
 	refused []mlflow.Place
-	// said is the digest of what the store says of all its experiments' places, and the
-	// one whose places these are. A root's path is in no key: so no step is fresh by a
-	// record of the same names in another place.
+	// said is the digest of what the store says of all its experiments' places, of whose
+	// places these are and of what they are called by. A root's path is in no key: so no
+	// step is fresh by a record of the same names in a place that counts for other runs.
 	said string
 }
 
@@ -79,6 +80,13 @@ func (s *study) findPlaces(ctx context.Context, store *mlflow.Files) (*places, e
 		if e.Lifecycle != mlflow.Deleted {
 			said = append(said, strconv.Quote(e.ID), strconv.Quote(e.Location))
 		}
+	}
+	for _, place := range p.used {
+		given := ""
+		if place.Given {
+			given = filepath.Base(place.Dir) // as messages name it
+		}
+		said = append(said, strconv.FormatBool(place.Named), strconv.Quote(given))
 	}
 	p.said = digest([]byte(strings.Join(said, " ")))
 	return p, nil

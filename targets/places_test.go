@@ -199,6 +199,59 @@ func TestIndexOfAnotherPlace(t *testing.T) {
 	contains(t, said.String(), "1 fresh, 0 ran")
 }
 
+// What was listed of a place that the store names is not believed of one that the user
+// names, which counts for other runs.
+func TestIndexOfAGivenPlace(t *testing.T) {
+	s, _ := placedStore(t)
+	s.code = func([]string) (string, error) { return "code", nil }
+	base := filepath.Dir(s.workspace)
+	meta := filepath.Join(base, "mlruns/253/0123456789abcdef0123456789abcdef/meta.yaml")
+	text, err := os.ReadFile(meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(meta, []byte(strings.Replace(string(text), "/one/", "/elsewhere/", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	verdict := func() extract.Verdict {
+		t.Helper()
+		s.places = nil
+		has(t, s)
+		graph, err := s.graph([]build.Step{s.index()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := graph.Build(t.Context(), "index"); err != nil {
+			t.Fatal(err)
+		}
+		var index extract.Index
+		if err := extract.Read(filepath.Join(s.settings.PrivateDir, indexFile), &index); err != nil {
+			t.Fatal(err)
+		}
+		return index.Runs[0].Verdict
+	}
+	if got := verdict(); got != extract.NoArtifact || len(s.outside()) != 1 {
+		t.Errorf("%s in %v", got, s.outside())
+	}
+	// The same place, called by the user.
+	s.settings.ArtifactRoot = base
+	if got := verdict(); got != extract.Used || len(s.outside()) != 1 {
+		t.Errorf("%s in %v", got, s.outside())
+	}
+	s.settings.ArtifactRoot = ""
+	if got := verdict(); got != extract.NoArtifact {
+		t.Errorf("%s in %v", got, s.outside())
+	}
+	// The same names in a place of the user.
+	s.settings.ArtifactRoot = filepath.Join(base, "root")
+	if err := errors.Join(os.Mkdir(s.settings.ArtifactRoot, 0o755), os.Rename(filepath.Join(base, "one"), filepath.Join(base, "root/one"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := verdict(); got != extract.Used || len(s.outside()) != 1 {
+		t.Errorf("%s in %v", got, s.outside())
+	}
+}
+
 // A place that holds what a build writes, or lies among it, is not looked at, and the
 // store is read all the same.
 func TestPlacesAmongResults(t *testing.T) {

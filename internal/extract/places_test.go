@@ -60,7 +60,7 @@ func TestIndexOfPlaces(t *testing.T) {
 		Artifact string
 	}
 	got := map[string]found{}
-	x := indexWith(t, root, mlflow.Place{Dir: kept}, mlflow.Place{Dir: given, Given: true})
+	x := indexWith(t, root, mlflow.Place{Dir: kept, Named: true}, mlflow.Place{Dir: given, Given: true})
 	file := filepath.Join(t.TempDir(), "index.cbor")
 	if err := Write(file, x); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestArtifactNamesAreAll(t *testing.T) {
 				}
 			}
 			slices.Sort(declared)
-			index, err := json.Marshal(indexWith(t, root, mlflow.Place{Dir: kept}))
+			index, err := json.Marshal(indexWith(t, root, mlflow.Place{Dir: kept, Named: true}))
 			if err != nil {
 				r.Fatal(err)
 			}

@@ -19,11 +19,10 @@ var ErrNoArtifacts = errors.New("no artifact directory")
 // Place is a directory outside a file store in which the artifacts of runs lie as
 // RUN/artifacts.
 type Place struct {
-	Dir string // absolute
-	// Given says that the user named it. Then it counts whatever artifact_uri says,
-	// which may be of another machine.
-	Given bool
-	Err   error // why it cannot be looked at; then no store is to be opened with it
+	Dir   string // absolute
+	Named bool   // by artifact_location: it counts for the runs whose artifact_uri is there
+	Given bool   // by the user: it counts for all, as artifact_uri may be of another machine
+	Err   error  // why it cannot be looked at; then no store is to be opened with it
 }
 
 // Places returns the directories outside the store where artifacts of an
@@ -36,8 +35,7 @@ type Place struct {
 func (s *Files) Places(e Experiment, root string) []Place {
 	var places []Place
 	known := []string{s.real}
-	add := func(dir string, given bool) {
-		p := Place{Dir: filepath.Clean(dir), Given: given}
+	add := func(p Place) {
 		info, err := os.Stat(p.Dir)
 		if absent(err) || err == nil && !info.IsDir() {
 			return
@@ -55,7 +53,7 @@ func (s *Files) Places(e Experiment, root string) []Place {
 		for i, other := range known {
 			switch {
 			case i > 0 && resolved == other:
-				places[i-1].Given = places[i-1].Given || given
+				places[i-1].Given = true // that is not named twice
 				return
 			// The store may lie in a place: what is looked at there is called by runs.
 			case holds(other, resolved), i > 0 && holds(resolved, other):
@@ -67,7 +65,7 @@ func (s *Files) Places(e Experiment, root string) []Place {
 	}
 	named, err := artifactPath(e.Location)
 	if err == nil && filepath.IsAbs(named) {
-		add(named, false)
+		add(Place{Dir: filepath.Clean(named), Named: true})
 	}
 	if root == "" {
 		return places
@@ -77,7 +75,7 @@ func (s *Files) Places(e Experiment, root string) []Place {
 	}
 	for _, name := range []string{path.Base(filepath.ToSlash(named)), e.ID} {
 		if !strings.HasPrefix(name, ".") {
-			add(filepath.Join(root, name), true)
+			add(Place{Dir: filepath.Join(root, name), Given: true})
 		}
 	}
 	return places
@@ -125,7 +123,7 @@ type spot struct {
 //
 //  1. artifacts/ beside the run's meta.yaml,
 //  2. the place that artifact_uri names, if that is of a run directory of the store
-//     or in a place that it was opened with,
+//     or in a place that artifact_location names, too,
 //  3. where artifact_uri ends in <experiment>/<run>/artifacts, that place below
 //     the store's root; then those of the run in places that the user gave.
 //
@@ -149,7 +147,7 @@ func (s *Files) spots(r Run) (all []spot, elsewhere bool) {
 			elsewhere = false
 		}
 		for _, p := range s.places {
-			if filepath.Clean(named) == filepath.Join(p.Dir, filepath.FromSlash(own)) {
+			if p.Named && filepath.Clean(named) == filepath.Join(p.Dir, filepath.FromSlash(own)) {
 				add(spot{p.open, p.Dir, own, withoutUser(r.ArtifactURI)})
 				elsewhere = false
 			}

@@ -30,9 +30,9 @@ func TestPlaces(t *testing.T) {
 		want                 []Place
 	}{
 		{name: "none is said"},
-		{name: "a path", location: "BASE/kept", dirs: []string{"kept"}, want: []Place{{Dir: "kept"}}},
-		{name: "a path with a slash at its end", location: "BASE/kept/", dirs: []string{"kept"}, want: []Place{{Dir: "kept"}}},
-		{name: "a URI", location: "file://BASE/kept%20here", dirs: []string{"kept here"}, want: []Place{{Dir: "kept here"}}},
+		{name: "a path", location: "BASE/kept", dirs: []string{"kept"}, want: []Place{{Dir: "kept", Named: true}}},
+		{name: "a path with a slash at its end", location: "BASE/kept/", dirs: []string{"kept"}, want: []Place{{Dir: "kept", Named: true}}},
+		{name: "a URI", location: "file://BASE/kept%20here", dirs: []string{"kept here"}, want: []Place{{Dir: "kept here", Named: true}}},
 		{name: "not there", location: "BASE/kept"},
 		{name: "a file", location: "BASE/kept", files: map[string]string{"kept": "x"}},
 		{name: "below a file", location: "BASE/kept/there", files: map[string]string{"kept": "x"}},
@@ -42,8 +42,8 @@ func TestPlaces(t *testing.T) {
 		{name: "the experiment in the store", location: "BASE/store/" + experiment},
 		{name: "the store", location: "BASE/store"},
 		{name: "in the store through a link", location: "BASE/former/" + experiment, links: map[string]string{"former": "store"}},
-		{name: "holds the store", location: "BASE", want: []Place{{Dir: "."}}},
-		{name: "a link", location: "BASE/kept", dirs: []string{"there"}, links: map[string]string{"kept": "there"}, want: []Place{{Dir: "kept"}}},
+		{name: "holds the store", location: "BASE", want: []Place{{Dir: ".", Named: true}}},
+		{name: "a link", location: "BASE/kept", dirs: []string{"there"}, links: map[string]string{"kept": "there"}, want: []Place{{Dir: "kept", Named: true}}},
 
 		{name: "a root without", root: "BASE/root", dirs: []string{"root/other"}},
 		{name: "below a root by id", root: "BASE/root", dirs: []string{"root/" + experiment}, want: []Place{{Dir: "root/" + experiment, Given: true}}},
@@ -54,13 +54,13 @@ func TestPlaces(t *testing.T) {
 		{name: "below a root by the id that a server has", location: "mlflow-artifacts:/" + experiment, root: "BASE/root", dirs: []string{"root/" + experiment},
 			want: []Place{{Dir: "root/" + experiment, Given: true}}},
 		{name: "all", location: "BASE/kept", root: "BASE/root", dirs: []string{"kept", "root/kept", "root/" + experiment},
-			want: []Place{{Dir: "kept"}, {Dir: "root/kept", Given: true}, {Dir: "root/" + experiment, Given: true}}},
+			want: []Place{{Dir: "kept", Named: true}, {Dir: "root/kept", Given: true}, {Dir: "root/" + experiment, Given: true}}},
 		{name: "one by two names", location: "BASE/root/" + experiment, root: "BASE/root", dirs: []string{"root/" + experiment},
-			want: []Place{{Dir: "root/" + experiment, Given: true}}},
+			want: []Place{{Dir: "root/" + experiment, Named: true, Given: true}}},
 		{name: "one through a link", location: "BASE/kept", root: "BASE/root", dirs: []string{"kept", "root"}, links: map[string]string{"root/" + experiment: "../kept"},
-			want: []Place{{Dir: "kept", Given: true}}},
+			want: []Place{{Dir: "kept", Named: true, Given: true}}},
 		{name: "one in another", location: "BASE/root/" + experiment + "/kept", root: "BASE/root", dirs: []string{"root/" + experiment + "/kept"},
-			want: []Place{{Dir: "root/" + experiment + "/kept"}}},
+			want: []Place{{Dir: "root/" + experiment + "/kept", Named: true}}},
 		{name: "the store as a root", root: "BASE/store"},
 		{name: "a location that leads up", location: "s3://bucket/..", root: "BASE/root", dirs: []string{"root"}},
 		{name: "a location without a name", location: "s3://", root: "BASE/root", dirs: []string{"root"}},
@@ -117,7 +117,7 @@ func TestPlaceThatIsClosed(t *testing.T) {
 	}
 	defer s.Close()
 	got := s.Places(onlyExperiment(t, s), "")
-	want := []Place{{Dir: kept, Err: os.ErrPermission}}
+	want := []Place{{Dir: kept, Named: true, Err: os.ErrPermission}}
 	if diff := cmp.Diff(want, got, cmpopts.EquateErrors()); diff != "" {
 		t.Errorf("places (-want +got):\n%s", diff)
 	}
@@ -137,32 +137,34 @@ func TestArtifactsInPlaces(t *testing.T) {
 		err    error
 		said   []string // of the error; BASE is not, unless it is the store's text
 	}{
-		{name: "where artifact_uri says", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept"}}, files: []string{"kept/" + there + "a.pickle"}, want: "kept/" + there + "a.pickle"},
-		{name: "where a URI says", uri: "file://BASE/k%65pt/" + runID + "/artifacts/", places: []Place{{Dir: "kept"}}, files: []string{"kept/" + there + "a.pickle"}, want: "kept/" + there + "a.pickle"},
+		{name: "where artifact_uri says", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept", Named: true}}, files: []string{"kept/" + there + "a.pickle"}, want: "kept/" + there + "a.pickle"},
+		{name: "where a URI says", uri: "file://BASE/k%65pt/" + runID + "/artifacts/", places: []Place{{Dir: "kept", Named: true}}, files: []string{"kept/" + there + "a.pickle"}, want: "kept/" + there + "a.pickle"},
 		{name: "not opened with it", uri: "BASE/kept/" + runID + "/artifacts", files: []string{"kept/" + there + "a.pickle"}, err: ErrNoArtifacts,
 			said: []string{"artifact_uri (BASE/kept/" + runID + "/artifacts) names no run directory of the store", "PLR_ARTIFACT_ROOT"}},
-		{name: "beside meta.yaml first", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept"}},
+		{name: "beside meta.yaml first", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept", Named: true}},
 			files: []string{"store/" + dir + "/artifacts/metrics/b.pickle", "kept/" + there + "a.pickle"}, want: "store/" + dir + "/artifacts/metrics/b.pickle"},
-		{name: "nothing beside meta.yaml", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept"}},
+		{name: "nothing beside meta.yaml", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept", Named: true}},
 			files: []string{"store/" + dir + "/artifacts/model/m", "kept/" + there + "a.pickle"}, want: "kept/" + there + "a.pickle"},
-		{name: "another place of the run", uri: "BASE/other/" + runID + "/artifacts", places: []Place{{Dir: "kept"}},
+		{name: "another place of the run", uri: "BASE/other/" + runID + "/artifacts", places: []Place{{Dir: "kept", Named: true}},
 			files: []string{"kept/" + there + "a.pickle", "other/" + there + "a.pickle"}, err: ErrNoArtifacts,
 			said: []string{"artifact_uri (BASE/other/" + runID + "/artifacts) names no run directory of the store"}},
-		{name: "of another run there", uri: "BASE/kept/0000/artifacts", places: []Place{{Dir: "kept"}}, files: []string{"kept/0000/artifacts/metrics/a.pickle"}, err: ErrNoArtifacts},
-		{name: "deeper there", uri: "BASE/kept/deep/" + runID + "/artifacts", places: []Place{{Dir: "kept"}}, files: []string{"kept/deep/" + there + "a.pickle"}, err: ErrNoArtifacts},
+		{name: "of another run there", uri: "BASE/kept/0000/artifacts", places: []Place{{Dir: "kept", Named: true}}, files: []string{"kept/0000/artifacts/metrics/a.pickle"}, err: ErrNoArtifacts},
+		{name: "deeper there", uri: "BASE/kept/deep/" + runID + "/artifacts", places: []Place{{Dir: "kept", Named: true}}, files: []string{"kept/deep/" + there + "a.pickle"}, err: ErrNoArtifacts},
 		{name: "a place of the user", uri: "s3://bucket/x/" + runID + "/artifacts", places: []Place{{Dir: "root/x", Given: true}}, files: []string{"root/x/" + there + "a.pickle"}, want: "root/x/" + there + "a.pickle"},
 		{name: "a place of the user, without artifact_uri", places: []Place{{Dir: "root/x", Given: true}}, files: []string{"root/x/" + there + "a.pickle"}, want: "root/x/" + there + "a.pickle"},
-		{name: "artifact_uri before the place of the user", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept"}, {Dir: "root/x", Given: true}},
+		{name: "artifact_uri before the place of the user", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept", Named: true}, {Dir: "root/x", Given: true}},
 			files: []string{"kept/" + there + "a.pickle", "root/x/" + there + "b.pickle"}, want: "kept/" + there + "a.pickle"},
-		{name: "the place of the user where artifact_uri has none", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept"}, {Dir: "root/x", Given: true}},
+		{name: "the place of the user where artifact_uri has none", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept", Named: true}, {Dir: "root/x", Given: true}},
 			files: []string{"kept/" + runID + "/artifacts/model/m", "root/x/" + there + "b.pickle"}, want: "root/x/" + there + "b.pickle"},
 		{name: "the place of the user rather than elsewhere in the store", uri: "BASE/store/kept/" + runID + "/artifacts", places: []Place{{Dir: "root/kept", Given: true}},
 			files: []string{"store/kept/" + there + "a.pickle", "root/kept/" + there + "b.pickle"}, want: "root/kept/" + there + "b.pickle"},
-		{name: "nothing anywhere", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept"}, {Dir: "root/x", Given: true}}, err: ErrNoArtifacts,
+		{name: "nothing anywhere", uri: "BASE/kept/" + runID + "/artifacts", places: []Place{{Dir: "kept", Named: true}, {Dir: "root/x", Given: true}}, err: ErrNoArtifacts,
 			said: []string{"nothing at " + dir + "/artifacts, BASE/kept/" + runID + "/artifacts, PLR_ARTIFACT_ROOT/x/" + runID + "/artifacts"}},
 		{name: "nothing, and a cloud", uri: "s3://ada:secret@bucket/x/" + runID + "/artifacts", places: []Place{{Dir: "root/x", Given: true}}, err: ErrNoArtifacts,
 			said: []string{"PLR_ARTIFACT_ROOT/x/" + runID + "/artifacts; artifact_uri is s3://…@bucket/x/", "artifacts at s3: come through a tracking server"}},
-		{name: "a place that went", uri: "BASE/gone/" + runID + "/artifacts", places: []Place{{Dir: "gone"}}, err: ErrNoArtifacts},
+		{name: "a place of the user that artifact_uri is in", uri: "BASE/root/x/" + runID + "/artifacts", places: []Place{{Dir: "root/x", Given: true}}, err: ErrNoArtifacts,
+			said: []string{"PLR_ARTIFACT_ROOT/x/" + runID + "/artifacts, and artifact_uri ("}},
+		{name: "a place that went", uri: "BASE/gone/" + runID + "/artifacts", places: []Place{{Dir: "gone", Named: true}}, err: ErrNoArtifacts},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			base := t.TempDir()
@@ -204,7 +206,7 @@ func TestArtifactsInPlaces(t *testing.T) {
 					t.Errorf("the error does not say %q: %v", here(said), err)
 				}
 			}
-			if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), base+"/root")) {
+			if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), base+"/root") && !strings.Contains(c.uri, "/root")) {
 				t.Errorf("the error says too much: %v", err)
 			}
 			switch {
@@ -240,7 +242,7 @@ func TestLinksInPlaces(t *testing.T) {
 			if err := os.Symlink(target, link); err != nil {
 				t.Fatal(err)
 			}
-			s, err := OpenFiles(filepath.Join(base, "store"), Place{Dir: filepath.Join(base, "kept")})
+			s, err := OpenFiles(filepath.Join(base, "store"), Place{Dir: filepath.Join(base, "kept"), Named: true})
 			if err != nil {
 				t.Fatal(err)
 			}
