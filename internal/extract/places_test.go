@@ -101,7 +101,9 @@ func TestArtifactNamesAreAll(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		base := t.TempDir()
 		root, kept := filepath.Join(base, "store"), filepath.Join(base, "kept")
-		writeStore(t, root, testRun{id: "01", pickles: []string{}, uri: filepath.Join(kept, id, "artifacts")})
+		place := mlflow.Place{Dir: kept, Named: rapid.Bool().Draw(r, "named"), Given: rapid.Bool().Draw(r, "given")}
+		uri := rapid.SampledFrom([]string{filepath.Join(kept, id, "artifacts"), "s3://bucket/" + id + "/artifacts"}).Draw(r, "artifact_uri")
+		writeStore(t, root, testRun{id: "01", pickles: []string{}, uri: uri})
 		writeFiles(t, base, map[string]string{"out/artifacts/metrics/m.pickle": "x", "out/metrics/m.pickle": "x", "out/m.pickle": "x"})
 		if err := os.Mkdir(filepath.Join(base, "out/empty"), 0o700); err != nil {
 			r.Fatal(err)
@@ -159,7 +161,7 @@ func TestArtifactNamesAreAll(t *testing.T) {
 				}
 			}
 			slices.Sort(declared)
-			index, err := json.Marshal(indexWith(t, root, mlflow.Place{Dir: kept, Named: true}))
+			index, err := json.Marshal(indexWith(t, root, place))
 			if err != nil {
 				r.Fatal(err)
 			}
