@@ -15,13 +15,27 @@ import (
 	"github.com/foundation-plr/pipeline/internal/mlflow"
 )
 
-// keepFiles leaves the marked store as it is: a file store.
+// keepFiles leaves the marked store as it is: a file store. The artifacts of two runs lie
+// in an artifact location of their experiment.
 func (c *canaries) keepFiles() {
 	c.uri = c.store
 	c.damageUpstream()
 	dir := filepath.Join(c.store, experiment)
+	place := filepath.Join(filepath.Dir(filepath.Dir(c.store)), c.text("artifact location of its own"), "kept")
+	for _, i := range elsewhere {
+		c.must(os.MkdirAll(filepath.Join(place, c.runs[i]), 0o755))
+		c.must(os.Rename(filepath.Join(dir, c.runs[i], "artifacts"), filepath.Join(place, c.runs[i], "artifacts")))
+		c.must(relocate(filepath.Join(dir, c.runs[i], "meta.yaml"), place))
+	}
+	c.must(relocate(filepath.Join(dir, "meta.yaml"), place))
+	there, err := filepath.Glob(filepath.Join(place, c.runs[elsewhere[0]], "artifacts/metrics/metrics_*.pickle"))
+	c.must(err)
+	if len(there) != 1 {
+		c.t.Fatalf("%d pickles elsewhere", len(there))
+	}
 	meta := func(i int) string { return filepath.Join(dir, c.runs[i], "meta.yaml") }
 	c.spoils = func() {
+		c.spoil(there[0], "c"+c.text("module in a pickle elsewhere")+"\n"+c.text("function in it")+"\n)R.")
 		c.spoil(meta(8), "run_id: ["+c.text("broken meta.yaml")+"\n\t"+c.text("second line of it")+": {")
 		whole, err := os.ReadFile(meta(9))
 		c.must(err)
@@ -33,6 +47,10 @@ func (c *canaries) keepFiles() {
 		c.spoil(filepath.Join(dir, c.runs[11], "params/anomaly_source"), c.text("another method than the name says"))
 	}
 }
+
+// elsewhere are runs of the file store whose artifacts lie outside it. The name of the
+// first is of no registry.
+var elsewhere = []int{2, 5}
 
 // keepDatabase makes a SQLite store of the marked store, with a canary in each
 // column and table that MLflow keeps text in.

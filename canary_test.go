@@ -73,6 +73,10 @@ func TestCanaries(t *testing.T) {
 				{"runs:logs", builds[0]}, {"runs:diff", builds[0], builds[1]}, {"runs:trace", "last"}, {"cache:export", "export.tar.zst"}, {"verify"},
 			})
 			if name == "file store" { // the rest does not depend on what keeps it
+				c.run(0, "explain", "run:"+c.runs[elsewhere[0]])
+				if said := c.said[len(c.said)-1]; !strings.Contains(said, "  reads    artifacts:"+c.runs[elsewhere[0]]+"/") {
+					t.Errorf("nothing was read elsewhere:\n%s", said)
+				}
 				c.runAll([][]string{
 					{"status"}, {"graph"}, {"runs:ls"}, {"runs:ls", "-json"}, {"explain", "fig_forest_combined", "-json"}, {"explain", "checkpoint"},
 					{"explain", "subjects"}, {"explain", "index", "-json"}, {"runs:inspect", "last"}, {"runs:inspect", "last", "-json"}, {"runs:logs", "last"},

@@ -1,10 +1,12 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"net/http"
@@ -13,6 +15,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -79,7 +82,7 @@ func writeDatabase(dir, file string) (err error) {
 			return err
 		}
 		for _, r := range runs {
-			place := filepath.Join(store.Dir(), filepath.FromSlash(r.Dir), "artifacts")
+			place := filepath.Join(store.String(), filepath.FromSlash(r.Dir), "artifacts")
 			do("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", r.ID, r.Name, r.Status.String(), r.Start, r.End, string(r.Lifecycle), place, e.ID)
 			params, perr := store.Params(ctx, r)
 			metrics, merr := store.Metrics(ctx, r)
@@ -101,6 +104,61 @@ func writeDatabase(dir, file string) (err error) {
 	do("COMMIT")
 	return err
 }
+
+// moveArtifacts is the command
+//
+//	elsewhere STORE DIR    move the artifacts of all runs of classification to DIR, which
+//	                       is the artifact_location of their experiment then
+func moveArtifacts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: elsewhere STORE DIR")
+	}
+	ts.Check(writeElsewhere(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
+}
+
+// writeElsewhere moves artifacts out of a store, as one that was made with an artifact
+// location of its own has them.
+func writeElsewhere(store, dir string) error {
+	here := filepath.Join(store, experiment)
+	metas, err := filepath.Glob(filepath.Join(here, "*/meta.yaml"))
+	if err != nil {
+		return err
+	}
+	if len(metas) == 0 {
+		return fmt.Errorf("%s has no runs", here)
+	}
+	for _, meta := range append(metas, filepath.Join(here, "meta.yaml")) {
+		if err := relocate(meta, dir); err != nil {
+			return err
+		}
+		from := filepath.Join(filepath.Dir(meta), "artifacts")
+		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		to := filepath.Join(dir, filepath.Base(filepath.Dir(meta)), "artifacts")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.Rename(from, to)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relocate names a directory as the place of artifacts in a meta.yaml.
+func relocate(meta, dir string) error {
+	text, err := os.ReadFile(meta)
+	if err != nil {
+		return err
+	}
+	changed := artifactPlace.ReplaceAll(text, []byte("${1}file://"+dir))
+	if bytes.Equal(changed, text) {
+		return fmt.Errorf("%s names no place of artifacts", meta)
+	}
+	return os.WriteFile(meta, changed, 0o644)
+}
+
+// artifactPlace is an experiment's artifact_location, or the beginning of a run's
+// artifact_uri.
+var artifactPlace = regexp.MustCompile(`(?m)^(artifact_(?:location|uri): ).*/` + experiment)
 
 // serveStore is the command
 //
@@ -186,7 +244,7 @@ func (s *trackingServer) answer(w http.ResponseWriter, r *http.Request) (any, er
 		for _, a := range found {
 			list = append(list, object{"path": a.Name, "is_dir": false, "file_size": a.Size})
 		}
-		if errors.Is(err, mlflow.ErrNoArtifacts) || errors.Is(err, mlflow.ErrOutside) {
+		if errors.Is(err, mlflow.ErrNoArtifacts) {
 			err = nil
 		}
 		return object{"files": list}, err
@@ -196,7 +254,7 @@ func (s *trackingServer) answer(w http.ResponseWriter, r *http.Request) (any, er
 			return nil, err
 		}
 		name := path.Clean("/" + r.URL.Query().Get("path"))
-		file := filepath.Join(s.store.Dir(), filepath.FromSlash(run.Dir), "artifacts", filepath.FromSlash(name))
+		file := filepath.Join(s.store.String(), filepath.FromSlash(run.Dir), "artifacts", filepath.FromSlash(name))
 		info, err := os.Stat(file)
 		if err != nil {
 			return nil, err

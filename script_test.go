@@ -30,6 +30,7 @@ import (
 //	sql FILE STATEMENT   change a DuckDB file
 //	query FILE SELECT    print rows of a DuckDB file, cells apart by spaces
 //	database STORE FILE  write a file store as a SQLite store
+//	elsewhere STORE DIR  move the artifacts of a file store out of it
 //	server STORE         serve a file store as a tracking server; -stop ends it
 //	unzip FILE DIR       unpack a zip file
 //	hold FILE            another process has a DuckDB file open for writing
@@ -79,17 +80,18 @@ func TestScript(t *testing.T) {
 				ts.Check(os.MkdirAll(ts.MkAbs("data/synthetic"), 0o755))
 				ts.Check(os.WriteFile(ts.MkAbs(exampleArchive), data, 0o644))
 			},
-			"touchall": touchAll,
-			"digest":   digestTree,
-			"exitcode": exitCode,
-			"pickle":   damagePickle,
-			"meta":     damageMeta,
-			"sql":      changeDatabase,
-			"query":    queryDatabase,
-			"hold":     holdDatabase,
-			"unzip":    unzip,
-			"database": makeDatabase,
-			"server":   serveStore(),
+			"touchall":  touchAll,
+			"digest":    digestTree,
+			"exitcode":  exitCode,
+			"pickle":    damagePickle,
+			"meta":      damageMeta,
+			"sql":       changeDatabase,
+			"query":     queryDatabase,
+			"hold":      holdDatabase,
+			"unzip":     unzip,
+			"database":  makeDatabase,
+			"elsewhere": moveArtifacts,
+			"server":    serveStore(),
 			"source": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 1 {
 					ts.Fatalf("usage: source FILE")

@@ -213,13 +213,14 @@ func (s *study) paramsOf(run *extract.IndexedRun, keepRisks bool) map[string]any
 }
 
 func (s *study) pickleOf(run *extract.IndexedRun) build.Ref {
-	return build.Ref{Root: rootStore, Path: s.inStore(run.Artifact)}
+	return s.artifact(run, run.Artifact)
 }
 
 // codesOf is the file that names the subjects of a pickle, where it is: some pickles do
 // not name them.
 func (s *study) codesOf(run *extract.IndexedRun) build.Input {
-	return build.Glob(rootStore, literally(s.inStore(extract.CodesArtifact(run.Artifact))))
+	codes := s.artifact(run, extract.CodesArtifact(run.Artifact))
+	return build.Glob(codes.Root, literally(codes.Path))
 }
 
 func recordOf(run *extract.IndexedRun) build.Ref {

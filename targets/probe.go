@@ -86,16 +86,21 @@ func (s *study) openStore(ctx context.Context) (mlflow.Store, error) {
 		Getenv:       os.Getenv,
 		Scratch:      s.downloads(),
 		ArtifactRoot: s.settings.ArtifactRoot,
+		Places:       s.outside(),
 	})
 }
 
 // indexOf lists the runs of a tracking store.
 func (s *study) indexOf(ctx context.Context, store mlflow.Store, registry *config.Registry) (*extract.Index, error) {
-	return extract.ReadIndex(ctx, store, registry, extract.IndexOptions{
+	return extract.ReadIndex(ctx, store, registry, s.indexOptions())
+}
+
+func (s *study) indexOptions() extract.IndexOptions {
+	return extract.IndexOptions{
 		Experiment: s.settings.Experiment,
 		Exclude:    s.settings.Exclude,
 		Upstream:   s.settings.Flows.Upstream,
-	})
+	}
 }
 
 // withStore opens the tracking store for a while.
@@ -198,17 +203,15 @@ func digest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// checkBase refuses artifacts whose common directory holds what a build writes:
-// all below it is private.
+// checkBase refuses artifacts whose common directory holds what a build writes, or lies
+// among it.
 func (s *study) checkBase(base string) error {
 	if base == "" {
 		return nil
 	}
-	for _, written := range []string{s.workspace, s.settings.Results, filepath.Dir(s.settings.PublicDB), s.settings.PrivateDir} {
-		if rel, err := filepath.Rel(base, written); err == nil && filepath.IsLocal(rel) {
-			return fmt.Errorf("the artifacts of the tracking store have no directory in common but %s, which holds %s, too: "+
-				"bring them together elsewhere and name the place in PLR_ARTIFACT_ROOT", base, written)
-		}
+	if err := s.settings.CheckArtifacts(base); err != nil {
+		return fmt.Errorf("the artifacts of the tracking store have no directory in common but %s, and %w: "+
+			"bring them together elsewhere and name the place in PLR_ARTIFACT_ROOT", base, err)
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ type listing[T any] struct {
 	// contents and names are the files of a store on this machine whose contents,
 	// or whose names alone, are read: patterns below the store.
 	contents, names []string
+	// others are the inputs beside those below the store.
+	others []build.Input
 	// found is what a probe of another store found, see [probe].
 	found func(*probe) string
 	read  func(context.Context, mlflow.Store, *config.Registry) (T, error)
@@ -54,6 +56,7 @@ func (l listing[T]) step(s *study) build.Step {
 			inputs = append(inputs, build.Names(rootStore, s.inStore(pattern)))
 		}
 	}
+	inputs = append(inputs, l.others...)
 	return build.Step{
 		Name:    l.name,
 		Doc:     l.doc,
@@ -109,26 +112,35 @@ var errChanged = errors.New("the tracking store changed while the build began; r
 // pickle that changes does not make it stale; it yields one step a run.
 func (s *study) index() build.Step {
 	contents, names := extract.IndexInputs(s.settings.Flows.Stages())
+	params := map[string]any{
+		"experiment": s.settings.Experiment,
+		"exclude":    s.settings.Exclude,
+		"flows":      s.settings.Flows.Upstream,
+	}
+	if s.places != nil {
+		params["places"] = s.places.said
+	}
 	step := listing[*extract.Index]{
-		name: "index",
-		doc:  "list the runs of the tracking store, with a verdict for each",
-		file: indexFile,
-		params: map[string]any{
-			"experiment": s.settings.Experiment,
-			"exclude":    s.settings.Exclude,
-			"flows":      s.settings.Flows.Upstream,
-		},
+		name:     "index",
+		doc:      "list the runs of the tracking store, with a verdict for each",
+		file:     indexFile,
+		params:   params,
 		contents: contents,
 		names:    names,
+		others:   s.placeInputs(),
 		found:    func(p *probe) string { return p.digest },
 		read: func(ctx context.Context, store mlflow.Store, registry *config.Registry) (*extract.Index, error) {
 			index, err := s.indexOf(ctx, store, registry)
 			if err == nil && s.probe != nil && index.Base != s.probe.base {
 				err = errChanged
 			}
+			if err == nil {
+				err = s.checkPlaces(ctx, store, index.Experiment)
+			}
 			return index, err
 		},
-		runs: func(index *extract.Index, _ *slog.Logger) []judged {
+		runs: func(index *extract.Index, log *slog.Logger) []judged {
+			s.tellPlaces(log)
 			runs := make([]judged, len(index.Runs))
 			for i, one := range index.Runs {
 				runs[i] = judged{"", one.RunID, one.Verdict, one.Reason, one.Detail}
@@ -160,11 +172,16 @@ func (s *study) runs(_ context.Context, t *build.Task) ([]build.Step, error) {
 		named = func(run extract.IndexedRun) bool { return run.Configuration.Named(registry) }
 	}
 	var runs []extract.IndexedRun
+	placed := true
 	err := extract.EachRun(t.Out(build.Ref{Root: rootPrivate, Path: indexFile}), func(run extract.IndexedRun) {
+		placed = placed && run.Place <= len(s.outside())
 		if run.Verdict == extract.Used && s.chosen(run) {
 			runs = append(runs, run)
 		}
 	})
+	if err == nil && !placed {
+		err = errChanged
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ const (
 	rootDatabase  = "database"  // the directory of the public database
 	rootPrivate   = "private"   // lookup, key, run records, traces
 	rootStore     = "store"     // the tracking store
+	rootArtifacts = "artifacts" // a directory of artifacts outside a file store, see rootOfPlace
 	rootSource    = "source"    // the directory of the source database
 )
 
@@ -45,7 +46,8 @@ type study struct {
 	gate      *gate
 	stdout    io.Writer
 	workspace string
-	probe     *probe // of a tracking store that is no directory, when it was asked
+	probe     *probe  // of a tracking store that is no directory, when it was asked
+	places    *places // of one's own file store, when they were looked for
 
 	serving sync.Mutex
 	server  mlflow.Store // of fetch
@@ -155,7 +157,10 @@ func (s *study) hasStore() (bool, error) {
 	case location.Kind == mlflow.Directory:
 		var store *mlflow.Files
 		if store, err = mlflow.OpenFiles(location.Path); err == nil {
-			err = store.Close()
+			if s.places == nil {
+				s.places, err = s.findPlaces(context.Background(), store)
+			}
+			err = errors.Join(err, store.Close())
 		}
 	default:
 		err = s.ask()
@@ -166,8 +171,8 @@ func (s *study) hasStore() (bool, error) {
 	return true, nil
 }
 
-// graph is the engine's view of the steps.
-func (s *study) graph(steps []build.Step) (*build.Graph, error) {
+// roots are the directories that steps name their files by.
+func (s *study) roots() map[string]build.Root {
 	roots := map[string]build.Root{
 		rootWorkspace: {Path: s.workspace},
 		rootResults:   {Path: s.settings.Results},
@@ -177,14 +182,22 @@ func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 	if root := s.storeRoot(); root != "" {
 		roots[rootStore] = build.Root{Path: root, Private: true}
 	}
+	for i, place := range s.outside() {
+		roots[rootOfPlace(i+1)] = build.Root{Path: place.Dir, Private: true}
+	}
 	if s.settings.SourceDB != "" && !s.example() {
 		// That one file: it may lie beside public ones.
 		name := filepath.Base(s.settings.SourceDB)
 		roots[rootSource] = build.Root{Path: filepath.Dir(s.settings.SourceDB), Private: true, Only: []string{name, name + logSuffix}}
 	}
+	return roots
+}
+
+// graph is the engine's view of the steps.
+func (s *study) graph(steps []build.Step) (*build.Graph, error) {
 	options := s.console()
 	options.Workspace = s.workspace
-	options.Roots = roots
+	options.Roots = s.roots()
 	options.PublicCache = filepath.Join(s.workspace, ".cache")
 	options.PrivateCache = filepath.Join(s.settings.PrivateDir, "cache")
 	options.Code = s.code

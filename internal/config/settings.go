@@ -58,8 +58,8 @@ type Settings struct {
 	StorePath   string // the directory of a file store; "" for other stores and when Store gives an error
 	Experiment  string // id or name; "" means the only one with classification runs
 
-	// ArtifactRoot is where artifacts of the runs of a SQLite store lie that are
-	// not where the store says; "" if there is no such place.
+	// ArtifactRoot is where artifacts of the runs of a file store or a SQLite store lie
+	// that are not where the store says; "" if there is no such place.
 	ArtifactRoot string
 
 	SourceDB   string // "" if there is none
@@ -251,8 +251,8 @@ func (s *Settings) locate(uri string, below func(string) string) (mlflow.Locatio
 	if l.Path != "" {
 		l.Path = filepath.Clean(below(l.Path))
 	}
-	if s.ArtifactRoot != "" && l.Kind != mlflow.Database {
-		return mlflow.Location{}, fmt.Errorf("PLR_ARTIFACT_ROOT (MLFLOW.ARTIFACT_ROOT) is for SQLite stores, and the tracking store is %s: unset it", l)
+	if s.ArtifactRoot != "" && l.Kind == mlflow.Server {
+		return mlflow.Location{}, fmt.Errorf("PLR_ARTIFACT_ROOT (MLFLOW.ARTIFACT_ROOT) is for file stores and SQLite stores, and the tracking store is %s, through which its artifacts come: unset it", l)
 	}
 	return l, nil
 }
@@ -373,13 +373,38 @@ func (s *Settings) checkPlaces(workspace string) error {
 	case s.SourceDB != "" && s.PublicDB == s.SourceDB:
 		return fmt.Errorf("the public database (PLR_PUBLIC_DB) and the source database (PLR_SOURCE_DB) are both %s", s.PublicDB)
 	}
-	for _, public := range []string{"data/public", "figures", "outputs", "configs", ".cache"} {
-		if within(s.PrivateDir, filepath.Join(s.Results, filepath.FromSlash(public))) {
-			return fmt.Errorf("%s is %s, among the public files of %s", private, s.PrivateDir, public)
-		}
+	if public := s.among(s.PrivateDir); public != "" {
+		return fmt.Errorf("%s is %s, among the public files of %s", private, s.PrivateDir, public)
 	}
 	if s.StorePath != "" && (within(s.PrivateDir, s.StorePath) || within(s.PublicDB, s.StorePath)) {
 		return fmt.Errorf("%s or the public database (PLR_PUBLIC_DB) lies inside the tracking store %s, which is only read", private, s.StorePath)
+	}
+	return nil
+}
+
+// among is the directory of public files that a path lies in; "" is none.
+func (s *Settings) among(path string) string {
+	for _, public := range []string{"data/public", "figures", "outputs", "configs", ".cache"} {
+		if within(path, filepath.Join(s.Results, filepath.FromSlash(public))) {
+			return public
+		}
+	}
+	return ""
+}
+
+// CheckArtifacts refuses a directory of artifacts that holds what a build writes, or
+// lies among it: all below such a directory is private and only read.
+func (s *Settings) CheckArtifacts(dir string) error {
+	for _, written := range []string{s.Results, filepath.Dir(s.PublicDB), s.PrivateDir} {
+		if within(written, dir) {
+			return fmt.Errorf("it holds %s, where a build writes", written)
+		}
+	}
+	if within(dir, s.PrivateDir) {
+		return fmt.Errorf("it lies in the private directory %s, where a build writes", s.PrivateDir)
+	}
+	if public := s.among(dir); public != "" {
+		return fmt.Errorf("it lies among the public files of %s", public)
 	}
 	return nil
 }

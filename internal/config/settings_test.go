@@ -260,9 +260,11 @@ func TestStores(t *testing.T) {
 			t.Errorf("%s: Store() = %v of kind %v, %v, directory %q", c.uri, l, l.Kind, err, s.StorePath)
 		}
 	}
-	s, err := Load(dir, environment("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db", "PLR_ARTIFACT_ROOT", "artifacts"))
-	if err != nil || s.ArtifactRoot != filepath.Join(dir, "artifacts") {
-		t.Errorf("artifact root %q, %v", s.ArtifactRoot, err)
+	for _, uri := range []string{"sqlite:///mlflow.db", "mlruns"} {
+		s, err := Load(dir, environment("MLFLOW_TRACKING_URI", uri, "PLR_ARTIFACT_ROOT", "artifacts"))
+		if err != nil || s.ArtifactRoot != filepath.Join(dir, "artifacts") || s.storeErr != nil {
+			t.Errorf("%s: artifact root %q, %v, %v", uri, s.ArtifactRoot, err, s.storeErr)
+		}
 	}
 }
 
@@ -273,7 +275,7 @@ func TestStoreErrors(t *testing.T) {
 	}{
 		{[]string{"STUDY", "own"}, []string{"no tracking store is configured", "MLFLOW_TRACKING_URI", mlflow.Accepted}},
 		{[]string{"MLFLOW_TRACKING_URI", "postgresql://ada:secret@host/mlflow"}, []string{"postgresql://…@host/mlflow", "start a tracking server", mlflow.Accepted}},
-		{[]string{"MLFLOW_TRACKING_URI", "http://host", "PLR_ARTIFACT_ROOT", "/x"}, []string{"PLR_ARTIFACT_ROOT", "is for SQLite stores"}},
+		{[]string{"MLFLOW_TRACKING_URI", "http://host", "PLR_ARTIFACT_ROOT", "/x"}, []string{"PLR_ARTIFACT_ROOT", "is for file stores and SQLite stores"}},
 		{[]string{"MLFLOW_TRACKING_URI", "file://server/mlruns"}, []string{"server", mlflow.Accepted}},
 	} {
 		s, err := Load(workspace(t, ""), environment(c.env...))

@@ -56,6 +56,12 @@ const (
 // run directory of an experiment. It is also what IndexInputs declares.
 const artifactPattern = "[0-9]*/*/artifacts/" + metricsDir + "/*"
 
+// placePattern matches them below a directory outside the store, where beside the
+// directories of runs there may be anything.
+var placePattern = placedRun + "/artifacts/" + metricsDir + "/*"
+
+var placedRun = strings.Repeat("?", runIDDigits)
+
 // IndexOptions say what of a store is wanted.
 type IndexOptions struct {
 	// Experiment is the id or the name of the classification experiment; ""
@@ -81,7 +87,51 @@ func IndexInputs(upstream []string) (contents, names []string) {
 		// One pattern, because a build walks through all runs for each.
 		"[0-9]*/*/params/{" + strings.Join(indexedParams(upstream), ",") + "}",
 	}
-	return contents, []string{artifactPattern}
+	return contents, namesFor("[0-9]*/*", artifactPattern)
+}
+
+// namesFor are the names that it depends on which artifacts a run has: those of its
+// metrics artifacts, and of the directories that lead to them. A link that leaves the
+// store and stands for one of these makes a run unreadable, whatever is behind it.
+func namesFor(run, artifacts string) []string {
+	return []string{artifacts, run + "/artifacts", run + "/artifacts/" + metricsDir}
+}
+
+// PlaceInputs returns what ReadIndex depends on in each directory outside a file
+// store that the store was opened with: patterns of names.
+func PlaceInputs() []string { return append(namesFor(placedRun, placePattern), placedRun) }
+
+// FindClassification returns the experiment whose runs ReadIndex lists, if it is among
+// those that are asked about, and false if it is not, or if there is none or several: what
+// is wrong then is for ReadIndex to say. Of runs it reads as many as it takes to find one
+// of classification, and none where it is told the experiment or asked about none.
+func FindClassification(ctx context.Context, store *mlflow.Files, o IndexOptions, among func(mlflow.Experiment) bool) (mlflow.Experiment, bool, error) {
+	active, _, err := experiments(ctx, store)
+	if err != nil {
+		return mlflow.Experiment{}, false, err
+	}
+	candidates := active
+	if o.Experiment != "" {
+		if candidates = named(active, o.Experiment); len(candidates) != 1 {
+			return mlflow.Experiment{}, false, nil
+		}
+	}
+	for _, e := range candidates {
+		if e.Err != nil || !among(e) || o.flowOf(e, active) != "" {
+			continue
+		}
+		// Were there runs of classification in another one, too, ReadIndex would fail.
+		found := o.Experiment != ""
+		if !found {
+			if found, err = store.AnyRun(e, isClassification); err != nil {
+				return mlflow.Experiment{}, false, err
+			}
+		}
+		if found {
+			return e, true, nil
+		}
+	}
+	return mlflow.Experiment{}, false, nil
 }
 
 // indexedParams are the params that ReadIndex reads.
@@ -110,7 +160,8 @@ func Artifacts() []string {
 // is bad_meta unless it is out for another reason anyway.
 //
 // Where the artifacts of a store lie anywhere on this machine, [Index.Base] is
-// the directory that those of the used runs share.
+// the directory that those of the used runs share. Those of a file store lie below it
+// or in the places that it was opened with.
 func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o IndexOptions) (*Index, error) {
 	experiment, runs, err := chooseExperiment(ctx, store, o)
 	if err != nil {
@@ -202,11 +253,12 @@ func (x *Index) refer(ctx context.Context, store mlflow.Store, run mlflow.Run, a
 // server takes milliseconds for each, most of them waiting.
 const listings = 8
 
-// place names the artifacts by their paths below a directory: the store's own,
-// or the one that all share. Those on a server have names of their own.
+// place names the artifacts by their paths below a directory: the store's own, one
+// outside it, or the one that all share. Those on a server have names of their own.
 func (x *Index) place(store mlflow.Store, places []string) {
-	x.Base = store.Dir()
-	if x.Base == "" {
+	dirs := store.Dirs()
+	if len(dirs) == 0 {
+		dirs = []string{""}
 		for i, r := range x.Runs {
 			if places[i] == "" {
 				continue
@@ -216,17 +268,26 @@ func (x *Index) place(store mlflow.Store, places []string) {
 			if above := filepath.Dir(dir); filepath.Base(dir) == "artifacts" && filepath.Base(above) == r.RunID {
 				dir = filepath.Dir(above)
 			}
-			x.Base = shared(x.Base, dir)
+			dirs[0] = shared(dirs[0], dir)
 		}
 	}
+	x.Base = dirs[0]
 	for i := range x.Runs {
-		if places[i] == "" {
-			continue
-		}
-		if rel, err := filepath.Rel(x.Base, places[i]); err == nil {
-			x.Runs[i].Artifact = filepath.ToSlash(rel)
+		if places[i] != "" {
+			x.Runs[i].Place, x.Runs[i].Artifact = below(dirs, places[i])
 		}
 	}
+}
+
+// below returns the first of some directories that holds a file, and the file's slash
+// path there. That of a store may lie in a later one; those do not hold each other.
+func below(dirs []string, name string) (at int, rel string) {
+	for i, dir := range dirs {
+		if rel, err := filepath.Rel(dir, name); err == nil && filepath.IsLocal(rel) {
+			return i, filepath.ToSlash(rel)
+		}
+	}
+	return 0, ""
 }
 
 // shared is the deepest directory that holds both; "" is none.
@@ -323,11 +384,9 @@ func chooseExperiment(ctx context.Context, store mlflow.Store, o IndexOptions) (
 	if experiment.Err != nil {
 		return fail("%w", experiment.Err)
 	}
-	for _, flow := range o.Upstream {
-		if e := named(active, flow.Experiment); len(e) == 1 && e[0].ID == experiment.ID {
-			return fail("experiment %s is the one of classification, and %s names it, too: name there the experiment of that stage, or switch the flow off in PREFECT.PROCESS_FLOWS",
-				experiment.ID, flowSetting(flow.Stage))
-		}
+	if stage := o.flowOf(experiment, active); stage != "" {
+		return fail("experiment %s is the one of classification, and %s names it, too: name there the experiment of that stage, or switch the flow off in PREFECT.PROCESS_FLOWS",
+			experiment.ID, flowSetting(stage))
 	}
 	if wanted != "" {
 		if runs, err = store.Runs(ctx, experiment); err != nil {
@@ -335,6 +394,16 @@ func chooseExperiment(ctx context.Context, store mlflow.Store, o IndexOptions) (
 		}
 	}
 	return experiment, runs, nil
+}
+
+// flowOf is the stage that an experiment is named as the one of, "" if it is none's.
+func (o IndexOptions) flowOf(experiment mlflow.Experiment, active []mlflow.Experiment) string {
+	for _, flow := range o.Upstream {
+		if e := named(active, flow.Experiment); len(e) == 1 && e[0].ID == experiment.ID {
+			return flow.Stage
+		}
+	}
+	return ""
 }
 
 // experiments lists the experiments of a store.
@@ -569,9 +638,7 @@ func chooseArtifact(ctx context.Context, store mlflow.Store, run mlflow.Run, r *
 	switch {
 	case errors.Is(err, mlflow.ErrUnreachable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return "", err
-	case errors.Is(err, mlflow.ErrNoArtifacts), errors.Is(err, mlflow.ErrOutside):
-		// Which of the two depends on this machine's disk outside the store, so
-		// only the private detail says it.
+	case errors.Is(err, mlflow.ErrNoArtifacts):
 		return decide(NoArtifact, ReasonNoPickle, err.Error())
 	case errors.Is(err, mlflow.ErrLeaves):
 		return decide(Unreadable, ReasonArtifactLeave, err.Error())
@@ -596,15 +663,16 @@ func chooseArtifact(ctx context.Context, store mlflow.Store, run mlflow.Run, r *
 	if !utf8.ValidString(pickle.Name) || strings.ContainsRune(pickle.Name, '\\') {
 		return decide(Unreadable, ReasonFileName, fmt.Sprintf("%q", pickle.Name))
 	}
-	// A pickle elsewhere in a file store would be no input of the step that
-	// reads the index, and a change of it would go unnoticed.
-	if dir := store.Dir(); dir != "" {
-		rel, err := filepath.Rel(dir, pickle.File)
-		if err != nil {
-			return "", err
+	// A pickle elsewhere would be no input of the step that reads the index, and a
+	// change of it would go unnoticed.
+	if dirs := store.Dirs(); len(dirs) > 0 {
+		at, rel := below(dirs, pickle.File)
+		pattern := artifactPattern
+		if at > 0 {
+			pattern = placePattern
 		}
-		if ok, err := doublestar.Match(artifactPattern, filepath.ToSlash(rel)); err != nil || !ok {
-			return decide(NoArtifact, ReasonNoPickle, "not in a run directory: "+filepath.ToSlash(rel))
+		if ok, err := doublestar.Match(pattern, rel); err != nil || !ok {
+			return "", fmt.Errorf("run %s: the store lists the artifact %s, where none should be looked for", run.ID, pickle.File)
 		}
 	}
 	if pickle.File == "" {

@@ -52,8 +52,9 @@ type Index struct {
 	// stands beside the runs so that a change of it lets no pickle be read anew.
 	From map[string]References `json:"from"`
 
-	// Base is the directory on this machine that the artifacts lie below; "" if
-	// they are on a server or no run has any. It is no part of the file.
+	// Base is the directory on this machine that the artifacts lie below, but for those
+	// of a file store that lie in a place outside it; "" if they are on a server or no
+	// run has any. It is no part of the file.
 	Base string `json:"-"`
 }
 
@@ -66,7 +67,8 @@ type IndexedRun struct {
 	Reason        string        `json:"reason"` // from a closed list; holds no free text of the store
 	Detail        string        `json:"detail"` // free text for the private log; may name files and values
 	Configuration Configuration `json:"configuration"`
-	Artifact      string        `json:"artifact,omitempty"` // slash path of the pickle below the index's Base
+	Artifact      string        `json:"artifact,omitempty"` // slash path of the pickle below the index's Base, or in its Place
+	Place         int           `json:"place,omitempty"`    // which of the places that a file store was opened with, from 1; 0: the Base
 	Registered    bool          `json:"registered"`         // its name, and so that of its pickle, is made of names of the registry
 	// Flaw, from the same list, is why a superseded run could not be used either
 	// if those were left out that took its place and cannot be.

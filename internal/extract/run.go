@@ -87,10 +87,10 @@ const ReasonIncomplete = "open run without a complete metrics pickle"
 
 // RunError says which run could not be read, which of its files and why. Its
 // text holds no subject and, of the store's free text, only the run's name and
-// the path below the store's root.
+// the path below the store's root, or below the place outside it.
 type RunError struct {
 	RunID, Name string
-	File        string // slash path below the store's root
+	File        string // that path, with slashes
 	Err         error
 }
 

@@ -16,7 +16,7 @@ func below(t *testing.T, s *Files, found []Artifact) []string {
 	t.Helper()
 	var paths []string
 	for _, a := range found {
-		rel, err := filepath.Rel(s.Dir(), a.File)
+		rel, err := filepath.Rel(s.String(), a.File)
 		if err != nil || !strings.HasSuffix(filepath.ToSlash(rel), "/"+a.Name) || a.Size != 1 {
 			t.Errorf("artifact %+v, %v", a, err)
 		}
@@ -41,19 +41,22 @@ func TestArtifactPlaces(t *testing.T) {
 		{name: "beside meta.yaml first", uri: "STORE/1/" + runID + "/artifacts",
 			files: []string{dir + "/artifacts/metrics/a.pickle", "1/" + runID + "/artifacts/metrics/b.pickle"},
 			want:  []string{dir + "/artifacts/metrics/a.pickle"}},
-		{name: "artifact_uri inside the store", uri: "file://STORE/other/artifacts",
-			files: []string{"other/artifacts/metrics/b.pickle"}, want: []string{"other/artifacts/metrics/b.pickle"}},
-		{name: "empty directory beside meta.yaml", uri: "STORE/other/artifacts",
-			files: []string{dir + "/artifacts/metrics/", "other/artifacts/metrics/b.pickle"}, want: []string{"other/artifacts/metrics/b.pickle"}},
+		{name: "artifact_uri inside the store", uri: "file://STORE/7/other/artifacts",
+			files: []string{"7/other/artifacts/metrics/b.pickle"}, want: []string{"7/other/artifacts/metrics/b.pickle"}},
+		{name: "empty directory beside meta.yaml", uri: "STORE/7/other/artifacts",
+			files: []string{dir + "/artifacts/metrics/", "7/other/artifacts/metrics/b.pickle"}, want: []string{"7/other/artifacts/metrics/b.pickle"}},
+		{name: "in no run directory of the store", uri: "STORE/other/artifacts", files: []string{"other/artifacts/metrics/b.pickle"}, err: ErrNoArtifacts},
+		{name: "deep in the store", uri: "STORE/7/deep/other/artifacts", files: []string{"7/deep/other/artifacts/metrics/b.pickle"}, err: ErrNoArtifacts},
+		{name: "in another directory of a run", uri: "STORE/7/other/kept", files: []string{"7/other/kept/metrics/b.pickle"}, err: ErrNoArtifacts},
 		{name: "end of artifact_uri below the root", uri: "s3://bucket/mlruns/1/" + runID + "/artifacts",
 			files: []string{"1/" + runID + "/artifacts/metrics/c.pickle"}, want: []string{"1/" + runID + "/artifacts/metrics/c.pickle"}},
 		{name: "end of artifact_uri of another run", uri: "s3://bucket/mlruns/1/0000/artifacts",
 			files: []string{"1/0000/artifacts/metrics/c.pickle"}, err: ErrNoArtifacts},
-		{name: "outside the store", uri: elsewhere + "/artifacts", err: ErrOutside},
+		{name: "outside the store", uri: elsewhere + "/artifacts", err: ErrNoArtifacts},
 		{name: "outside, with one beside meta.yaml", uri: elsewhere + "/artifacts", files: []string{dir + "/artifacts/metrics/a.pickle"},
 			want: []string{dir + "/artifacts/metrics/a.pickle"}},
 		{name: "dots in artifact_uri", uri: "STORE/../" + filepath.Base(elsewhere) + "/none/artifacts", err: ErrNoArtifacts},
-		{name: "outside the store, where nothing is", uri: elsewhere + "/none/artifacts", err: ErrOutside},
+		{name: "outside the store, where nothing is", uri: elsewhere + "/none/artifacts", err: ErrNoArtifacts},
 		{name: "inside the store, where nothing is", uri: "STORE/" + dir + "/artifacts", err: ErrNoArtifacts},
 		{name: "a scheme without places", uri: "s3://bucket/mlruns/" + dir + "/artifacts", err: ErrNoArtifacts},
 		{name: "nowhere", uri: "", err: ErrNoArtifacts},

@@ -378,8 +378,8 @@ func each(ctx context.Context, in interface {
 // String returns the absolute path of the database.
 func (s *database) String() string { return s.path }
 
-// Dir returns "": every experiment has an artifact directory of its own.
-func (s *database) Dir() string { return "" }
+// Dirs returns none: every experiment has an artifact directory of its own.
+func (s *database) Dirs() []string { return nil }
 
 // Close closes the database and removes the copy, if it was copied.
 func (s *database) Close() error {
@@ -675,12 +675,8 @@ func (s *database) Artifacts(_ context.Context, r Run, dir string) ([]Artifact, 
 	if exists {
 		return nil, nil
 	}
-	hint := ""
-	if m := scheme.FindStringSubmatch(r.ArtifactURI); m != nil && !strings.EqualFold(m[1], "file") {
-		hint = "; artifacts at " + strings.ToLower(m[1]) + ": come through a tracking server (give its http URL), or from its artifact directory (PLR_ARTIFACT_ROOT)"
-	}
 	return nil, fmt.Errorf("run %s: %w: artifact_uri is %s, and nothing is at %s%s",
-		r.ID, ErrNoArtifacts, withoutUser(r.ArtifactURI), cmp.Or(strings.Join(places, ", "), "any place that it names"), hint)
+		r.ID, ErrNoArtifacts, withoutUser(r.ArtifactURI), cmp.Or(strings.Join(places, ", "), "any place that it names"), remoteHint(r.ArtifactURI))
 }
 
 // Version returns "": what the file holds can be seen.

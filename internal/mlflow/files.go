@@ -36,18 +36,20 @@ var reserved = []string{"tags", "datasets", "traces", "models", ".trash"}
 const trash = ".trash"
 
 // Files is an open file store. The directories of its experiments and runs are
-// slash paths below its root. It never leaves its root: a symbolic link that
-// points outside is an error.
+// slash paths below its root. It never leaves its root, but for the places that it was
+// opened with: a symbolic link that points outside is an error.
 type Files struct {
-	root  *os.Root
-	path  string // absolute, as given
-	real  string // absolute, links resolved
-	trees fs.FS
+	root   *os.Root
+	path   string // absolute, as given
+	real   string // absolute, links resolved
+	trees  fs.FS
+	places []*openPlace
 }
 
-// OpenFiles opens the store in the directory at location. The error says whether
+// OpenFiles opens the store in the directory at location, with the places outside it
+// that artifacts are looked for in, see [Files.Places]. The error says whether
 // there is nothing, a file, or a directory that is no store.
-func OpenFiles(location string) (*Files, error) {
+func OpenFiles(location string, places ...Place) (*Files, error) {
 	abs, err := filepath.Abs(location)
 	if err != nil {
 		return nil, fmt.Errorf("tracking store %s: %w", location, err)
@@ -72,6 +74,9 @@ func OpenFiles(location string) (*Files, error) {
 		return nil, fmt.Errorf("tracking store: %w", err)
 	}
 	s := &Files{root: root, path: abs, real: resolved, trees: root.FS()}
+	for _, p := range places {
+		s.places = append(s.places, &openPlace{Place: p})
+	}
 	experiments, err := s.Experiments(context.Background())
 	if err == nil && len(experiments) == 0 {
 		err = fmt.Errorf("tracking store %s: is a directory but no MLflow store: it holds no experiment (a directory named by a number with a meta.yaml)%s", abs, s.hint())
@@ -93,14 +98,26 @@ func (s *Files) hint() string {
 	return ""
 }
 
-// Close releases the directory.
-func (s *Files) Close() error { return s.root.Close() }
+// Close releases the directories.
+func (s *Files) Close() error {
+	err := s.root.Close()
+	for _, p := range s.places {
+		err = errors.Join(err, p.close())
+	}
+	return err
+}
 
 // String returns the absolute path of the store's directory.
 func (s *Files) String() string { return s.path }
 
-// Dir returns the same: all artifacts lie below it.
-func (s *Files) Dir() string { return s.path }
+// Dirs returns the same, and the places that the store was opened with.
+func (s *Files) Dirs() []string {
+	dirs := []string{s.path}
+	for _, p := range s.places {
+		dirs = append(dirs, p.Dir)
+	}
+	return dirs
+}
 
 // read returns the content of a regular file below the root.
 func (s *Files) read(name string, limit int64) ([]byte, error) {
@@ -284,6 +301,8 @@ func (e *Experiment) fill(m meta) error {
 	errs = append(errs, err)
 	e.Name, err = m.text("name")
 	errs = append(errs, err)
+	e.Location, err = m.text("artifact_location")
+	errs = append(errs, err)
 	e.Lifecycle, err = m.lifecycle()
 	return errors.Join(append(errs, err)...)
 }
@@ -292,21 +311,30 @@ func (e *Experiment) fill(m meta) error {
 // no run; a run whose meta.yaml is damaged, or leaves the store through a
 // link, is listed with its Err.
 func (s *Files) Runs(_ context.Context, e Experiment) ([]Run, error) {
+	var runs []Run
+	_, err := s.AnyRun(e, func(r Run) bool {
+		runs = append(runs, r)
+		return false
+	})
+	return runs, err
+}
+
+// AnyRun says whether a function holds for a run of an experiment. It reads runs as
+// Runs does, until it has found one.
+func (s *Files) AnyRun(e Experiment, is func(Run) bool) (bool, error) {
 	names, err := s.list(e.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("tracking store %s: list the runs of experiment %s: %w", s.path, e.ID, err)
+		return false, fmt.Errorf("tracking store %s: list the runs of experiment %s: %w", s.path, e.ID, err)
 	}
-	var runs []Run
 	for _, id := range names {
 		if isReserved(id) {
 			continue
 		}
-		r, ok := s.run(e, id)
-		if ok {
-			runs = append(runs, r)
+		if r, ok := s.run(e, id); ok && is(r) {
+			return true, nil
 		}
 	}
-	return runs, nil
+	return false, nil
 }
 
 func (s *Files) run(e Experiment, id string) (Run, bool) {

@@ -81,7 +81,11 @@ func readReal(t *testing.T, uri, manifest, artifactRoot string) {
 	if l.Kind == Directory {
 		before = tree(t, l.Path)
 	}
-	s, err := Open(ctx, l, Options{Scratch: t.TempDir(), ArtifactRoot: artifactRoot})
+	options := Options{Scratch: t.TempDir(), ArtifactRoot: artifactRoot}
+	if l.Kind == Directory {
+		options.Places = realPlaces(t, l.Path, artifactRoot)
+	}
+	s, err := Open(ctx, l, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +135,24 @@ func readReal(t *testing.T, uri, manifest, artifactRoot string) {
 			t.Errorf("reading changed the store (-before +after):\n%s", diff)
 		}
 	}
+}
+
+// realPlaces are those of all experiments of a file store.
+func realPlaces(t *testing.T, path, artifactRoot string) []Place {
+	t.Helper()
+	s, err := OpenFiles(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	experiments, err := s.Experiments(t.Context())
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var places []Place
+	for _, e := range experiments {
+		places = append(places, s.Places(e, artifactRoot)...)
+	}
+	return places
 }
 
 // TestRealReplaced replaces an artifact of real servers by one of the same size.

@@ -189,8 +189,8 @@ func origin(u *url.URL) string {
 // String returns the server's URL without user and password.
 func (s *server) String() string { return s.url }
 
-// Dir returns "": artifacts are on the server.
-func (s *server) Dir() string { return "" }
+// Dirs returns none: artifacts are on the server.
+func (s *server) Dirs() []string { return nil }
 
 // Close closes the connections.
 func (s *server) Close() error {

@@ -25,9 +25,9 @@ type Store interface {
 	// String says which store it is, as messages name it: a path or a URL
 	// without user and password.
 	String() string
-	// Dir is the directory below which all artifacts lie, "" if they may lie
-	// anywhere or are on a server.
-	Dir() string
+	// Dirs are the directories below which all artifacts lie, that of a file store
+	// first; none if they may lie anywhere or are on a server.
+	Dirs() []string
 	// Experiments lists the experiments, active ones before deleted ones.
 	Experiments(ctx context.Context) ([]Experiment, error)
 	// Runs lists the runs of an experiment by id, deleted ones too.
@@ -44,8 +44,7 @@ type Store interface {
 	ExperimentTag(ctx context.Context, e Experiment, key string) (string, bool, error)
 	// Artifacts lists the files in one directory of a run's artifacts (not
 	// below it), sorted by name. A directory that does not exist has none.
-	// Where a run has no artifacts at all the error wraps ErrNoArtifacts or
-	// ErrOutside.
+	// Where a run has no artifacts at all the error wraps ErrNoArtifacts.
 	Artifacts(ctx context.Context, r Run, dir string) ([]Artifact, error)
 	// Version is what tells, without a look at its bytes, that an artifact of a
 	// server is not the one that it was: another version means that. It is ""
@@ -71,6 +70,9 @@ type Options struct {
 	// lie as EXPERIMENT/RUN/artifacts, for a store that was moved or whose
 	// artifacts a server keeps; "" is none.
 	ArtifactRoot string
+	// Places are the directories outside a file store that its artifacts are looked
+	// for in, see [Files.Places].
+	Places []Place
 
 	wait func() backoff.BackOff // between tries of a request; nil is as it should be
 }
@@ -79,7 +81,7 @@ type Options struct {
 func Open(ctx context.Context, l Location, o Options) (Store, error) {
 	switch l.Kind {
 	case Directory:
-		return opened(OpenFiles(l.Path))
+		return opened(OpenFiles(l.Path, o.Places...))
 	case Database:
 		return opened(openDatabase(ctx, l.Path, o))
 	case Server:
@@ -144,6 +146,7 @@ type Experiment struct {
 	Name      string // unique in a file store only; elsewhere in a workspace
 	Lifecycle Lifecycle
 	Dir       string // in a file store: slash path below its root
+	Location  string // in a file store: artifact_location, as written when it was made
 	Err       error  // why its metadata cannot be used; then Name is empty and Lifecycle may be
 
 	tags map[string]string // outside of file stores

@@ -28,6 +28,7 @@ type Run struct {
 	// Where it was read, and what the tracking server, if that is where, calls the
 	// state it was in.
 	File    string `json:"artifact,omitempty"`
+	Outside bool   `json:"artifact_outside_store,omitempty"` // in another directory than that of its file store
 	Version string `json:"artifact_version,omitempty"`
 	// Why the private side, which is there, does not tell that.
 	Untold string `json:"private_side_untold,omitempty"`
@@ -101,7 +102,7 @@ func (s *Study) compareArtifact(run *Run) error {
 		return nil
 	}
 	if i := slices.IndexFunc(index.Runs, func(r extract.IndexedRun) bool { return r.RunID == run.Run }); err == nil && i >= 0 {
-		run.File = s.Redact(index.Runs[i].Artifact)
+		run.File, run.Outside = s.Redact(index.Runs[i].Artifact), index.Runs[i].Place > 0
 		if there := index.Runs[i].Remote; there != nil {
 			run.Version = s.Redact(there.Pickle.Version)
 		}

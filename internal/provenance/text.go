@@ -21,7 +21,11 @@ func (run Run) write(b *strings.Builder) {
 	default:
 		fmt.Fprintf(b, "           not of the file with the digest %.12s, which was read since, or codes were drawn anew: mage extract brings the database up to date\n", run.Artifact)
 	}
-	if run.File != "" {
+	switch {
+	case run.File == "":
+	case run.Outside:
+		fmt.Fprintf(b, "           %s, outside the tracking store\n", run.File)
+	default:
 		fmt.Fprintf(b, "           %s of the tracking store\n", run.File)
 	}
 	if run.Version != "" {
