@@ -201,6 +201,9 @@ func ReadIndex(ctx context.Context, store mlflow.Store, reg *config.Registry, o 
 			group.Go(func() error {
 				var err error
 				places[v.at], err = chooseArtifact(within, store, *v.run, r)
+				if r.Verdict == NoArtifact { // as nearly all may be, and nobody asks for more of it
+					v.run.Name, v.run.ArtifactURI, v.run.Dir = "", "", ""
+				}
 				return err
 			})
 		}

@@ -238,9 +238,9 @@ func (s *Files) remedy(r Run, elsewhere bool) string {
 	if hint := remoteHint(r.ArtifactURI); hint != "" {
 		return "; artifact_uri is " + withoutUser(r.ArtifactURI) + hint
 	}
-	return fmt.Sprintf(", and artifact_uri (%s) names no run directory of the store, nor is it in an artifact_location of experiment %s that could be looked at: "+
-		"copy the artifacts beside the run's meta.yaml, or name in PLR_ARTIFACT_ROOT the directory that holds them as EXPERIMENT/RUN/artifacts",
-		withoutUser(r.ArtifactURI), r.Experiment)
+	// Short, because a large store may have a hundred thousand such runs.
+	return fmt.Sprintf(", and artifact_uri (%s) names no place that is looked at: copy the artifacts beside meta.yaml, or set PLR_ARTIFACT_ROOT",
+		withoutUser(r.ArtifactURI))
 }
 
 // remoteHint says how artifacts that are not on this machine are read; "" where they
