@@ -238,21 +238,6 @@ func (s *study) record(t *build.Task, pickle string, options extract.RunOptions,
 	return extract.Write(t.Out(recordOf(run)), record)
 }
 
-// unnamed takes the free text of a store out of what the console says of a run: its
-// name, and with it the names of its files, unless the name is made of method names
-// that the registry lists. The private log keeps all of it.
-func unnamed(text string, run *extract.IndexedRun) string {
-	if run.Registered {
-		return text
-	}
-	for _, name := range []string{path.Base(run.Artifact), path.Base(extract.CodesArtifact(run.Artifact)), run.Name} {
-		if name != "" && name != "." {
-			text = strings.ReplaceAll(text, name, "[its name]")
-		}
-	}
-	return text
-}
-
 // literally is the pattern that matches one path, whatever characters it holds.
 func literally(name string) string {
 	if !strings.ContainsAny(name, `*?[]{}\\`) {

@@ -65,6 +65,12 @@ func (l listing[T]) step(s *study) build.Step {
 		Params:  l.params,
 		Probed:  s.probed(),
 		Code:    []string{"internal/extract"},
+		Redact: func(text string) string {
+			if s.example() { // whose names are made up
+				return text
+			}
+			return unnamedFiles(text)
+		},
 		Run: func(ctx context.Context, t *build.Task) error {
 			registry, err := readRegistry(t)
 			if err != nil {
