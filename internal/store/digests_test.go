@@ -192,6 +192,41 @@ func TestDamagedName(t *testing.T) {
 	}
 }
 
+// TestIndexCompaction leaves one entry of each file, the newest.
+func TestIndexCompaction(t *testing.T) {
+	dir := t.TempDir()
+	const files, times = 1500, 5
+	fill := must(openIndex(dir, Private, 0, true))(t)
+	for k := range times {
+		for i := range files {
+			name, in := numbered(i)
+			in.Stat.Ctime = int64(k)
+			fill.Put(name, in.Stat, in.Sum)
+		}
+	}
+	if err := errors.Join(fill.Flush(), fill.log.close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		ix := must(openIndex(dir, Private, 0, true))(t)
+		if size := ix.log.size; size*(times-1) > fill.log.size {
+			t.Errorf("%d bytes are left of %d", size, fill.log.size)
+		}
+		for i := range files {
+			name, in := numbered(i)
+			if e, _ := ix.Get(name, in.Stat); e != 0 {
+				t.Fatalf("file %d is as it was first", i)
+			}
+			in.Stat.Ctime = times - 1
+			e, _ := ix.Get(name, in.Stat)
+			has(t, ix, e, name, in)
+		}
+		if err := ix.log.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestLongNames reads entries that are longer than what is read at once.
 func TestLongNames(t *testing.T) {
 	dir := t.TempDir()
