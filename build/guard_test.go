@@ -211,3 +211,25 @@ func TestRecordsDoNotWaitForALongStep(t *testing.T) {
 		t.Error("the record of a was not written while b ran")
 	}
 }
+
+// What a step has made is known of it as such even where its record is longer than what
+// is read of one as a rule: nothing of it is kept aside as if somebody had edited it.
+func TestLongRecordOfOutputs(t *testing.T) {
+	s := newSpace(t)
+	s.steps = []Step{{Name: "t", Outputs: []Output{OutTree("work", "tree")}, Run: func(_ context.Context, t *Task) error {
+		for i := range 30 {
+			name := filepath.Join(t.Out(Ref{"work", "tree"}), fmt.Sprint(i))
+			if err := os.WriteFile(name, fmt.Append(nil, t.n.Params, i), 0o666); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}}
+	for again := range 3 {
+		s.steps[0].Params = map[string]any{"again": again}
+		s.expect("ran t")
+	}
+	if kept, err := filepath.Glob(filepath.Join(s.opt.PublicCache, "rescued", "*")); err != nil || len(kept) > 0 {
+		t.Errorf("kept aside: %v, %v", kept, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/foundation-plr/pipeline/internal/store"
 )
@@ -198,5 +199,22 @@ func TestLongManifest(t *testing.T) {
 	}
 	if got := keyOf(m.encode()...); got.String() != want {
 		t.Errorf("encoded: %s, want %s", got, want)
+	}
+}
+
+// TestRecordThatIsCut takes nothing of the beginning of a record for all that was made.
+func TestRecordThatIsCut(t *testing.T) {
+	rec := record{key: store.Sum{1}, elapsed: time.Second, outs: []made{
+		{ref: Ref{"out", "a"}, size: 3, sum: store.Sum{2}},
+		{ref: Ref{"out", "t"}, tree: true, files: []treeFile{{"b", 1, store.Sum{3}}, {"c", 2, store.Sum{4}}}},
+	}, manifest: pieces{[]byte("manifest")}}
+	body := rec.stored("s").Body // ends with the length of the manifest
+	for n := range len(body) - 1 {
+		if made, err := (&reader{b: body[:n]}).madeBy(rec.key); err == nil {
+			t.Errorf("the first %d of %d bytes say that %d outputs were made", n, len(body), len(made.outs))
+		}
+	}
+	if made, err := (&reader{b: body[:len(body)-1]}).madeBy(rec.key); err != nil || len(made.outs) != len(rec.outs) {
+		t.Errorf("without the manifest: %v, %v", made, err)
 	}
 }

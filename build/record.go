@@ -155,6 +155,9 @@ func (r *reader) madeBy(key store.Sum) (*record, error) {
 		}
 		out.outs = append(out.outs, m)
 	}
+	if r.bad {
+		return nil, errDamaged
+	}
 	return out, nil
 }
 

@@ -145,7 +145,12 @@ func (d *digests) read(e Entry, w *window) (name []byte, in Indexed, ok bool) {
 	}
 	var sum [8]byte
 	binary.LittleEndian.PutUint64(sum[:], maphash.Bytes(seed, b[:size]))
-	return name, in, bytes.Equal(sum[:len(p.check)], p.check[:])
+	// The check alone is too little for an index that was written over: one of a large store
+	// is asked for a million entries, by their place alone.
+	if !bytes.Equal(sum[:len(p.check)], p.check[:]) || uint32(maphash.Bytes(seed, name)) != p.hash {
+		return nil, Indexed{}, false
+	}
+	return name, in, true
 }
 
 // window is a part of the log that was read: what is looked for one after another
@@ -202,7 +207,7 @@ const (
 // is more than there are, that is all it says, and 0 if it is no file.
 func decodeFile(b []byte) (name []byte, in Indexed, size int) {
 	n, k := binary.Uvarint(b)
-	if k <= 0 || n > maxEntry {
+	if k <= 0 || n > wholeEntry {
 		return nil, in, 0
 	}
 	size = k + int(n) + fixedSize

@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -128,8 +130,8 @@ func TestIndexWrittenOver(t *testing.T) {
 		}
 		ix.files.windows = sync.Pool{New: func() any { return new(window) }} // they have what was there
 		for i := range files {
-			if _, ok := ix.At(entries[i]); ok {
-				t.Fatalf("%s: entry %d is believed", what, i)
+			if in, ok := ix.At(entries[i]); ok || in != (Indexed{}) {
+				t.Fatalf("%s: entry %d is believed: %v, %v", what, i, in, ok)
 			}
 			name, in := numbered(i)
 			if e, _ := ix.Get(name, in.Stat); e != 0 {
@@ -139,6 +141,89 @@ func TestIndexWrittenOver(t *testing.T) {
 	}
 	if err := ix.log.close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestEntryOfAnother believes no entry of another file that stands where one stood, though
+// its check happens to be the same: of a million entries one might.
+func TestEntryOfAnother(t *testing.T) {
+	ix := must(openIndex(t.TempDir(), Private, 0, true))(t)
+	defer ix.log.close() //nolint:errcheck // it was written over
+	name, in := numbered(1)
+	e := ix.Put(name, in.Stat, in.Sum)
+	if err := ix.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	has(t, ix, e, name, in)
+	name, in = numbered(2)
+	other := encodeFile(nil, name, in)
+	text := must(os.ReadFile(ix.log.path))(t)
+	at := ix.files.position(e).offset() // the first stretch begins where the log ended
+	if err := os.WriteFile(ix.log.path, append(text[:at+entryHead], other...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ix.files.windows = sync.Pool{New: func() any { return new(window) }}
+	var sum [8]byte
+	binary.LittleEndian.PutUint64(sum[:], maphash.Bytes(seed, other))
+	copy(ix.files.position(e).check[:], sum[:])
+	if in, ok := ix.At(e); ok {
+		t.Errorf("the entry is believed, which says %v", in)
+	}
+}
+
+// TestDamagedName makes no room for a name because of its length: where the index was
+// written over that is any number.
+func TestDamagedName(t *testing.T) {
+	ix := must(openIndex(t.TempDir(), Private, 0, true))(t)
+	defer ix.log.close() //nolint:errcheck // it was written over
+	name, in := numbered(1)
+	e := ix.Put(name, in.Stat, in.Sum)
+	if err := ix.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	text := must(os.ReadFile(ix.log.path))(t)
+	at := ix.files.position(e).offset() + entryHead
+	if err := os.WriteFile(ix.log.path, binary.AppendUvarint(text[:at], maxEntry-1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := new(window)
+	if _, _, ok := ix.files.read(e, w); ok || cap(w.b) > 2*wholeEntry {
+		t.Errorf("an entry without a name: %v, with room for %d bytes", ok, cap(w.b))
+	}
+}
+
+// TestIndexCompaction leaves one entry of each file, the newest.
+func TestIndexCompaction(t *testing.T) {
+	dir := t.TempDir()
+	const files, times = 1500, 5
+	fill := must(openIndex(dir, Private, 0, true))(t)
+	for k := range times {
+		for i := range files {
+			name, in := numbered(i)
+			in.Stat.Ctime = int64(k)
+			fill.Put(name, in.Stat, in.Sum)
+		}
+	}
+	if err := errors.Join(fill.Flush(), fill.log.close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		ix := must(openIndex(dir, Private, 0, true))(t)
+		if size := ix.log.size; size*(times-1) > fill.log.size {
+			t.Errorf("%d bytes are left of %d", size, fill.log.size)
+		}
+		for i := range files {
+			name, in := numbered(i)
+			if e, _ := ix.Get(name, in.Stat); e != 0 {
+				t.Fatalf("file %d is as it was first", i)
+			}
+			in.Stat.Ctime = times - 1
+			e, _ := ix.Get(name, in.Stat)
+			has(t, ix, e, name, in)
+		}
+		if err := ix.log.close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -375,7 +375,7 @@ func TestHashMoves(t *testing.T) {
 }
 
 // TestLogOfAFullDisk holds that entries which were written in part are no part of a log,
-// and that what is appended once there is room is found.
+// and that what others have appended and what is appended once there is room is found.
 func TestLogOfAFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, _, err := openEntries(path, recordsHeader, 0o600, true)
@@ -385,7 +385,14 @@ func TestLogOfAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := l.size
+	beside, _, err := openEntries(path, recordsHeader, 0o600, false)
+	if err == nil {
+		err = errors.Join(beside.append(payload{[]byte("beside")}), beside.close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, size := l.size, l.size+entryHead+int64(len("beside"))
 	// Without it the signal would end the process, and the kernel's error is asked for.
 	signal.Ignore(syscall.SIGXFSZ)
 	defer signal.Reset(syscall.SIGXFSZ)
@@ -402,15 +409,41 @@ func TestLogOfAFullDisk(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &room); err != nil {
 		t.Fatal(err)
 	}
-	if info, serr := os.Stat(path); !errors.Is(err, syscall.EFBIG) || serr != nil || info.Size() != size || l.size != size {
-		t.Errorf("a write that does not fit: %v; the file has %d bytes, the log %d, want %d", err, info.Size(), l.size, size)
+	if info, serr := os.Stat(path); !errors.Is(err, syscall.EFBIG) || serr != nil || info.Size() != size || l.size != known {
+		t.Errorf("a write that does not fit: %v; the file has %d bytes, want %d, the log %d, want %d", err, info.Size(), size, l.size, known)
 	}
 	if err := errors.Join(l.append(payload{[]byte("after")}), l.close()); err != nil {
 		t.Fatal(err)
 	}
 	_, entries, err := openEntries(path, recordsHeader, 0o600, false)
-	if err != nil || len(entries) != 2 || string(entries[0]) != "before" || string(entries[1]) != "after" {
+	if err != nil || fmt.Sprintf("%s", entries) != "[before beside after]" {
 		t.Errorf("%q, %v", entries, err)
+	}
+}
+
+// TestLogReplacedMeanwhile adds nothing to a log that another has put in the place of the
+// one that was read: where it would lie there it would not be found here.
+func TestLogReplacedMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, _, err := openEntries(path, indexHeader, 0o600, true)
+	if err == nil {
+		err = errors.Join(l.append(payload{[]byte("old")}), l.close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := must(os.ReadFile(path))(t)
+	reader := newLog(path, indexHeader, 0o600)
+	err = reader.open(false, func(s span, _ []byte) {
+		if err := errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, text, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err == nil {
+		err = errors.Join(reader.append(payload{[]byte("more")}), reader.close())
+	}
+	if now := must(os.ReadFile(path))(t); err != nil || !bytes.Equal(now, text) {
+		t.Errorf("%q, %v", now, err)
 	}
 }
 
