@@ -26,11 +26,15 @@ func unnamed(text string, run *extract.IndexedRun) string {
 	return text
 }
 
+// fileOfStore ends with a file by its root and its path. "tracking store: " in an error is
+// no root.
+const fileOfStore = `(.*?\b(?:` + rootStore + `|` + rootArtifacts + `(?:-[0-9]+)?):)([^ ].*)`
+
 // inStore is a reason or an error about a file of a store: its root, the file, and what is
 // said of it.
 var inStore = []*regexp.Regexp{
-	regexp.MustCompile(`(?s)^(.*?\b(?:` + rootStore + `|` + rootArtifacts + `(?:-[0-9]+)?):)(.*)( (?:added|removed|changed)(?:: it is [a-z ]+ now)?)$`),
-	regexp.MustCompile(`(?s)^(.*?\b(?:` + rootStore + `|` + rootArtifacts + `(?:-[0-9]+)?):)(.*)(: .*)$`),
+	regexp.MustCompile(`(?s)^` + fileOfStore + `( (?:added|removed|changed)(?:: it is [a-z ]+ now)?)$`),
+	regexp.MustCompile(`(?s)^` + fileOfStore + `(: .*)$`),
 }
 
 // nameOfStore is what a directory of an experiment or a run, and what stands in one, is

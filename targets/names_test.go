@@ -5,7 +5,9 @@ import "testing"
 func TestUnnamedFiles(t *testing.T) {
 	const run = "253031330985650090/03c472ca449548b4b8d889d2b47a5c1d"
 	for text, want := range map[string]string{
-		"forced":       "forced",
+		"forced": "forced",
+		"tracking store: open /data/mlruns: permission denied":                     "",
+		"tracking store /data/mlruns: list experiments: open 1: permission denied": "",
 		"code changed": "code changed",
 		"input store:" + run + "/meta.yaml changed":                                                     "",
 		"input store:" + run + "/params/model_name added":                                               "",
