@@ -59,8 +59,16 @@ func fitCurve(s *Sample, how Smoother) (c curve, why Reason, note string) {
 		return c, ConstantRisk, ""
 	}
 	x, y := make([]float64, 0, s.N()), make([]float64, 0, s.N())
-	for _, row := range s.byRisk() {
-		x, y = append(x, s.risks[row]), append(y, float64(s.outcomes[row]))
+	// Equal risks in the order of outcomes, not of rows: where a fit is nearly separated
+	// the rounding of its sums decides whether it has a maximum.
+	for _, t := range ties {
+		for i := range t.controls + t.events {
+			outcome := 0.0
+			if i >= t.controls {
+				outcome = 1
+			}
+			x, y = append(x, t.risk), append(y, outcome)
+		}
 	}
 	if s.events < smallClass || s.controls() < smallClass {
 		note = smallNote

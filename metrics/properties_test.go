@@ -132,6 +132,29 @@ func TestAUROCInvariances(t *testing.T) {
 	})
 }
 
+// A curve that is nearly separated has a maximum or none, in whatever order rows with
+// equal risks come.
+func TestOrderOfEqualRisks(t *testing.T) {
+	outcomes := []int{1, 1, 0, 0, 0, 0, 0, 0, 0, 1}
+	risks := []float64{0.01582718901028457, 0.99, 0.46484375, 0.290771484375, 0.9566094010455135, 0.7994587398134172, 0.024451543885262828, 0.5, 0.99, 0.3302001953125}
+	var samples []*Sample
+	for _, order := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {3, 8, 4, 6, 0, 5, 7, 2, 1, 9}} {
+		var y []int
+		var p []float64
+		for _, row := range order {
+			y, p = append(y, outcomes[row]), append(p, risks[row])
+		}
+		s, err := NewSample(y, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		samples = append(samples, s)
+	}
+	if diff := cmp.Diff(everyMeasure(samples[0]), everyMeasure(samples[1]), cmpopts.EquateApprox(1e-7, 1e-9)); diff != "" {
+		t.Errorf("order matters:\n%s", diff)
+	}
+}
+
 // No measure depends on the order of rows, beyond rounding.
 func TestOrderIndependence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
